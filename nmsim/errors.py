@@ -1,0 +1,94 @@
+"""Every error that nmsim raises for its user, in one tree.
+
+    NmsimError
+    ├── ConfigError          a configuration that cannot be meant        (exit 2)
+    ├── DataError            a data set that cannot be read or used      (exit 2)
+    ├── TraceFormatError     a damaged or unknown trace line             (exit 2)
+    ├── ResourceLimitError   a run that would not fit this machine       (exit 2)
+    ├── StoreError           an output folder that cannot be written     (exit 1)
+    └── ProtocolViolation    a command stream that breaks a DRAM timing  (exit 1)
+
+A message says where, what was found, what was expected and what to do, on one line; a user's mistake is
+never answered with a traceback.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class NmsimError(Exception):
+    """An error to show as one line: `file:line: message (found …; expected …). what to do`.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, without a full stop.
+    file : str or Path, optional
+        The file that holds the mistake.
+    line : int, optional
+        Its line, counted from 1.
+    found, expected : str, optional
+        What stands there, and what would be right.
+    hint : str, optional
+        What to do, as a sentence.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | Path | None = None,
+        line: int | None = None,
+        found: object = None,
+        expected: object = None,
+        hint: str | None = None,
+    ):
+        self.message, self.file, self.line = message, file, line
+        self.found, self.expected, self.hint = found, expected, hint
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        where = "" if self.file is None else f"{self.file}:" + (f"{self.line}: " if self.line else " ")
+        facts = [
+            f"{name} {value}"
+            for name, value in (("found", self.found), ("expected", self.expected))
+            if value is not None
+        ]
+        text = f"{where}{self.message}" + (f" ({'; '.join(facts)})" if facts else "")
+        text += f". {self.hint}" if self.hint else ""
+        return " ".join(text.split())
+
+
+class ConfigError(NmsimError):
+    """A configuration that cannot be meant."""
+
+    exit_code = 2
+
+
+class DataError(NmsimError):
+    """A data set that cannot be read or used."""
+
+    exit_code = 2
+
+
+class TraceFormatError(NmsimError):
+    """A damaged or unknown line of a trace."""
+
+    exit_code = 2
+
+
+class ResourceLimitError(NmsimError):
+    """A run that would not fit this machine."""
+
+    exit_code = 2
+
+
+class StoreError(NmsimError):
+    """An output folder that cannot be written."""
+
+
+class ProtocolViolation(NmsimError):
+    """A command stream that breaks a rule of its DRAM standard."""

@@ -90,5 +90,5 @@ class StoreError(NmsimError):
     """An output folder that cannot be written."""
 
 
-class ProtocolViolation(NmsimError):
+class ProtocolViolation(NmsimError):  # noqa: N818 - the name checkers of DRAM traces use
     """A command stream that breaks a rule of its DRAM standard."""

@@ -1,0 +1,173 @@
+"""From a YAML file, what it extends, and `--set` options to one validated `RunConfig`."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from nmsim.config.schema import RunConfig
+from nmsim.config.yaml_tree import Origin, Path_, parse_yaml, read_yaml
+from nmsim.errors import ConfigError
+
+MAX_EXTENDS = 20
+
+_PLAIN = {
+    "missing": "this key is missing",
+    "int_type": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "bool_type": "expected true or false",
+    "string_type": "expected a text",
+    "model_type": "expected a mapping of keys to values",
+    "dict_type": "expected a mapping of keys to values",
+    "tuple_type": "expected a list",
+}
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Return the validated configuration of a YAML file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file. Its `extends:` names one or more files (relative to it) that it builds on, later ones
+        winning, and its own keys winning over all of them.
+    overrides : sequence of str
+        `a.b=value` texts, as given to `--set`; the value is read as YAML.
+
+    Raises
+    ------
+    ConfigError
+        With file, line, path, what was found and a suggestion. `error.others` lists further problems.
+    """
+    tree, origins = _read_extended(Path(path), ())
+    for text in overrides:
+        _override(tree, origins, text)
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        problems = list(_problems(error, tree, origins, str(path)))
+        first = problems[0]
+        first.others = problems[1:]  # type: ignore[attr-defined]
+        raise first from None
+
+
+def config_hash(config: RunConfig) -> str:
+    """Return the sha256 of what the configuration means; its wording, comments and name do not count."""
+    meaning = config.model_dump(mode="json", exclude={"name"})
+    return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
+
+
+def dump_config(config: RunConfig) -> str:
+    """Return the resolved configuration as YAML that `load_config` reads back to an equal one."""
+    resolved = config.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _read_extended(path: Path, chain: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Path_, Origin]]:
+    resolved = path.resolve()
+    if resolved in chain or len(chain) >= MAX_EXTENDS:
+        names = " -> ".join(p.name for p in (*chain, resolved))
+        raise ConfigError(f"`extends` goes round in a circle: {names}", file=chain[-1])
+    own, own_origins = read_yaml(path)
+    bases = own.pop("extends", [])
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(b, str) for b in bases):
+        line = own_origins[("extends",)].line
+        raise ConfigError("`extends` takes a file name or a list of them", file=path, line=line, found=bases)
+    tree: dict[str, Any] = {}
+    origins: dict[Path_, Origin] = {(): Origin(str(path), 1)}
+    for base in bases:
+        base_path = path.parent / base
+        if not base_path.is_file():
+            line = own_origins[("extends",)].line
+            raise ConfigError(f"extends {base!r}, which is no file", file=path, line=line)
+        base_tree, base_origins = _read_extended(base_path, (*chain, resolved))
+        _merge(tree, base_tree)
+        origins |= base_origins
+    _merge(tree, own)
+    return tree, origins | own_origins
+
+
+def _merge(into: dict[str, Any], over: dict[str, Any]) -> None:
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict) and "value" not in value:
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _override(tree: dict[str, Any], origins: dict[Path_, Origin], text: str) -> None:
+    path_text, equals, value_text = text.partition("=")
+    path = tuple(path_text.strip().split("."))
+    where = f"--set {text}"
+    if not equals or not all(path):
+        raise ConfigError("an override is written a.b=value", file=where)
+    value, _ = parse_yaml(f"value: {value_text}", where)
+    node = tree
+    for depth, key in enumerate(path[:-1], start=1):
+        node = node.setdefault(key, {})
+        if not isinstance(node, dict):
+            raise ConfigError(f"{'.'.join(path[:depth])} is a value, not a section", file=where)
+    _merge(node, {path[-1]: value["value"]})
+    for known in [p for p in origins if p[: len(path)] == path]:
+        del origins[known]
+    for depth in range(1, len(path) + 1):
+        origins.setdefault(path[:depth], Origin(where))
+
+
+def _problems(
+    error: ValidationError, tree: dict[str, Any], origins: dict[Path_, Origin], file: str
+) -> Iterator[ConfigError]:
+    for problem in error.errors(include_url=False):
+        path = tuple(p for p in problem["loc"] if not str(p).startswith(("literal[", "function-", "constrained-")))
+        path = path[:-1] if path and path[-1] in ("int", "str") else path
+        origin = next((origins[path[:n]] for n in range(len(path), -1, -1) if path[:n] in origins), Origin(file))
+        name = ".".join(map(str, path)) or "the configuration"
+        found, hint = problem.get("input"), None
+        message = _PLAIN.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+        if problem["type"] == "extra_forbidden":
+            message, found = "unknown key", None
+            hint = _suggestion(path, tree)
+        elif problem["type"] == "literal_error":
+            options = problem["ctx"]["expected"]
+            message = f"expected one of {options}" if " or " in options else f"expected {options}"
+            hint = _closest(str(found), [o.strip("' ") for o in options.replace(" or ", ", ").split(", ")])
+        elif problem["type"] == "missing":
+            found = None
+        if isinstance(found, dict | list) or (found is not None and str(found) in message):
+            found = None
+        yield ConfigError(
+            f"{name}: {message}",
+            file=origin.file,
+            line=origin.line,
+            found=None if found is None else repr(found)[:80],
+            hint=hint,
+        )
+
+
+def _suggestion(path: Path_, tree: dict[str, Any]) -> str | None:
+    model: Any = RunConfig
+    for key in path[:-1]:
+        field = model.model_fields.get(key) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        if field is None:
+            return None
+        model = field.annotation
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return None
+    known = [n for n in model.model_fields if n != "source"]
+    return _closest(str(path[-1]), known) or f"Known keys: {', '.join(known)}."
+
+
+def _closest(word: str, known: Sequence[str]) -> str | None:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"Did you mean {close[0]}?" if close else None

@@ -1,0 +1,354 @@
+"""The shape of a configuration: every key, its type, its meaning and what must hold between keys.
+
+Physical values are `Quantity`s (value, unit, source, range); clock counts are integers with JEDEC names. The
+defaults here are those of the experiment (data set, selection, training, trace); hardware has no defaults:
+it stands in the board's file with its source.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from nmsim.config.quantity import (
+    Bandwidth,
+    Capacitance,
+    CapacitancePerLength,
+    Current,
+    Energy,
+    EnergyPerBit,
+    Frequency,
+    Length,
+    Power,
+    Quantity,
+    Ratio,
+    Resistance,
+    Share,
+    Size,
+    Time,
+    Voltage,
+)
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Count = Annotated[int, Field(ge=1, le=2**31, strict=True)]
+Clocks = Annotated[int, Field(ge=0, le=2**31, strict=True)]
+PowerOfTwo = Annotated[int, Field(ge=1, le=2**31, strict=True)]
+
+
+class Section(BaseModel):
+    """A mapping of a configuration: no unknown keys, frozen, with an optional source for what it holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str | None = Field(None, description="Source of every value in this section that names none.")
+
+
+class Organization(Section):
+    """How a channel is divided; every number is a power of two."""
+
+    channels: PowerOfTwo = Field(description="Independent channels on the board.")
+    ranks: PowerOfTwo = Field(description="Ranks of a channel.")
+    bankgroups: PowerOfTwo = Field(description="Bank groups of a rank; 1 where the standard has none.")
+    banks: PowerOfTwo = Field(description="Banks of a bank group.")
+    rows: PowerOfTwo = Field(description="Rows of a bank.")
+    columns: PowerOfTwo = Field(description="Columns of a row, each as wide as the device's data bus.")
+    device_width_bits: PowerOfTwo = Field(description="Data pins of a device on this channel.")
+    devices_per_rank: PowerOfTwo = Field(description="Devices side by side in a rank.")
+
+    @field_validator("*")
+    @classmethod
+    def _is_a_power_of_two(cls, value: Any) -> Any:
+        if isinstance(value, int) and value & (value - 1):
+            raise ValueError(f"must be a power of two, found {value}")
+        return value
+
+
+class Timing(Section):
+    """tCK and the clock counts of the standard, by their JEDEC names (nRCD, nRPpb, …)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Clocks] = Field(init=False)
+
+    tCK: Time = Field(description="Clock period.")
+
+    @model_validator(mode="after")
+    def _has_whole_picoseconds(self) -> Timing:
+        if self.tCK.value < 1 or self.tCK.value != round(self.tCK.value):
+            raise ValueError(f"tCK must be a whole number of picoseconds, found {self.tCK.value:g} ps")
+        return self
+
+    @property
+    def clocks(self) -> dict[str, int]:
+        """Return the clock counts by name."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Rail(Section):
+    """A supply rail: its voltage and the data sheet's currents IDD0, IDD2N, … on it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Current] = Field(init=False)
+
+    voltage: Voltage
+
+    @property
+    def currents_A(self) -> dict[str, float]:
+        """Return the currents by name, in A."""
+        return {name: q.value for name, q in (self.__pydantic_extra__ or {}).items()}
+
+
+class Controller(Section):
+    """How a channel's controller orders requests."""
+
+    address_map: Annotated[str, Field(pattern=r"^(Ro|Ba|Bg|Ra|Ch|Co){2,6}$")] = "RoBaRaCoCh"
+    scheduler: Literal["FRFCFS"] = "FRFCFS"
+    row_policy: Literal["open"] = "open"
+    refresh: Literal["all_bank"] = "all_bank"
+    read_queue: Count = 32
+    write_queue: Count = 32
+    write_high_watermark: Count = 28
+    write_low_watermark: Annotated[int, Field(ge=0, strict=True)] = 8
+    power_down_idle: Time | None = Field(
+        None, description="Idle time after which a rank enters power-down; absent: never."
+    )
+
+    @model_validator(mode="after")
+    def _watermarks_are_in_order(self) -> Controller:
+        if not self.write_low_watermark < self.write_high_watermark <= self.write_queue:
+            raise ValueError(
+                "write_low_watermark < write_high_watermark <= write_queue must hold, found "
+                f"{self.write_low_watermark}, {self.write_high_watermark}, {self.write_queue}"
+            )
+        return self
+
+
+class OnDie(Section):
+    """Where the energy of a column access goes inside the device; the three shares are of one whole."""
+
+    bank: Ratio = Field(description="Cell and column, up to the bank's edge.")
+    bankgroup: Ratio = Field(description="From the bank to the bank-group multiplexer.")
+    global_io: Ratio = Field(description="From there to the global I/O and the pads.")
+
+
+class Memory(Section):
+    """The DRAM of the board."""
+
+    standard: Name = Field(description="Constraint table: LPDDR4, DDR4, …")
+    organization: Organization
+    timing: Timing
+    rails: dict[Name, Rail] = Field(min_length=1)
+    controller: Controller = Controller()
+    on_die: OnDie
+    refresh_background: Literal["active", "precharged"] = Field(
+        "active", description="Background that a refresh is charged with; DRAMPower: active."
+    )
+
+
+class Operations(Section):
+    """Energy of one arithmetic operation at 45 nm; logic is scaled from here to its own node."""
+
+    mac_int8: Energy
+    mac_fp16: Energy
+    mac_fp32: Energy
+    add_int32: Energy
+    add_fp32: Energy
+    mul_fp32: Energy
+    div_fp32: Energy
+    exp: Energy
+    compare: Energy
+
+
+class ModeSwitch(Section):
+    """What entering and leaving near-memory mode costs."""
+
+    enter: Time
+    leave: Time
+
+
+class NearMemory(Section):
+    """The compute units beside the DRAM banks."""
+
+    placement: Literal["bank", "bankgroup", "rank"]
+    data_placement: Literal["striped", "class_per_bank", "interleaved"] = Field(
+        "striped", description="Which bank an image lies in; see docs/reference/config.md."
+    )
+    lanes: Count = Field(description="Operations that a unit starts in one cycle.")
+    clock: Frequency
+    buffer: Size = Field(description="SRAM of a unit; it decides how many query images stay resident.")
+    node_nm: Ratio = Field(description="Logic node that the energies at 45 nm are scaled to.")
+    dram_process_penalty: Ratio = Field(description="Energy factor of logic made in a DRAM process.")
+    cycles: dict[str, Count] = Field(
+        default_factory=dict, description="Cycles that a lane needs for an operation, where more than 1."
+    )
+    sram_read: EnergyPerBit
+    leakage: Power = Field(description="Of one unit, while near-memory mode is on.")
+    control_instruction: Energy = Field(description="One scalar instruction of a unit's controller.")
+    exchange_bandwidth: Bandwidth = Field(description="Of the bus between the units of one channel.")
+    max_simultaneous_act: Clocks = Field(description="Banks that may be activated at once; 0: JEDEC's tFAW.")
+    mode_switch: ModeSwitch
+    control_bytes_per_step: Count = Field(64, description="Command the host sends for each step.")
+
+
+class Link(Section):
+    """The path from the DRAM's pads over the PCB to the SoC's pads."""
+
+    signalling: Literal["POD", "LVSTL", "unterminated"]
+    length: Length
+    voltage: Voltage = Field(description="VDDQ.")
+    driver: Resistance = Field(description="Ron; used by POD.")
+    termination: Resistance = Field(description="Rtt (POD) or Rodt (LVSTL).")
+    output_high: Voltage | None = Field(None, description="VOH at the receiver; used by LVSTL.")
+    swing: Voltage | None = Field(None, description="Used where unterminated; VDDQ if absent.")
+    driven_share: Share = Field(description="P(0) for POD, P(1) for LVSTL: share of bits with DC current.")
+    rising_share: Share = Field(description="p01: share of bits that charge the line where unterminated.")
+    pad_capacitance: Capacitance = Field(description="Transmitter and receiver pads together.")
+    trace_capacitance: CapacitancePerLength
+    flight_time: Time = Field(description="Per mm.")
+    strobe_overhead: Ratio = Field(description="Factor for strobes, mask and inversion pins, at least 1.")
+    phy: EnergyPerBit
+    controller: EnergyPerBit
+
+    @model_validator(mode="after")
+    def _has_what_its_signalling_needs(self) -> Link:
+        if self.signalling == "LVSTL" and self.output_high is None:
+            raise ValueError("LVSTL needs output_high (VOH)")
+        if self.strobe_overhead.value < 1:
+            raise ValueError(f"strobe_overhead is a factor of at least 1, found {self.strobe_overhead.value:g}")
+        return self
+
+
+class Npu(Section):
+    """A systolic array for multiply-accumulates."""
+
+    rows: Count
+    columns: Count
+    clock: Frequency
+    utilisation: Share
+    node_nm: Ratio
+
+
+class Cpu(Section):
+    """The cores that do what the NPU cannot."""
+
+    cores: Count
+    simd_lanes: Count
+    clock: Frequency
+    instructions_per_cycle: Ratio
+    energy_per_instruction: Energy
+    utilisation: Share
+
+
+class Soc(Section):
+    """The chip at the other end of the PCB."""
+
+    npu: Npu
+    cpu: Cpu
+    sram: Size
+    sram_read: EnergyPerBit
+    static_power: Power = Field(description="Of the whole chip, as long as the scheme runs.")
+
+
+class Glyphs(Section):
+    """The generated default data set."""
+
+    n_train: Count = 12_000
+    n_test: Count = 2_000
+
+
+class DatasetSection(Section):
+    """Which images; `path` wins over `name`."""
+
+    name: Literal["glyphs", "digits", "cifar10", "cifar100", "mnist", "fashion-mnist"] = "glyphs"
+    path: str | None = Field(None, description="A folder or a file in a supported format.")
+    glyphs: Glyphs = Glyphs()
+
+
+class DeSne(Section):
+    """The stages of DE-SNE; docs/explanation/de-sne.md says which choices are nmsim's."""
+
+    scope: Literal["per_class", "global"] = "per_class"
+    features: Literal["raw", "pool", "random_projection", "pca"] = "pool"
+    perplexity: Annotated[float, Field(gt=1)] = 30.0
+    kernel: Literal["student", "gaussian"] = "student"
+    n_iter: Count = 500
+    sampling: Literal["grid_uniform", "grid_proportional", "medoid"] = "medoid"
+
+
+class Selection(Section):
+    """How much is kept, and how."""
+
+    keep_ratio: Annotated[float, Field(gt=0, le=1)] = 0.1
+    de_sne: DeSne = DeSne()
+
+
+class Training(Section):
+    """The training that follows every selection."""
+
+    network: Literal["softmax", "mlp", "cnn-s"] = "cnn-s"
+    epochs: Count = 8
+    batch_size: Count = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    seeds: Annotated[int, Field(ge=1, le=1000, strict=True)] = 3
+
+
+class Simulation(Section):
+    """How much of the long repetitive work is simulated access by access; the rest is scaled, and said."""
+
+    epochs: Count | Literal["all"] = "all"
+    iterations: Count = Field(2, description="Simulated repeats of a repeated step, of n.")
+
+
+class Trace(Section):
+    """The energy trace."""
+
+    level: Literal["access", "window", "off"] = "window"
+    rows_per_phase: Annotated[int, Field(ge=0, le=10**9, strict=True)] = 20_000
+
+
+SCHEMES = ("full", "random", "de-sne@nmc", "de-sne@host")
+
+
+class RunConfig(Section):
+    """A whole run: a board, a data set, a selection, a training, and the schemes to compare."""
+
+    name: Name = "run"
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 1
+    memory: Memory
+    near_memory: NearMemory
+    link: Link
+    operations: Operations
+    soc: Soc
+    dataset: DatasetSection = DatasetSection()
+    selection: Selection = Selection()
+    training: Training = Training()
+    schemes: Annotated[tuple[Literal[SCHEMES], ...], Field(min_length=1)] = SCHEMES  # type: ignore[valid-type]
+    simulation: Simulation = Simulation()
+    trace: Trace = Trace()
+
+    @field_validator("schemes")
+    @classmethod
+    def _no_scheme_stands_twice(cls, schemes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(schemes)) != len(schemes):
+            raise ValueError("a scheme stands twice")
+        return schemes
+
+
+def quantities(section: Section, prefix: str = "", source: str | None = None) -> dict[str, Quantity]:
+    """Return every physical value beneath `section` by its dotted path, with inherited sources filled in."""
+    source = section.source or source
+    found: dict[str, Quantity] = {}
+    fields = {**{n: getattr(section, n) for n in type(section).model_fields}, **(section.__pydantic_extra__ or {})}
+    for name, value in fields.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Quantity):
+            found[path] = value if value.source else Quantity(**{**vars(value), "source": source})
+        elif isinstance(value, Section):
+            found |= quantities(value, f"{path}.", source)
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                if isinstance(item, Section):
+                    found |= quantities(item, f"{path}.{key}.", source)
+    return found

@@ -1,0 +1,152 @@
+"""YAML read safely, with the line of every value.
+
+PyYAML by itself keeps the last of two duplicate keys, reads `no` as False, `012` as 10 and `1e-9` as a text.
+Here duplicates are refused and plain scalars follow the YAML 1.2 core schema: only true/false are booleans,
+integers are decimal, `1e-9` is a number.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nmsim.errors import ConfigError
+
+MAX_FILE_BYTES = 1 << 20
+MAX_DEPTH = 20
+MAX_ALIASES = 20
+
+#: A place in a configuration: the keys (or list positions) that lead to a value.
+Path_ = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value was written: a file and a line, or a `--set` on the command line (no line)."""
+
+    file: str
+    line: int | None = None
+
+
+class _Yaml12Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with the scalars of the YAML 1.2 core schema."""
+
+
+_Yaml12Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
+    ("merge", r"<<", ["<"]),
+):
+    _Yaml12Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
+
+
+def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+    return float(loader.construct_scalar(node).lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_Yaml12Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+_Yaml12Loader.add_constructor("tag:yaml.org,2002:float", _float)
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Path_, Origin]]:
+    """Return a YAML file's mapping and the origin of every value in it.
+
+    Raises
+    ------
+    ConfigError
+        Where the file is missing, too big (1 MiB), not UTF-8, not YAML, no mapping, nested too deeply, holds
+        a duplicate key or a tag, or uses more than a few aliases.
+    """
+    try:
+        if path.is_dir():
+            raise ConfigError(
+                "this is a folder, not a YAML file", file=path, hint="Name the .yaml file inside it."
+            )
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigError("the file is too big for a configuration", file=path, expected="at most 1 MiB")
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        hint = "Check the name; the boards that come with nmsim are in hw_configs/."
+        raise ConfigError("no such configuration file", file=path, hint=hint) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not UTF-8 text (byte {error.start})", file=path, hint="Save it as UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", file=path) from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, file: str) -> tuple[dict[str, Any], dict[Path_, Origin]]:
+    """Return the mapping that `text` holds and the origins of its values; `file` names it in errors."""
+    try:
+        if text.count("*") > MAX_ALIASES:
+            _refuse_many_aliases(text, file)
+        node = yaml.compose(text, _Yaml12Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "unreadable characters"
+        line = mark.line + 1 if mark else None
+        raise ConfigError(f"not valid YAML: {problem}", file=file, line=line) from None
+    except RecursionError:
+        raise ConfigError("nested too deeply", file=file, expected=f"at most {MAX_DEPTH} levels") from None
+    origins: dict[Path_, Origin] = {}
+    if not isinstance(node, yaml.MappingNode):
+        found = "nothing" if node is None else node.id
+        raise ConfigError("a configuration is a mapping of keys to values", file=file, line=1, found=found)
+    return _construct(node, (), file, origins, depth=0), origins
+
+
+def _refuse_many_aliases(text: str, file: str) -> None:
+    aliases = 0
+    for event in yaml.parse(text, _Yaml12Loader):
+        aliases += isinstance(event, yaml.AliasEvent)
+        if aliases > MAX_ALIASES:
+            line = event.start_mark.line + 1
+            raise ConfigError("too many aliases", file=file, line=line, expected=f"at most {MAX_ALIASES}")
+
+
+def _construct(node: yaml.Node, path: Path_, file: str, origins: dict[Path_, Origin], depth: int) -> Any:
+    line = node.start_mark.line + 1
+    origins[path] = Origin(file, line)
+    if depth > MAX_DEPTH:
+        raise ConfigError("nested too deeply", file=file, line=line, expected=f"at most {MAX_DEPTH} levels")
+    if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.rsplit(":", 1)[1] not in _TAGS:
+        raise ConfigError("a tag is not allowed here", file=file, line=line, found=node.tag)
+    if isinstance(node, yaml.MappingNode):
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key, key_line = key_node.value, key_node.start_mark.line + 1
+            if not isinstance(key, str):
+                raise ConfigError("a key must be a plain name", file=file, line=key_line)
+            if key_node.tag.endswith(":merge"):
+                hint = "Use `extends:` to build on another file."
+                raise ConfigError("merge keys (<<) are not supported", file=file, line=key_line, hint=hint)
+            if key in mapping:
+                first = origins[(*path, key)].line
+                problem = f"the key {key!r} stands twice"
+                hint = f"Remove it here or in line {first}."
+                raise ConfigError(problem, file=file, line=key_line, hint=hint)
+            mapping[key] = _construct(value_node, (*path, key), file, origins, depth + 1)
+            origins[(*path, key)] = Origin(file, key_line)
+        return mapping
+    if isinstance(node, yaml.SequenceNode):
+        return [_construct(n, (*path, i), file, origins, depth + 1) for i, n in enumerate(node.value)]
+    try:
+        return _CONSTRUCTOR.construct_object(node)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"cannot read {node.value[:40]!r}: {error}", file=file, line=line) from None
+
+
+_TAGS = {"map", "seq", "str", "int", "float", "bool", "null"}
+_CONSTRUCTOR = _Yaml12Loader("")

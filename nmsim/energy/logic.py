@@ -1,0 +1,51 @@
+"""Energy of arithmetic in a given process, scaled from 45 nm."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+
+from nmsim.config.schema import Operations
+from nmsim.errors import ConfigError
+
+#: node in nm -> energy of an operation relative to 45 nm (A. Stillmaker, B. Baas, Integration 58, 2017).
+NODE_ENERGY = {7: 0.094, 10: 0.118, 14: 0.139, 16: 0.174, 20: 0.22, 32: 0.66, 45: 1.0, 65: 1.24}
+
+
+def node_energy_factor(node_nm: float) -> float:
+    """Return the energy of an operation at `node_nm` relative to 45 nm.
+
+    Parameters
+    ----------
+    node_nm : float
+        Between 7 and 65, the ends of the published table.
+
+    Raises
+    ------
+    ConfigError
+        Outside the table: an extrapolated factor would have no source.
+
+    Notes
+    -----
+    Straight lines between the table's points in log-log space, which keeps the factor monotone in the node.
+    """
+    nodes = sorted(NODE_ENERGY)
+    if not nodes[0] <= node_nm <= nodes[-1]:
+        raise ConfigError(
+            "no published scaling for this node",
+            found=f"{node_nm:g} nm",
+            expected=f"{nodes[0]} to {nodes[-1]} nm",
+        )
+    right = bisect_left(nodes, node_nm)
+    if nodes[right] == node_nm:
+        return NODE_ENERGY[nodes[right]]
+    low, high = nodes[right - 1], nodes[right]
+    share = math.log(node_nm / low) / math.log(high / low)
+    return NODE_ENERGY[low] * (NODE_ENERGY[high] / NODE_ENERGY[low]) ** share
+
+
+def operation_energies_fJ(operations: Operations, node_nm: float, penalty: float = 1.0) -> dict[str, float]:
+    """Return the energy in fJ of one operation of each kind, scaled to a node and a process penalty."""
+    factor = node_energy_factor(node_nm) * penalty
+    kinds = [name for name in type(operations).model_fields if name != "source"]
+    return {kind: getattr(operations, kind).value * factor for kind in kinds}

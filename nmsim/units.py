@@ -50,13 +50,17 @@ def parse_quantity(text: str, dimension: str) -> float:
         units are possible.
     """
     units = DIMENSIONS[dimension]
-    example = f"write it like “1 {next(u for u in units if u)}”, with one of: {', '.join(u for u in units if u)}"
+    example = (
+        f"write it like “1 {next(u for u in units if u)}”, with one of: {', '.join(u for u in units if u)}"
+    )
     match = _NUMBER_AND_UNIT.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a number with a unit of {dimension}; {example}")
     number, unit = match.group(1), match.group(2) or ""
     if unit not in units:
-        raise ValueError(f"{unit!r} is not a unit of {dimension}; {example}" if unit else f"no unit; {example}")
+        raise ValueError(
+            f"{unit!r} is not a unit of {dimension}; {example}" if unit else f"no unit; {example}"
+        )
     value = float(number.replace("_", "")) * units[unit]
     if not math.isfinite(value):
         raise ValueError(f"{text!r} is not finite")

@@ -129,9 +129,13 @@ def _problems(
     error: ValidationError, tree: dict[str, Any], origins: dict[Path_, Origin], file: str
 ) -> Iterator[ConfigError]:
     for problem in error.errors(include_url=False):
-        path = tuple(p for p in problem["loc"] if not str(p).startswith(("literal[", "function-", "constrained-")))
+        path = tuple(
+            p for p in problem["loc"] if not str(p).startswith(("literal[", "function-", "constrained-"))
+        )
         path = path[:-1] if path and path[-1] in ("int", "str") else path
-        origin = next((origins[path[:n]] for n in range(len(path), -1, -1) if path[:n] in origins), Origin(file))
+        origin = next(
+            (origins[path[:n]] for n in range(len(path), -1, -1) if path[:n] in origins), Origin(file)
+        )
         name = ".".join(map(str, path)) or "the configuration"
         found, hint = problem.get("input"), None
         message = _PLAIN.get(problem["type"], problem["msg"].removeprefix("Value error, "))
@@ -158,7 +162,9 @@ def _problems(
 def _suggestion(path: Path_, tree: dict[str, Any]) -> str | None:
     model: Any = RunConfig
     for key in path[:-1]:
-        field = model.model_fields.get(key) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        field = (
+            model.model_fields.get(key) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        )
         if field is None:
             return None
         model = field.annotation

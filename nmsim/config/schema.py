@@ -214,7 +214,9 @@ class Link(Section):
         if self.signalling == "LVSTL" and self.output_high is None:
             raise ValueError("LVSTL needs output_high (VOH)")
         if self.strobe_overhead.value < 1:
-            raise ValueError(f"strobe_overhead is a factor of at least 1, found {self.strobe_overhead.value:g}")
+            raise ValueError(
+                f"strobe_overhead is a factor of at least 1, found {self.strobe_overhead.value:g}"
+            )
         return self
 
 
@@ -340,7 +342,10 @@ def quantities(section: Section, prefix: str = "", source: str | None = None) ->
     """Return every physical value beneath `section` by its dotted path, with inherited sources filled in."""
     source = section.source or source
     found: dict[str, Quantity] = {}
-    fields = {**{n: getattr(section, n) for n in type(section).model_fields}, **(section.__pydantic_extra__ or {})}
+    fields = {
+        **{n: getattr(section, n) for n in type(section).model_fields},
+        **(section.__pydantic_extra__ or {}),
+    }
     for name, value in fields.items():
         path = f"{prefix}{name}"
         if isinstance(value, Quantity):

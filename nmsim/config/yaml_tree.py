@@ -81,7 +81,9 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Path_, Origin]]:
         hint = "Check the name; the boards that come with nmsim are in hw_configs/."
         raise ConfigError("no such configuration file", file=path, hint=hint) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"not UTF-8 text (byte {error.start})", file=path, hint="Save it as UTF-8.") from None
+        raise ConfigError(
+            f"not UTF-8 text (byte {error.start})", file=path, hint="Save it as UTF-8."
+        ) from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", file=path) from None
     return parse_yaml(text, str(path))

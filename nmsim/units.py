@@ -76,9 +76,7 @@ def format_si(value: float, unit: str, digits: int = 3) -> str:
     """Return `value` (in the plain SI unit given) with a prefix and `digits` significant digits."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
-    for factor, prefix in _PREFIXES:
-        if abs(value) >= factor:
-            break
+    factor, prefix = next((p for p in _PREFIXES if abs(value) >= p[0]), _PREFIXES[-1])
     scaled = value / factor
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(scaled))))
     return f"{scaled:.{decimals}f} {prefix}{unit}"

@@ -90,6 +90,9 @@ class Step:
         Near memory only: bytes sent to every unit besides the broadcast transfers (the map Y, sums, Z).
     gather_bytes_per_unit : int
         Near memory only: bytes that each unit sends to the collector (partial sums, candidates of a merge).
+    group : int or None
+        The class that it works on. Steps of one group run in order; near-memory units work on different
+        groups side by side where the placement allows it. None: the step concerns all groups.
     repeat : int
         How many times in a row the step is done, at least 1 (iterations of an optimiser).
     """
@@ -99,4 +102,5 @@ class Step:
     operations: Mapping[str, int] = field(default_factory=dict)
     broadcast_bytes: int = 0
     gather_bytes_per_unit: int = 0
+    group: int | None = None
     repeat: int = 1

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from nmsim.config.schema import RunConfig
 from nmsim.config.yaml_tree import Origin, Path_, parse_yaml, read_yaml
 from nmsim.errors import ConfigError
+from nmsim.store import manifest
 
 MAX_EXTENDS = 20
 
@@ -53,18 +52,19 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     for text in overrides:
         _override(tree, origins, text)
     try:
-        return RunConfig.model_validate(tree)
+        config = RunConfig.model_validate(tree)
     except ValidationError as error:
         problems = list(_problems(error, tree, origins, str(path)))
         first = problems[0]
         first.others = problems[1:]  # type: ignore[attr-defined]
         raise first from None
+    config._origins.update(origins)
+    return config
 
 
 def config_hash(config: RunConfig) -> str:
     """Return the sha256 of what the configuration means; its wording, comments and name do not count."""
-    meaning = config.model_dump(mode="json", exclude={"name"})
-    return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
+    return manifest.config_hash(config.model_dump(mode="json", exclude={"name"}))
 
 
 def dump_config(config: RunConfig) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from nmsim.config.quantity import (
     Bandwidth,
@@ -29,6 +29,7 @@ from nmsim.config.quantity import (
     Time,
     Voltage,
 )
+from nmsim.config.yaml_tree import Origin
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Count = Annotated[int, Field(ge=1, le=2**31, strict=True)]
@@ -329,6 +330,14 @@ class RunConfig(Section):
     schemes: Annotated[tuple[Literal[SCHEMES], ...], Field(min_length=1)] = SCHEMES  # type: ignore[valid-type]
     simulation: Simulation = Simulation()
     trace: Trace = Trace()
+
+    _origins: dict[tuple, Origin] = PrivateAttr(default_factory=dict)
+
+    def origin(self, path: str) -> Origin:
+        """Return where the value at a dotted path was written, or the nearest section around it."""
+        keys = tuple(path.split("."))
+        nearest = (self._origins[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in self._origins)
+        return next(nearest, Origin("the configuration"))
 
     @field_validator("schemes")
     @classmethod

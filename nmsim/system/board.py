@@ -1,0 +1,203 @@
+"""A whole board: from a configuration to SimPy processes, and the course of one scheme on it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import simpy
+
+from nmsim.access.layout import Geometry, Layout
+from nmsim.access.work import ArraySpec, Step, Transfer
+from nmsim.config.schema import Memory, RunConfig
+from nmsim.dram.address import AddressMap
+from nmsim.dram.commands import COMMANDS
+from nmsim.dram.engine import Channel, ControllerSpec
+from nmsim.dram.spec import DramSpec
+from nmsim.energy.idd import command_energies
+from nmsim.energy.link import flight_time_ps
+from nmsim.energy.prices import DramPrices, PriceList
+from nmsim.errors import ConfigError
+from nmsim.system.host import Host
+from nmsim.system.memory import MemoryChannel
+from nmsim.system.meter import Meter
+from nmsim.system.nmc import NearMemoryUnits, units_per_channel
+from nmsim.trace.writer import TraceWriter
+
+#: Phases that are the board's own; all others carry the names that selection and training give them.
+CONTROL, MODE_SWITCH, INDICES, TRAINING = "control", "mode_switch", "indices", "training"
+
+
+@dataclass(frozen=True)
+class SelectionWork:
+    """The selection of a scheme, as the board executes it.
+
+    Attributes
+    ----------
+    place : str
+        "nmc" or "host".
+    steps : iterable of Step
+        In order, for the buffer of the place that executes them.
+    kept : int
+        Records that were selected.
+    """
+
+    place: str
+    steps: Iterable[Step]
+    kept: int
+
+
+class Board:
+    """One board with its arrays in place, ready to execute one scheme.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The board.
+    scheme : str
+        Name in the trace.
+    arrays : sequence of ArraySpec
+        What lies in DRAM.
+    groups : ndarray of int64, shape (n,)
+        Class of each training image; arrays with n records are placed by it.
+    writer : TraceWriter or None
+        Where the trace goes.
+
+    Attributes
+    ----------
+    meter : Meter
+        What was counted.
+    epoch_energies_fJ : list of int
+        Energy of each simulated training epoch.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        scheme: str,
+        arrays: Sequence[ArraySpec],
+        groups: np.ndarray,
+        writer: TraceWriter | None,
+    ):
+        self._config, self.spec = config, dram_spec(config.memory)
+        controller = controller_spec(config.memory)
+        self.prices = price_list(config, self.spec)
+        organization = config.memory.organization
+        shown = config.trace.rows_per_phase if config.trace.level == "window" else None
+        self.meter = Meter(
+            scheme,
+            self.prices,
+            self.spec.tCK_ps,
+            command_durations(self.spec),
+            (organization.ranks, organization.bankgroups, organization.banks),
+            writer,
+            shown,
+        )
+        self.env = simpy.Environment()
+        placement = config.near_memory.data_placement
+        self.layout = Layout(geometry(self.spec), placement, AddressMap(self.spec, controller.address_map).banks)
+        for array in arrays:
+            self.layout.place(array, groups if array.rows == len(groups) else None)
+        flight_ps = flight_time_ps(config.link)
+        self.channels = [
+            MemoryChannel(self.env, i, Channel(self.spec, controller, i), self.meter, flight_ps)
+            for i in range(organization.channels)
+        ]
+        iterations = config.simulation.iterations
+        self.host = Host(self.env, config.soc, self.channels, self.layout, self.meter, iterations)
+        self.units = NearMemoryUnits(
+            self.env,
+            config.near_memory,
+            organization,
+            self.channels,
+            self.layout,
+            self.meter,
+            iterations,
+            self.spec.tCK_ps,
+        )
+        self.epoch_energies_fJ: list[int] = []
+
+    def execute(self, selection: SelectionWork | None, epochs: Sequence[Sequence[Step]]) -> None:
+        """Run the scheme: its selection, if it has one, then the training epochs."""
+        self.env.run(self.env.process(self._course(selection, epochs)))
+        self.meter.close()
+
+    def _course(self, selection: SelectionWork | None, epochs: Sequence[Sequence[Step]]) -> Generator:
+        if selection is not None and selection.place == "nmc":
+            yield from self._select_near_memory(selection)
+        elif selection is not None:
+            for phase, steps in groupby(selection.steps, key=lambda step: step.phase):
+                yield from self._phase(phase, self.host.run(steps))
+        yield from self._phase(TRAINING, self._train(epochs))
+
+    def _select_near_memory(self, selection: SelectionWork) -> Generator:
+        if self._config.near_memory.data_placement == "interleaved":
+            raise ConfigError(
+                "near_memory.data_placement: interleaved spreads every image over the channels, so no "
+                "near-memory unit holds a whole one",
+                expected="striped or class_per_bank for schemes with @nmc",
+            )
+        phases = [(phase, list(steps)) for phase, steps in groupby(selection.steps, key=lambda step: step.phase)]
+        commands = sum(len(steps) for _, steps in phases)
+        control = ArraySpec(CONTROL, commands, self._config.near_memory.control_bytes_per_step)
+        self.layout.place(control)
+        program = Transfer(CONTROL, np.arange(commands), write=True)
+        yield from self._phase(CONTROL, self.host.transfer(CONTROL, program))
+        switch = self._config.near_memory.mode_switch
+        yield from self._phase(MODE_SWITCH, self._wait(switch.enter.value))
+        for phase, steps in phases:
+            yield from self._phase(phase, self.units.run(steps))
+        yield from self._phase(MODE_SWITCH, self._wait(switch.leave.value))
+        result = Transfer(INDICES, np.arange(selection.kept))
+        yield from self._phase(INDICES, self.host.transfer(INDICES, result))
+
+    def _train(self, epochs: Sequence[Sequence[Step]]) -> Generator:
+        wanted = self._config.simulation.epochs
+        simulated = len(epochs) if wanted == "all" else min(int(wanted), len(epochs))
+        before = self._energy_so_far()
+        for index, steps in enumerate(epochs[:simulated]):
+            times = len(epochs) - simulated + 1 if index == simulated - 1 else 1
+            yield from self.host.stand_for(self.host.run(steps), TRAINING, times)
+            after = self._energy_so_far()
+            self.epoch_energies_fJ.append((after - before) // times)
+            before = after
+
+    def _energy_so_far(self) -> int:
+        frame = self.meter.frame()
+        return int(frame.filter(like="_fJ").to_numpy().sum())
+
+    def _wait(self, duration_ps: float) -> Iterator[simpy.Event]:
+        yield self.env.timeout(round(duration_ps))
+
+    def _phase(self, phase: str, work: Generator) -> Generator:
+        start = self.env.now
+        yield from work
+        for channel in self.channels:
+            channel.settle(phase)
+        duration = self.env.now - start
+        self.meter.work(phase, "soc", "STATIC", duration)
+        self.meter.time(phase, start, duration)
+
+
+def dram_spec(memory: Memory) -> DramSpec:
+    """Return the engine's view of a configured memory."""
+    organization = memory.organization
+    return DramSpec(
+        standard=memory.standard,
+        channels=organization.channels,
+        ranks=organization.ranks,
+        bankgroups=organization.bankgroups,
+        banks=organization.banks,
+        rows=organization.rows,
+        columns=organization.columns,
+        device_width_bits=organization.device_width_bits,
+        devices_per_rank=organization.devices_per_rank,
+        tCK_ps=round(memory.timing.tCK.value),
+        timing=memory.timing.clocks,
+        rails={
+            name: {"voltage_V": rail.voltage.value, **{f"{k}_A": v for k, v in rail.currents_A.items()}}
+            for name, rail in memory.rails.items()
+        },
+    )

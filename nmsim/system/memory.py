@@ -1,0 +1,78 @@
+"""Memory channels as SimPy processes: one port each, in front of the timed DRAM engine."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import numpy as np
+import simpy
+
+from nmsim.access.layout import RowVisits
+from nmsim.dram.engine import Activity, Channel
+from nmsim.system.meter import Meter
+
+#: Bursts handed to the engine in one call at most; bounds memory at some 100 bytes a burst.
+MAX_BURSTS = 1 << 18
+
+
+class MemoryChannel:
+    """One channel of the board: serves one request after another, and accounts its idle time.
+
+    Attributes
+    ----------
+    times : int
+        How often what happens now counts: more than 1 where one of many equal repeats stands for the rest.
+    """
+
+    def __init__(self, env: simpy.Environment, index: int, engine: Channel, meter: Meter, flight_ps: int):
+        self.index, self.times = index, 1
+        self._env, self._engine, self._meter, self._flight_ps = env, engine, meter, flight_ps
+        self._port = simpy.Resource(env, capacity=1)
+        self._phase = ""
+
+    def access(self, phase: str, source: str, array: str, visits: RowVisits, write: bool) -> Generator:
+        """Serve host reads or writes of these bursts over the link (a SimPy process)."""
+        with self._port.request() as turn:
+            yield turn
+            self.settle(phase)
+            for part in _parts(visits):
+                burst = part.expand()
+                self._engine.log_rows = self._meter.log_rows(phase)
+                activity = self._engine.access(burst.bank, burst.row, burst.column, write)
+                self._meter.dram(phase, source, array, self.index, activity, self.times)
+            yield self._env.timeout(self._until(activity.end_clk) + 2 * self._flight_ps)
+
+    def stream(self, phase: str, array: str, visits: RowVisits, write: bool, **timing: int) -> Generator:
+        """Serve near-memory row visits, in which every bank works by itself (a SimPy process)."""
+        with self._port.request() as turn:
+            yield turn
+            self.settle(phase)
+            self._engine.log_rows = self._meter.log_rows(phase)
+            activity = self._engine.stream(visits.bank, visits.row, visits.bursts, write, **timing)
+            self._meter.dram(phase, "nmc", array, self.index, activity, self.times)
+            yield self._env.timeout(self._until(activity.end_clk))
+
+    def settle(self, phase: str) -> None:
+        """Account the time up to now, refresh included, as idle time of `phase`."""
+        now_clk = self._env.now // self._meter.clock_ps
+        if now_clk > self._engine.clk:
+            self._engine.log_rows = self._meter.log_rows(phase)
+            activity: Activity = self._engine.advance(now_clk)
+            self._meter.dram(phase, "dram", "", self.index, activity, self.times)
+
+    def skip(self, duration_ps: int) -> None:
+        """Move the channel's clock on without simulating: what happens meanwhile was counted by `times`."""
+        self._engine.shift(duration_ps // self._meter.clock_ps)
+
+    def _until(self, end_clk: int) -> int:
+        return max(0, end_clk * self._meter.clock_ps - self._env.now)
+
+
+def _parts(visits: RowVisits) -> list[RowVisits]:
+    total = np.cumsum(visits.bursts)
+    if len(total) == 0 or total[-1] <= MAX_BURSTS:
+        return [visits]
+    cuts = np.flatnonzero(np.diff(total // MAX_BURSTS)) + 1
+    edges = [0, *cuts.tolist(), len(total)]
+    fields = vars(visits).values()
+    return [RowVisits(*(f[a:b] for f in fields)) for a, b in zip(edges, edges[1:], strict=False)]

@@ -1,0 +1,220 @@
+"""The compute units beside the DRAM banks."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
+import simpy
+
+from nmsim.access.layout import Layout, RowVisits
+from nmsim.access.work import Step
+from nmsim.config.schema import NearMemory, Organization
+from nmsim.system.memory import MemoryChannel
+from nmsim.system.meter import Meter
+
+
+def units_per_channel(placement: str, organization: Organization) -> int:
+    """Return how many near-memory units a channel has."""
+    per_rank = {
+        "bank": organization.bankgroups * organization.banks,
+        "bankgroup": organization.bankgroups,
+        "rank": 1,
+    }
+    return organization.ranks * per_rank[placement]
+
+
+@dataclass(frozen=True, eq=False)
+class _Access:
+    """The visits of one transfer in one channel."""
+
+    array: str
+    visits: RowVisits
+    broadcast: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Share:
+    """One channel's part of a step: the records of each transfer that lie there, and how much of the work."""
+
+    step: Step
+    reads: tuple[_Access, ...]
+    writes: tuple[_Access, ...]
+    share: float
+    team_units: int
+
+
+class NearMemoryUnits:
+    """Executes steps beside the banks, the channels side by side.
+
+    Within a channel the units work as teams: with `striped` data all units of the channel work on one class;
+    with `class_per_bank` each bank's unit works on its own class, and the n-th steps of all classes run
+    together. A step loads its broadcast records into the buffers, then streams its other records past them,
+    then sends what must be gathered; these three do not overlap, as there is one query buffer.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        near_memory: NearMemory,
+        organization: Organization,
+        channels: list[MemoryChannel],
+        layout: Layout,
+        meter: Meter,
+        iterations: int,
+        clock_ps: int,
+    ):
+        self._env, self._nmc, self._channels = env, near_memory, channels
+        self._layout, self._meter, self._iterations, self._clock_ps = layout, meter, iterations, clock_ps
+        self.units = units_per_channel(near_memory.placement, organization)
+        self._banks_per_unit = layout.geometry.banks // self.units
+
+    def run(self, steps: Sequence[Step]) -> Generator:
+        """Execute the steps of one phase (a SimPy process)."""
+        start = self._env.now
+        phase = steps[0].phase
+        work = [self._run_channel(channel, steps) for channel in self._channels]
+        yield self._env.all_of([self._env.process(w) for w in work])
+        powered = self.units * len(self._channels)
+        self._meter.work(phase, "nmc", "LEAKAGE", powered * (self._env.now - start))
+
+    def _run_channel(self, channel: MemoryChannel, steps: Sequence[Step]) -> Generator:
+        teams: dict[int, list[Step]] = {}
+        for step in steps:
+            team = self._team(step, channel.index)
+            if team is not None:
+                teams.setdefault(team, []).append(step)
+        for together in zip_longest(*teams.values()):
+            shares = [self._share(step, channel.index) for step in together if step is not None]
+            for repeat in sorted({s.step.repeat for s in shares}):
+                alike = [s for s in shares if s.step.repeat == repeat]
+                yield from self._repeat(channel, alike, repeat)
+
+    def _team(self, step: Step, channel: int) -> int | None:
+        """Return which team of this channel does the step; None where another channel does it."""
+        channels = self._layout.geometry.channels
+        if step.group is None:
+            return 0
+        if step.group % channels != channel:
+            return None
+        return step.group // channels % self._layout.geometry.banks if self._alone() else 0
+
+    def _alone(self) -> bool:
+        return self._layout.placement == "class_per_bank"
+
+    def _share(self, step: Step, channel: int) -> _Share:
+        reads, writes, here, everywhere = [], [], 0, 0
+        for transfer in step.transfers:
+            visits = self._layout.visits(transfer.array, np.asarray(transfer.rows))
+            mine = visits.of_channel(channel).merged()
+            kind = writes if transfer.write else reads
+            kind.append(_Access(transfer.array, mine, transfer.broadcast))
+            if not transfer.broadcast:
+                here += int(mine.bursts.sum())
+                everywhere += int(visits.bursts.sum())
+        if step.group is not None:
+            share = 1.0
+        else:
+            share = here / everywhere if everywhere else 1 / self._layout.geometry.channels
+        units = 1 if self._alone() and step.group is not None else self.units
+        return _Share(step, tuple(reads), tuple(writes), share, units)
+
+    def _repeat(self, channel: MemoryChannel, shares: list[_Share], repeat: int) -> Generator:
+        simulated = min(repeat, self._iterations)
+        for _ in range(simulated - 1):
+            yield from self._once(channel, shares)
+        phase, times, start = shares[0].step.phase, repeat - simulated + 1, self._env.now
+        channel.settle(phase)
+        channel.times = times
+        yield from self._once(channel, shares)
+        channel.settle(phase)
+        channel.times = 1
+        if times > 1:
+            skipped = (times - 1) * (self._env.now - start)
+            yield self._env.timeout(skipped)
+            channel.skip(skipped)
+
+    def _once(self, channel: MemoryChannel, shares: list[_Share]) -> Generator:
+        phase = shares[0].step.phase
+        for share in shares:
+            for kind, count in share.step.operations.items():
+                self._meter.work(phase, "nmc", kind, round(count * share.share) * channel.times)
+        fill_bytes = 0
+        for array, visits in _by_array(r for s in shares for r in s.reads if r.broadcast):
+            yield from self._stream(channel, phase, array, visits, write=False)
+        for share in shares:
+            loaded = sum(int(r.visits.bursts.sum()) for r in share.reads if r.broadcast)
+            loaded_bytes = loaded * self._layout.geometry.access_bytes
+            self._meter.work(phase, "nmc", "SRAM", 8 * loaded_bytes * share.team_units * channel.times)
+            if share.team_units > 1:
+                fill_bytes += loaded_bytes + share.step.broadcast_bytes
+        yield from self._exchange(channel, phase, fill_bytes)
+        compute_ps = max(self._compute_ps(share) for share in shares)
+        streamed = list(_by_array(r for s in shares for r in s.reads if not r.broadcast))
+        # The operations are spread over the records that stream past the busiest unit.
+        bursts = sum(self._busiest_unit(visits) for _, visits in streamed)
+        period_clk = -(-compute_ps // (bursts * self._clock_ps)) if bursts else 0
+        for array, visits in streamed:
+            yield from self._stream(channel, phase, array, visits, False, period_clk)
+        if not bursts:
+            yield self._env.timeout(compute_ps)
+        for array, visits in _by_array(w for s in shares for w in s.writes):
+            yield from self._stream(channel, phase, array, visits, write=True)
+        gathered = sum(s.step.gather_bytes_per_unit * s.team_units for s in shares if s.team_units > 1)
+        yield from self._exchange(channel, phase, gathered)
+
+    def _busiest_unit(self, visits: RowVisits) -> int:
+        unit = visits.bank // self._banks_per_unit
+        return int(np.bincount(unit, weights=visits.bursts, minlength=1).max(initial=0))
+
+    def _compute_ps(self, share: _Share) -> int:
+        """Return how long the units of a share's team take for its operations, in ps."""
+        nmc = self._nmc
+        cycles = sum(n * nmc.cycles.get(kind, 1) for kind, n in share.step.operations.items())
+        cycles_per_unit = cycles * share.share / (nmc.lanes * share.team_units)
+        return round(cycles_per_unit / nmc.clock.value * 1e12)
+
+    def _stream(
+        self,
+        channel: MemoryChannel,
+        phase: str,
+        array: str,
+        visits: RowVisits,
+        write: bool,
+        period_clk: int = 0,
+    ) -> Generator:
+        if not len(visits.bursts):
+            return
+        if self._nmc.placement == "rank":
+            # A buffer chip reads through the pins of its devices, one burst after another.
+            yield from channel.access(phase, "nmc", array, visits, write)
+            return
+        yield from channel.stream(
+            phase,
+            array,
+            visits,
+            write,
+            column_period_clk=int(period_clk),
+            max_simultaneous_act=self._nmc.max_simultaneous_act,
+            banks_per_unit=self._banks_per_unit,
+        )
+
+    def _exchange(self, channel: MemoryChannel, phase: str, moved_bytes: int) -> Generator:
+        """Move bytes between the units of a channel over its one internal bus."""
+        if moved_bytes:
+            times = channel.times
+            self._meter.work(phase, "nmc", "EXCHANGE", moved_bytes * times, moved_bytes * times)
+            yield self._env.timeout(round(moved_bytes / self._nmc.exchange_bandwidth.value * 1e12))
+
+
+def _by_array(accesses: Iterable[_Access]) -> list[tuple[str, RowVisits]]:
+    """Return the visits of each array together: teams in different banks stream at the same time."""
+    of_array: dict[str, list[RowVisits]] = {}
+    for access in accesses:
+        of_array.setdefault(access.array, []).append(access.visits)
+    return [
+        (array, RowVisits(*(np.concatenate(c) for c in zip(*(vars(p).values() for p in parts), strict=True))))
+        for array, parts in of_array.items()
+    ]

@@ -1,0 +1,164 @@
+"""Do other programs' formats say what the trace says?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from trace_samples import commands_table, random_table
+
+from nmsim.errors import ResourceLimitError, TraceFormatError
+from nmsim.trace.exporters import Window, export_csv, export_drampower, export_perfetto
+from nmsim.trace.reader import Trace, open_trace
+from nmsim.trace.schema import SCHEMA, trace_table
+from nmsim.trace.writer import TraceWriter
+
+# Two banks of two groups; clocks of 625 ps.
+COMMANDS = [
+    (0, "ACT", 0, 1, 7, -1),
+    (18125, "RD", 0, 1, 7, 3),
+    (20000, "ACT", 1, 0, 9, -1),
+    (38125, "WR", 1, 0, 9, 4),
+    (60000, "PREpb", 0, 1, -1, -1),
+    (62500, "PDE", -1, -1, -1, -1),
+    (70000, "PDX", -1, -1, -1, -1),
+    (80000, "PREab", -1, -1, -1, -1),
+    (90000, "PDE", -1, -1, -1, -1),
+    (95000, "PDX", -1, -1, -1, -1),
+    (100000, "REFab", -1, -1, -1, -1),
+]
+
+
+def aggregate(count: int = 900) -> pa.Table:
+    columns = {"cmd": "RD", "count": count, "channel": 0, "dur_ps": 10**9, "energy_fJ": 11, "act_fJ": 11}
+    return trace_table({**columns, "scheme": "full", "phase": "training"}, 1)
+
+
+def make(folder: Path, *tables: pa.Table) -> Trace:
+    with TraceWriter(folder) as writer:
+        for table in tables:
+            writer.write(table)
+    return open_trace(folder)
+
+
+def events_of(path: Path) -> tuple[list[dict], list[dict], dict]:
+    document = json.loads(path.read_text())
+    events = document["traceEvents"]
+    assert {e["ph"] for e in events} <= {"X", "M"}
+    return [e for e in events if e["ph"] == "X"], [e for e in events if e["ph"] == "M"], document["otherData"]
+
+
+def test_csv_holds_every_row_and_column(tmp_path):
+    table = random_table(400, 5)
+    done = export_csv(make(tmp_path / "t", table), tmp_path / "t.csv")
+    back = pd.read_csv(tmp_path / "t.csv")
+    assert list(back.columns) == SCHEMA.names and done.rows == len(back) == 400
+    for name in ("t_ps", "energy_fJ", "bank"):
+        assert back[name].tolist() == table[name].to_pylist()
+    assert back["array"].fillna("").tolist() == [text or "" for text in table["array"].to_pylist()]
+
+
+def test_csv_of_a_window_holds_that_scheme_phase_and_channel(tmp_path):
+    trace = make(tmp_path / "t", random_table(300, 1, "full"), random_table(300, 2, "random"))
+    export_csv(trace, tmp_path / "t.csv", Window(scheme="random", phase="training", channel=1))
+    back = pd.read_csv(tmp_path / "t.csv")
+    assert (
+        set(back["scheme"]) == {"random"}
+        and set(back["phase"]) == {"training"}
+        and set(back["channel"]) == {1}
+    )
+    rows = random_table(300, 2, "random").to_pandas()
+    assert len(back) == ((rows["phase"] == "training") & (rows["channel"] == 1)).sum()
+
+
+def test_perfetto_has_one_complete_event_per_command(tmp_path):
+    done = export_perfetto(make(tmp_path / "t", random_table(300, 1)), tmp_path / "t.json")
+    events, _, other = events_of(tmp_path / "t.json")
+    assert done.rows == len(events) == 300 and other["aggregated_rows_left_out"] == 0
+    for event in events:
+        assert set(event) == {"ph", "name", "cat", "pid", "tid", "ts", "dur", "args"}
+        assert isinstance(event["pid"], int) and isinstance(event["tid"], int) and event["dur"] >= 0
+        assert event["ts"] == event["args"]["t_ps"] / 1e6
+    assert sum(e["args"]["energy_fJ"] for e in events) == open_trace(tmp_path / "t").energy_fJ()
+
+
+def test_perfetto_names_every_track_once(tmp_path):
+    export_perfetto(make(tmp_path / "t", random_table(300, 1)), tmp_path / "t.json")
+    events, names, _ = events_of(tmp_path / "t.json")
+    threads = [(n["pid"], n["tid"]) for n in names if n["name"] == "thread_name"]
+    processes = [n["pid"] for n in names if n["name"] == "process_name"]
+    assert sorted(threads) == sorted({(e["pid"], e["tid"]) for e in events})
+    assert sorted(processes) == sorted({e["pid"] for e in events})
+    assert len(threads) == 16  # 2 channels × 8 banks
+
+
+def test_perfetto_slices_of_a_track_do_not_overlap(tmp_path):
+    export_perfetto(make(tmp_path / "t", random_table(500, 2)), tmp_path / "t.json")
+    ends: dict[tuple[int, int], float] = {}
+    events, _, _ = events_of(tmp_path / "t.json")
+    for event in sorted(events, key=lambda e: e["ts"]):
+        track = event["pid"], event["tid"]
+        assert event["ts"] >= ends.get(track, 0.0) - 1e-9
+        ends[track] = event["ts"] + event["dur"]
+
+
+def test_perfetto_leaves_aggregates_out_and_says_so(tmp_path):
+    trace = make(tmp_path / "t", commands_table(COMMANDS), aggregate(), aggregate(count=1))
+    done = export_perfetto(trace, tmp_path / "t.json")
+    events, _, other = events_of(tmp_path / "t.json")
+    assert len(events) == len(COMMANDS)
+    assert (done.left_out_rows, done.left_out_energy_fJ) == (2, 22)
+    assert (other["aggregated_rows_left_out"], other["energy_left_out_fJ"]) == (2, 22)
+
+
+def test_perfetto_of_an_empty_window_is_valid(tmp_path):
+    export_perfetto(make(tmp_path / "t", random_table(10, 1)), tmp_path / "t.json", Window(to_ps=-1))
+    assert events_of(tmp_path / "t.json")[0] == []
+
+
+def test_perfetto_refuses_more_than_a_browser_holds_and_writes_nothing(tmp_path):
+    trace = make(tmp_path / "t", random_table(300, 1))
+    with pytest.raises(ResourceLimitError, match="--from"):
+        export_perfetto(trace, tmp_path / "t.json", max_events=299)
+    assert [p.name for p in tmp_path.iterdir()] == ["t"]
+
+
+def test_drampower_lines_are_clocks_and_flat_banks(tmp_path):
+    trace = make(tmp_path / "t", commands_table(COMMANDS))
+    export_drampower(trace, tmp_path / "t.csv", tCK_ps=625, banks_per_group=4)
+    # Clocks are t_ps / 625. Bank 0 of group 1 is bank 4 of its rank. Power-down is "active" while a bank is
+    # open, which PREab ends. REFab at 160 lasts 5 ns = 8 clocks, so the trace ends at 168.
+    assert (tmp_path / "t.csv").read_text().splitlines() == [
+        "0,ACT,0,0,1,7,0",
+        "29,RD,0,0,1,7,3,00000000",
+        "32,ACT,0,1,4,9,0",
+        "61,WR,0,1,4,9,4,00000000",
+        "96,PRE,0,0,1,0,0",
+        "100,PDEA,0,0,0,0,0",
+        "112,PDXA,0,0,0,0,0",
+        "128,PREA,0,0,0,0,0",
+        "144,PDEP,0,0,0,0,0",
+        "152,PDXP,0,0,0,0,0",
+        "160,REFA,0,0,0,0,0",
+        "168,END,0,0,0,0,0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        ([commands_table(COMMANDS), commands_table(COMMANDS, "random")], "one scheme at a time.*--scheme"),
+        ([commands_table(COMMANDS), commands_table(COMMANDS, channel=1)], "one channel at a time.*--channel"),
+        ([commands_table([(0, "XYZ", 0, 0, 0, 0)])], "no such command.*XYZ"),
+        ([commands_table([(700, "ACT", 0, 0, 0, 0)])], "no whole clock.*700"),
+        ([commands_table([(1250, "ACT", 0, 0, 0, 0), (625, "RD", 0, 0, 0, 0)])], "after a later one"),
+    ],
+)
+def test_drampower_refuses_what_it_would_misread_and_writes_nothing(tmp_path, tables, words):
+    trace = make(tmp_path / "t", *tables)
+    with pytest.raises(TraceFormatError, match=words):
+        export_drampower(trace, tmp_path / "t.csv", tCK_ps=625, banks_per_group=4)
+    assert not (tmp_path / "t.csv").exists()

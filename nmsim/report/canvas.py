@@ -1,0 +1,199 @@
+"""How figures look and become files: PNG, CSV, and SVG that follows a page's light or dark mode."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from nmsim.energy.components import COMPONENTS
+from nmsim.store import fs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: What a bar shows as one piece: name -> (components, colour on white, colour on black).
+#: A hue for each side of the board and lightness within it, so that the order survives in grey and for
+#: colour-blind readers: blue DRAM, orange path, vermilion near memory, grey SoC.
+GROUPS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "DRAM rows (ACT, PRE)": (("act", "pre"), "#08306b", "#2f6fd0"),
+    "DRAM columns (RD, WR)": (("rd", "wr"), "#2171b5", "#5b9be8"),
+    "DRAM on-die buses": (("on_die_bus",), "#56b4e9", "#8cc4f5"),
+    "DRAM refresh, standby": (("ref", "background"), "#b9dcf2", "#cfe6fa"),
+    "PHY, controller": (("phy", "controller"), "#e69f00", "#e69f00"),
+    "board trace, termination": (("trace", "termination"), "#f6d788", "#f6d788"),
+    "near-memory units": (("nmc_compute", "nmc_sram", "nmc_leakage"), "#d55e00", "#e8702a"),
+    "SoC arithmetic (NPU, CPU)": (("soc_compute", "cpu"), "#3f3f46", "#70707a"),
+    "SoC SRAM": (("soc_sram",), "#85858f", "#a0a0aa"),
+    "SoC static": (("soc_static",), "#c9c9d0", "#d6d6dc"),
+}
+
+#: A scheme's colour (on white, on black) and marker, by its place in the run: Okabe and Ito's palette,
+#: black first; the markers tell schemes apart without colour.
+SCHEMES = [
+    ("#202024", "#f0f0f4", "s"),
+    ("#7d8590", "#a9b1bb", "o"),
+    ("#d55e01", "#e8702b", "D"),
+    ("#0072b2", "#56b4ea", "^"),
+    ("#009e73", "#2cc295", "v"),
+    ("#cc79a7", "#dd93bb", "P"),
+    ("#e69f01", "#e69f01", "X"),
+    ("#885500", "#c58a2e", "*"),
+]
+
+INK, FAINT, PAPER = "#1b1b1f", "#8e8e97", "#fefefe"
+_DARK_INK, _DARK_FAINT, _DARK_PAPER = "#e7e7ea", "#8b8b95", "#17181c"
+
+_STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.facecolor": "none",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.5,
+    "grid.alpha": 0.35,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.direction": "out",
+    "ytick.major.size": 0,
+    "text.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "hatch.linewidth": 0.6,
+    "svg.fonttype": "none",  # text stays text: it can be searched, and takes the page's colour
+    "svg.hashsalt": "nmsim",  # the same run gives the same file
+    "text.parse_math": False,  # names of schemes and data sets are not formulas
+    "path.simplify": True,
+}
+
+
+def assert_groups_are_whole() -> None:
+    """Fail where a component is in no group or in two: a bar would not be its total."""
+    listed = sorted(name for names, _, _ in GROUPS.values() for name in names)
+    if listed != sorted(COMPONENTS):
+        raise AssertionError(f"groups and components differ: {set(listed) ^ set(COMPONENTS)}")
+
+
+assert_groups_are_whole()
+
+
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """A figure with the numbers that it shows.
+
+    Attributes
+    ----------
+    name : str
+        Becomes the files' names.
+    title : str
+        A heading for people.
+    figure : matplotlib Figure
+        The drawing.
+    data : DataFrame
+        What is drawn, tidy, with units in the column names.
+    """
+
+    name: str
+    title: str
+    figure: Figure
+    data: pd.DataFrame
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write `<name>.png` and `<name>.csv` to a folder; return their paths."""
+        png, csv = folder / f"{self.name}.png", folder / f"{self.name}.csv"
+        fs.write_bytes(png, self.png())
+        fs.write_text(csv, self.data.to_csv(index=False, lineterminator="\n"))
+        return [png, csv]
+
+    def png(self) -> bytes:
+        """Return the figure as a PNG of 150 dots an inch, on white."""
+        buffer = io.BytesIO()
+        with drawing():
+            self.figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+        return buffer.getvalue()
+
+    def svg(self) -> str:
+        """Return the figure as SVG text to put into a page: transparent, colours as CSS variables."""
+        buffer = io.StringIO()
+        with drawing():
+            self.figure.savefig(buffer, format="svg", dpi=110, transparent=True, metadata={"Date": None})
+        return _for_page(buffer.getvalue(), self.name, self.title)
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Hold matplotlib's settings at this module's for the block, the caller's own afterwards."""
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE):
+        yield
+
+
+def new_figure(height_in: float, width_in: float = 7.4) -> Figure:
+    """Return an empty figure that knows no window and no global state, its parts laid out by constraint."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def scheme_style(index: int) -> dict[str, object]:
+    """Return colour and marker of the scheme at place `index` of its run."""
+    colour, _, marker = SCHEMES[index % len(SCHEMES)]
+    return {"color": colour, "marker": marker}
+
+
+def css_colours() -> tuple[str, str]:
+    """Return the CSS variables of all colours that figures use: for light pages, for dark pages."""
+    light, dark = [], []
+    for name, (on_white, on_black) in _variables().items():
+        light.append(f"--{name}:{on_white};")
+        dark.append(f"--{name}:{on_black};")
+    return "".join(light), "".join(dark)
+
+
+def _variables() -> dict[str, tuple[str, str]]:
+    named = {"ink": (INK, _DARK_INK), "faint": (FAINT, _DARK_FAINT), "paper": (PAPER, _DARK_PAPER)}
+    named |= {f"g{i}": (light, dark) for i, (_, light, dark) in enumerate(GROUPS.values())}
+    named |= {f"s{i}": (light, dark) for i, (light, dark, _) in enumerate(SCHEMES)}
+    return named
+
+
+_BY_COLOUR = {light: name for name, (light, _) in _variables().items()}
+
+
+def _for_page(svg: str, name: str, title: str) -> str:
+    """Return matplotlib's SVG file as an element: ids made unique, sizes left to CSS, colours by name."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', rf'\1 role="img" aria-label="{title}"', svg, count=1)
+    svg = re.sub(r"#[0-9a-f]{6}\b", _as_variable, svg)
+    # Text without a colour of its own is black in SVG; in a page it is the page's ink.
+    return svg.replace("<svg ", '<svg fill="var(--ink)" ', 1).strip()
+
+
+def _as_variable(match: re.Match[str]) -> str:
+    name = _BY_COLOUR.get(match.group())
+    return match.group() if name is None else f"var(--{name})"

@@ -1,0 +1,170 @@
+"""Sums over an energy trace, whatever its size: one pass, a batch of rows in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
+from nmsim.errors import TraceFormatError
+from nmsim.trace.schema import COMPONENT_COLUMNS
+
+#: What rows are summed under. Everything below is a coarser sum of this one.
+TEXT_KEYS = ["scheme", "phase", "source", "array", "cmd"]
+PLACE_KEYS = ["channel", "rank", "bankgroup", "bank"]
+KEYS = TEXT_KEYS + PLACE_KEYS
+SUMMED = ["count", "bytes", "energy_fJ", *COMPONENT_COLUMNS]
+
+#: Arrays whose accesses are the data set's own.
+DATASET_ARRAYS = ("images",)
+
+_BATCH_ROWS = 262_144
+#: Partial sums are folded once they hold this many rows, so that memory does not grow with the trace.
+_FOLD_ROWS = 200_000
+
+
+def trace_sums(files: Iterable[Path | str]) -> pd.DataFrame:
+    """Return count, bytes and energies of a trace, summed by everything but time, row and column.
+
+    Parameters
+    ----------
+    files : iterable of Path or str
+        The trace's parts. Their size does not matter: the pass holds one batch of rows and the sums so far.
+
+    Returns
+    -------
+    DataFrame
+        Columns `KEYS` and `SUMMED`, int64 and text; keys in the order in which the trace names them.
+
+    Raises
+    ------
+    TraceFormatError
+        Where a file is no energy trace, energies are not the sum of their components, or there are no rows.
+    """
+    partial: list[pa.Table] = []
+    rows = 0
+    for path in files:
+        for batch in _batches(Path(path)):
+            partial.append(_summed(batch))
+            rows += partial[-1].num_rows
+            if rows > _FOLD_ROWS and len(partial) > 1:
+                partial = [_summed(pa.concat_tables(partial))]
+                rows = partial[0].num_rows
+    if not partial:
+        raise TraceFormatError("this trace holds no rows")
+    return _summed(pa.concat_tables(partial)).to_pandas()
+
+
+def _batches(path: Path) -> Iterable[pa.Table]:
+    try:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            missing = [name for name in KEYS + SUMMED if name not in file.schema_arrow.names]
+            if missing:
+                raise TraceFormatError(
+                    "this is no energy trace", file=path, found="no column " + ", ".join(missing[:4])
+                )
+            for batch in file.iter_batches(_BATCH_ROWS, columns=KEYS + SUMMED):
+                yield _plain(pa.Table.from_batches([batch]), path)
+    except FileNotFoundError:
+        raise TraceFormatError("there is no such trace", file=path) from None
+    except (OSError, pa.ArrowException) as error:
+        found = str(error).splitlines()[0]
+        raise TraceFormatError("this is no readable Parquet file", file=path, found=found) from error
+
+
+def _plain(table: pa.Table, path: Path) -> pa.Table:
+    """Return the table with int64 numbers and text keys without gaps; check that energies add up."""
+    columns = {}
+    for name in KEYS + SUMMED:
+        column = table[name]
+        if name in TEXT_KEYS:
+            columns[name] = column
+        elif pa.types.is_integer(column.type) and not column.null_count:
+            columns[name] = column.cast(pa.int64())
+        else:
+            found = f"{column.type}, {column.null_count} of them empty"
+            raise TraceFormatError(f"{name} holds whole numbers in a trace", file=path, found=found)
+    plain = pa.table(columns)
+    sums = {name: _total(plain[name]) for name in ["energy_fJ", *COMPONENT_COLUMNS]}
+    gap = sums.pop("energy_fJ") - sum(sums.values())
+    if gap:
+        raise TraceFormatError(
+            "energy_fJ is not the sum of the component columns",
+            file=path,
+            found=f"a difference of {gap} fJ",
+            expected="0",
+        )
+    return plain
+
+
+def _total(column: pa.ChunkedArray) -> int:
+    return column.combine_chunks().to_numpy(zero_copy_only=False).sum().item() if len(column) else 0
+
+
+def _summed(table: pa.Table) -> pa.Table:
+    """Return the table grouped by `KEYS`, text keys as plain text, in order of first appearance."""
+    grouped = table.group_by(KEYS, use_threads=False).aggregate([(name, "sum") for name in SUMMED])
+    columns = {}
+    for name in KEYS:
+        column = grouped[name]
+        if name in TEXT_KEYS:
+            column = column.cast(pa.string()).fill_null("")
+        columns[name] = column
+    return pa.table(columns | {name: grouped[f"{name}_sum"] for name in SUMMED})
+
+
+def energy_from_trace(files: Iterable[Path | str]) -> pd.DataFrame:
+    """Return a trace's energy: columns scheme, phase, component, energy_fJ; see `trace_sums`."""
+    return energy_by_component(trace_sums(files))
+
+
+def energy_by_component(sums: pd.DataFrame) -> pd.DataFrame:
+    """Return energy by scheme, phase and component (columns scheme, phase, component, energy_fJ).
+
+    Every component stands under every phase of its scheme, those that cost nothing with 0.
+    """
+    wide = sums.groupby(["scheme", "phase"], sort=False)[COMPONENT_COLUMNS].sum()
+    wide.columns = pd.Index(list(COMPONENTS), name="component")
+    return wide.stack().rename("energy_fJ").reset_index()
+
+
+def energy_by_layer(sums: pd.DataFrame) -> pd.DataFrame:
+    """Return the three energies of each scheme: dataset DDR, all DDR and the whole system.
+
+    Returns
+    -------
+    DataFrame
+        Columns scheme, dataset_ddr_energy_fJ, ddr_energy_fJ, system_energy_fJ. "DDR" is what the devices
+        and the path to and from them take; "dataset" counts only the rows whose array is the images.
+    """
+    ddr = [f"{name}_fJ" for name in DDR_COMPONENTS]
+    frame = pd.DataFrame(
+        {
+            "scheme": sums["scheme"],
+            "dataset_ddr_energy_fJ": sums[ddr].sum(axis=1).where(sums["array"].isin(DATASET_ARRAYS), 0),
+            "ddr_energy_fJ": sums[ddr].sum(axis=1),
+            "system_energy_fJ": sums["energy_fJ"],
+        }
+    )
+    return frame.groupby("scheme", sort=False, as_index=False).sum()
+
+
+def bytes_by_source(sums: pd.DataFrame) -> pd.DataFrame:
+    """Return the bytes that were moved: columns scheme, phase, source, array, bytes; none with 0."""
+    keys = ["scheme", "phase", "source", "array"]
+    frame = sums.groupby(keys, sort=False, as_index=False)["bytes"].sum()
+    return frame[frame["bytes"] > 0].reset_index(drop=True)
+
+
+def commands_by_bank(sums: pd.DataFrame) -> pd.DataFrame:
+    """Return how often each bank saw each command: scheme, source, *`PLACE_KEYS`, cmd, count.
+
+    Rows that concern no single bank (refresh, background, operations) are left out.
+    """
+    keys = ["scheme", "source", *PLACE_KEYS, "cmd"]
+    of_banks = sums[(sums["channel"] >= 0) & (sums["bank"] >= 0)]
+    return of_banks.groupby(keys, sort=False, as_index=False)["count"].sum()

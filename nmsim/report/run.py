@@ -1,0 +1,236 @@
+"""A finished run, read back: its summary and tables, with units in every column name."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nmsim.energy.components import COMPONENTS
+from nmsim.errors import DataError, StoreError
+from nmsim.store.manifest import read_manifest
+
+#: The three answers that are never mixed: key in the summary -> what it is called for people.
+LAYERS = {"dataset_ddr_energy": "dataset DDR", "ddr_energy": "all DDR", "system_energy": "whole system"}
+
+_COUNTS = ("kept", "seeds", "time_ps", "pcb_bytes", "pcb_bytes_before_training")
+_COUNTS += tuple(f"{layer}_fJ" for layer in LAYERS)
+_REALS = ("accuracy_mean", "accuracy_sd", "simulated_share")
+_OUTCOMES = ("row_hits", "row_misses", "row_conflicts")
+_ENERGY_COLUMNS = ["scheme", "phase", "component", "energy_fJ"]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a run folder holds.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    manifest, summary : dict
+        `manifest.json` (provenance) and `summary.json` as they stand there.
+    schemes : DataFrame
+        A row per scheme in the run's order: accuracies as shares of 1, energies in fJ, times in ps, ratios to
+        the scheme `full`, and the epochs of training after which the scheme has cost less than `full` has.
+        Where there is no such number, NaN.
+    energy : DataFrame
+        Columns scheme, phase, component, energy_fJ.
+    phases : DataFrame
+        Columns scheme, phase, time_ps, energy_fJ, pcb_bytes.
+    trace_files : tuple of Path
+        The parts of the trace in order; none where the run kept no trace.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+    summary: dict[str, Any]
+    schemes: pd.DataFrame
+    energy: pd.DataFrame
+    phases: pd.DataFrame
+    trace_files: tuple[Path, ...]
+
+    def indices(self, scheme: str) -> np.ndarray:
+        """Return the numbers of the training images that `scheme` kept: int64, sorted.
+
+        Raises
+        ------
+        DataError
+            Where the run has no such scheme.
+        StoreError
+            Where the scheme's file is missing or damaged.
+        """
+        if scheme not in self.summary["schemes"]:
+            raise DataError(
+                "this run has no such scheme",
+                file=self.path,
+                found=scheme,
+                expected=", ".join(self.summary["schemes"]),
+            )
+        path = self.path / f"selected_indices.{scheme.replace('@', '-')}.npy"
+        return read_array(path)
+
+    def selection(self) -> dict[str, np.ndarray] | None:
+        """Return the selection's map: `embedding` (n, 2), `labels` (n,), `selected`; None without one.
+
+        Raises
+        ------
+        StoreError
+            Where the file is damaged.
+        """
+        path = self.path / "selection.npz"
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in ("embedding", "labels", "selected")}
+        except Exception as error:  # zipfile, zlib and NumPy each have their own for a damaged file
+            raise StoreError("the selection's map is damaged", file=path, found=_one_line(error)) from error
+        shape, n = arrays["embedding"].shape, len(arrays["labels"])
+        chosen = arrays["selected"]
+        if shape != (n, 2) or (len(chosen) and (chosen.min() < 0 or chosen.max() >= n)):
+            raise StoreError(
+                "the selection's map is damaged",
+                file=path,
+                found=f"embedding {shape}, {n} labels, {len(chosen)} selected",
+                expected="a point (x, y) and a label for each image, and selected numbers among them",
+            )
+        return arrays
+
+
+def load_run(path: Path | str, manifest: Mapping[str, Any] | None = None) -> Run:
+    """Return the run that a folder holds.
+
+    Parameters
+    ----------
+    path : Path or str
+        The run's folder.
+    manifest : mapping, optional
+        The manifest of a run that is being written and has none on disk yet.
+
+    Raises
+    ------
+    DataError
+        Where there is no such folder.
+    StoreError
+        Where it is no finished run, or one of its files is missing or damaged.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise DataError("there is no run here", file=path, hint="Name the folder of a run.")
+    manifest = read_manifest(path) if manifest is None else dict(manifest)
+    summary = _read_summary(path / "summary.json")
+    schemes, phases = _tables(summary, path / "summary.json")
+    energy = _read_energy(path / "energy.csv", set(schemes["scheme"]))
+    trace_files = tuple(sorted(path.glob("trace/*.parquet"), key=part_order))
+    return Run(path, manifest, summary, schemes, energy, phases, trace_files)
+
+
+def part_order(path: Path) -> list[tuple[int, int | str]]:
+    """Return what sorts the parts of a trace by their number: part-9 before part-10."""
+    return [(0, int(p)) if p.isdigit() else (1, p) for p in re.split(r"(\d+)", path.name)]
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Return the array of an `.npy` file that holds no pickled objects, or raise StoreError."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise StoreError("a file of this run is missing", file=path, hint="Run it again.") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise StoreError("this is no NumPy array", file=path, found=_one_line(error)) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    try:
+        summary = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise StoreError("a file of this run is missing", file=path, hint="Run it again.") from None
+    except (OSError, ValueError) as error:
+        raise StoreError("the summary is damaged", file=path, found=_one_line(error)) from error
+    if (
+        not isinstance(summary, dict)
+        or not isinstance(summary.get("schemes"), dict)
+        or not summary["schemes"]
+    ):
+        raise StoreError(
+            "the summary is damaged", file=path, expected="a run's schemes", hint="Run it again."
+        )
+    return summary
+
+
+def _tables(summary: dict[str, Any], path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    schemes, phases = [], []
+    scheme = key = ""
+    try:
+        for scheme, facts in summary["schemes"].items():
+            row: dict[str, Any] = {"scheme": scheme}
+            for key in _REALS:
+                row[key] = _number(facts[key])
+            for key in _COUNTS:
+                row[key] = _count(facts[key])
+            for key in _OUTCOMES:
+                row[key] = _count(facts.get(key, 0))
+            for key, suffix in (("ratio_to_full", ""), ("break_even_epochs", "_epochs")):
+                name = key.removesuffix("_to_full").removesuffix("_epochs")
+                for layer in LAYERS:
+                    value = (facts.get(key) or {}).get(layer)
+                    row[f"{name}_{layer}{suffix}"] = math.nan if value is None else _number(value)
+            schemes.append(row)
+            key = "phases"
+            phases += [
+                {
+                    "scheme": scheme,
+                    "phase": phase,
+                    **{name: _count(values[name]) for name in ("time_ps", "energy_fJ", "pcb_bytes")},
+                }
+                for phase, values in facts["phases"].items()
+            ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(
+            f"the summary is damaged: scheme {scheme}, {key}",
+            file=path,
+            found=f"{type(error).__name__} {_one_line(error)}",
+            hint="Run it again.",
+        ) from error
+    columns = ["scheme", "phase", "time_ps", "energy_fJ", "pcb_bytes"]
+    return pd.DataFrame(schemes), pd.DataFrame(phases, columns=columns)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise ValueError(f"{value!r} is not a whole number of at least 0")
+    return value
+
+
+def _read_energy(path: Path, schemes: set[str]) -> pd.DataFrame:
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, dtype={"scheme": str, "phase": str})
+    except FileNotFoundError:
+        raise StoreError("a file of this run is missing", file=path, hint="Run it again.") from None
+    except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors
+        raise StoreError("the energy table is damaged", file=path, found=_one_line(error)) from error
+    if list(frame.columns) != _ENERGY_COLUMNS or not pd.api.types.is_integer_dtype(frame["energy_fJ"]):
+        found, expected = ",".join(map(str, frame.columns)), ",".join(_ENERGY_COLUMNS) + " in whole fJ"
+        raise StoreError("the energy table is damaged", file=path, found=found, expected=expected)
+    strangers = sorted((set(frame["component"]) - set(COMPONENTS)) | (set(frame["scheme"]) - schemes))
+    if strangers:
+        raise StoreError("the energy table has unknown names", file=path, found=", ".join(strangers))
+    return frame

@@ -1,0 +1,126 @@
+"""A standard's rows compiled for one memory: dense arrays of clocks that kernels index."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nmsim.dram.commands import COMMANDS, N_BANK_COMMANDS, N_COMMANDS, RANK_WIDE
+from nmsim.dram.spec import DramSpec
+from nmsim.dram.standard import Constraint
+from nmsim.errors import ConfigError
+
+#: A clock before every other; a latency that never binds.
+NEVER = -(1 << 60)
+
+
+class Tables(NamedTuple):
+    """What must wait for what, as clocks; a group is one bank group of one rank.
+
+    Attributes
+    ----------
+    bank : ndarray of int64, shape (N_COMMANDS, N_COMMANDS)
+        From a command to a later one on the same bank.
+    group : ndarray of int64, shape (N_COMMANDS, groups, groups, N_COMMANDS)
+        From a command in a group to a later one in each group.
+    bank_next, group_next : ndarray of int64
+        The same to the commands of one bank only, for the innermost loop: shapes (N_COMMANDS,
+        N_BANK_COMMANDS) and (N_COMMANDS * groups, groups * N_BANK_COMMANDS).
+    group_of_bank, rank_of_bank : ndarray of uint32, shape (banks of the channel,)
+    ranks, groups_per_rank, banks_per_rank : int
+    window_acts, window_clk : int
+        At most `window_acts` ACTs of a rank within `window_clk` (tFAW).
+    """
+
+    bank: np.ndarray
+    group: np.ndarray
+    bank_next: np.ndarray
+    group_next: np.ndarray
+    group_of_bank: np.ndarray
+    rank_of_bank: np.ndarray
+    ranks: int
+    groups_per_rank: int
+    banks_per_rank: int
+    window_acts: int
+    window_clk: int
+
+
+def compile_tables(spec: DramSpec, near_memory: bool = False, simultaneous_act: int = 0) -> Tables:
+    """Return the tables of a memory.
+
+    Parameters
+    ----------
+    spec : DramSpec
+    near_memory : bool
+        The rules for commands from sequencers beside the banks: rows that protect the command bus do not
+        bind them, and rows that protect the column path bind only within a bank.
+    simultaneous_act : int
+        Near memory only. 0: the standard's spacing of ACTs. n > 0: a supply made for n activations at once:
+        n instead of the standard's number may fall into its window (tFAW), with no other spacing.
+
+    Raises
+    ------
+    ConfigError
+        Where the table has a window over anything but the ACTs of a rank.
+    """
+    org = spec.organization
+    groups = org.ranks * org.bankgroups
+    bank = np.full((N_COMMANDS, N_COMMANDS), NEVER, dtype=np.int64)
+    group = np.full((N_COMMANDS, groups, groups, N_COMMANDS), NEVER, dtype=np.int64)
+    window_acts, window_clk = 1, NEVER
+    for row in spec.table.constraints:
+        clocks = spec.latency(row.latency)
+        if row.window > 1:
+            if (row.level, row.preceding, row.following) != ("rank", ("ACT",), ("ACT",)) or window_clk > 0:
+                raise ConfigError(f"row {row.name!r}: only one window, over the ACTs of a rank, is supported")
+            window_acts, window_clk = row.window, clocks
+            continue
+        if near_memory and _is_waived(row, simultaneous_act):
+            continue
+        own_bank_only = near_memory and row.resource == "column"
+        for before in (COMMANDS.index(c) for c in row.preceding):
+            for after in (COMMANDS.index(c) for c in row.following):
+                if row.level == "bank" or (own_bank_only and row.level != "other_rank"):
+                    bank[before, after] = max(bank[before, after], clocks)
+                elif not own_bank_only:
+                    apply = _applies(row.level, groups, org.bankgroups, before in RANK_WIDE or after in RANK_WIDE)
+                    group[before, :, :, after] = np.where(
+                        apply, np.maximum(group[before, :, :, after], clocks), group[before, :, :, after]
+                    )
+    if near_memory and simultaneous_act:
+        window_acts = simultaneous_act
+    # Unsigned, because Numba checks signed indices for negative values.
+    group_of_bank = np.repeat(np.arange(groups, dtype=np.uint32), org.banks)
+    to_one_bank = np.ascontiguousarray(group[..., :N_BANK_COMMANDS])
+    return Tables(
+        bank=bank,
+        group=group,
+        bank_next=np.ascontiguousarray(bank[:, :N_BANK_COMMANDS]),
+        group_next=to_one_bank.reshape(N_COMMANDS * groups, groups * N_BANK_COMMANDS),
+        group_of_bank=group_of_bank,
+        rank_of_bank=group_of_bank // np.uint32(org.bankgroups),
+        ranks=org.ranks,
+        groups_per_rank=org.bankgroups,
+        banks_per_rank=spec.banks_per_rank,
+        window_acts=window_acts,
+        window_clk=window_clk,
+    )
+
+
+def _is_waived(row: Constraint, simultaneous_act: int) -> bool:
+    """Return whether a row does not bind near-memory commands at all."""
+    return row.resource == "command_bus" or (row.resource == "power" and simultaneous_act > 0)
+
+
+def _applies(level: str, groups: int, groups_per_rank: int, rank_wide: bool) -> np.ndarray:
+    """Return (from group, to group) where a row binds; a command to a whole rank touches all its groups."""
+    index = np.arange(groups)
+    same_rank = index[:, None] // groups_per_rank == index[None, :] // groups_per_rank
+    if level == "channel":
+        return np.ones((groups, groups), dtype=bool)
+    if level == "other_rank":
+        return ~same_rank
+    if level == "rank" or rank_wide:
+        return same_rank
+    return index[:, None] == index[None, :]

@@ -16,6 +16,7 @@ from nmsim.dram.address import AddressMap
 from nmsim.dram.commands import COMMANDS
 from nmsim.dram.engine import Channel, ControllerSpec
 from nmsim.dram.spec import DramSpec
+from nmsim.dram.spec import Organization as DramOrganization
 from nmsim.energy.idd import command_energies
 from nmsim.energy.link import flight_time_ps
 from nmsim.energy.prices import DramPrices, PriceList
@@ -23,7 +24,7 @@ from nmsim.errors import ConfigError
 from nmsim.system.host import Host
 from nmsim.system.memory import MemoryChannel
 from nmsim.system.meter import Meter
-from nmsim.system.nmc import NearMemoryUnits, units_per_channel
+from nmsim.system.nmc import NearMemoryUnits
 from nmsim.trace.writer import TraceWriter
 
 #: Phases that are the board's own; all others carry the names that selection and training give them.
@@ -97,7 +98,8 @@ class Board:
         )
         self.env = simpy.Environment()
         placement = config.near_memory.data_placement
-        self.layout = Layout(geometry(self.spec), placement, AddressMap(self.spec, controller.address_map).banks)
+        decode = AddressMap(self.spec, controller.address_map).decode
+        self.layout = Layout(geometry(self.spec), placement, decode)
         for array in arrays:
             self.layout.place(array, groups if array.rows == len(groups) else None)
         flight_ps = flight_time_ps(config.link)
@@ -116,6 +118,7 @@ class Board:
             self.meter,
             iterations,
             self.spec.tCK_ps,
+            self.spec.clocks["nCCD"],
         )
         self.epoch_energies_fJ: list[int] = []
 
@@ -139,7 +142,9 @@ class Board:
                 "near-memory unit holds a whole one",
                 expected="striped or class_per_bank for schemes with @nmc",
             )
-        phases = [(phase, list(steps)) for phase, steps in groupby(selection.steps, key=lambda step: step.phase)]
+        phases = [
+            (phase, list(steps)) for phase, steps in groupby(selection.steps, key=lambda step: step.phase)
+        ]
         commands = sum(len(steps) for _, steps in phases)
         control = ArraySpec(CONTROL, commands, self._config.near_memory.control_bytes_per_step)
         self.layout.place(control)
@@ -183,17 +188,10 @@ class Board:
 
 def dram_spec(memory: Memory) -> DramSpec:
     """Return the engine's view of a configured memory."""
-    organization = memory.organization
+    organization = memory.organization.model_dump(exclude={"source"})
     return DramSpec(
         standard=memory.standard,
-        channels=organization.channels,
-        ranks=organization.ranks,
-        bankgroups=organization.bankgroups,
-        banks=organization.banks,
-        rows=organization.rows,
-        columns=organization.columns,
-        device_width_bits=organization.device_width_bits,
-        devices_per_rank=organization.devices_per_rank,
+        organization=DramOrganization(**organization),
         tCK_ps=round(memory.timing.tCK.value),
         timing=memory.timing.clocks,
         rails={
@@ -201,3 +199,45 @@ def dram_spec(memory: Memory) -> DramSpec:
             for name, rail in memory.rails.items()
         },
     )
+
+
+def controller_spec(memory: Memory) -> ControllerSpec:
+    """Return the engine's view of a configured controller."""
+    controller = memory.controller.model_dump(exclude={"source", "power_down_idle"})
+    idle = memory.controller.power_down_idle
+    idle_clk = 0 if idle is None else max(1, round(idle.value / memory.timing.tCK.value))
+    return ControllerSpec(**controller, power_down_idle_clk=idle_clk)
+
+
+def price_list(config: RunConfig, spec: DramSpec) -> PriceList:
+    """Return the prices of everything on this board."""
+    energies = command_energies(spec, config.memory.refresh_background)
+    dram = DramPrices(
+        command_fJ=energies.command_fJ,
+        background_fJ_per_clk=energies.background_fJ_per_clk,
+        access_bytes=spec.access_bytes,
+        data_rate_Hz=2e12 / spec.tCK_ps,
+    )
+    return PriceList(config, dram, COMMANDS)
+
+
+def geometry(spec: DramSpec) -> Geometry:
+    """Return the size of a memory, as placement needs it."""
+    organization = spec.organization
+    return Geometry(
+        organization.channels, spec.banks_per_channel, organization.rows, spec.row_bursts, spec.access_bytes
+    )
+
+
+def command_durations(spec: DramSpec) -> dict[str, int]:
+    """Return how long each command occupies what it works on, in clocks, for the trace."""
+    clocks = spec.clocks
+    durations = {
+        "ACT": "nRCD",
+        "PREpb": "nRPpb",
+        "PREab": "nRPab",
+        "RD": "nBL",
+        "WR": "nBL",
+        "REFab": "nRFCab",
+    }
+    return {command: clocks[name] for command, name in durations.items()}

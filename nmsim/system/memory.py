@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from itertools import pairwise
 
 import numpy as np
 import simpy
 
 from nmsim.access.layout import RowVisits
-from nmsim.dram.engine import Activity, Channel
+from nmsim.dram.engine import AccessBatch, Channel
 from nmsim.system.meter import Meter
 
 #: Bursts handed to the engine in one call at most; bounds memory at some 100 bytes a burst.
 MAX_BURSTS = 1 << 18
+
+#: Stands for "all have arrived" in an `AccessBatch`.
+_ARRIVED = np.empty(0, dtype=np.int64)
 
 
 class MemoryChannel:
@@ -28,7 +32,6 @@ class MemoryChannel:
         self.index, self.times = index, 1
         self._env, self._engine, self._meter, self._flight_ps = env, engine, meter, flight_ps
         self._port = simpy.Resource(env, capacity=1)
-        self._phase = ""
 
     def access(self, phase: str, source: str, array: str, visits: RowVisits, write: bool) -> Generator:
         """Serve host reads or writes of these bursts over the link (a SimPy process)."""
@@ -37,8 +40,10 @@ class MemoryChannel:
             self.settle(phase)
             for part in _parts(visits):
                 burst = part.expand()
-                self._engine.log_rows = self._meter.log_rows(phase)
-                activity = self._engine.access(burst.bank, burst.row, burst.column, write)
+                batch = AccessBatch(
+                    burst.bank, burst.row, burst.column, np.full(len(burst.bank), write), _ARRIVED
+                )
+                activity = self._engine.access(batch, log_rows=self._meter.log_rows(phase))
                 self._meter.dram(phase, source, array, self.index, activity, self.times)
             yield self._env.timeout(self._until(activity.end_clk) + 2 * self._flight_ps)
 
@@ -47,8 +52,15 @@ class MemoryChannel:
         with self._port.request() as turn:
             yield turn
             self.settle(phase)
-            self._engine.log_rows = self._meter.log_rows(phase)
-            activity = self._engine.stream(visits.bank, visits.row, visits.bursts, write, **timing)
+            activity = self._engine.stream(
+                visits.bank,
+                visits.row,
+                visits.bursts,
+                write,
+                **timing,
+                column=visits.column,
+                log_rows=self._meter.log_rows(phase),
+            )
             self._meter.dram(phase, "nmc", array, self.index, activity, self.times)
             yield self._env.timeout(self._until(activity.end_clk))
 
@@ -56,13 +68,12 @@ class MemoryChannel:
         """Account the time up to now, refresh included, as idle time of `phase`."""
         now_clk = self._env.now // self._meter.clock_ps
         if now_clk > self._engine.clk:
-            self._engine.log_rows = self._meter.log_rows(phase)
-            activity: Activity = self._engine.advance(now_clk)
+            activity = self._engine.advance(now_clk, log_rows=self._meter.log_rows(phase))
             self._meter.dram(phase, "dram", "", self.index, activity, self.times)
 
     def skip(self, duration_ps: int) -> None:
         """Move the channel's clock on without simulating: what happens meanwhile was counted by `times`."""
-        self._engine.shift(duration_ps // self._meter.clock_ps)
+        self._engine._shift(duration_ps // self._meter.clock_ps)
 
     def _until(self, end_clk: int) -> int:
         return max(0, end_clk * self._meter.clock_ps - self._env.now)
@@ -75,4 +86,4 @@ def _parts(visits: RowVisits) -> list[RowVisits]:
     cuts = np.flatnonzero(np.diff(total // MAX_BURSTS)) + 1
     edges = [0, *cuts.tolist(), len(total)]
     fields = vars(visits).values()
-    return [RowVisits(*(f[a:b] for f in fields)) for a, b in zip(edges, edges[1:], strict=False)]
+    return [RowVisits(*(f[a:b] for f in fields)) for a, b in pairwise(edges)]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from nmsim.dram.commands import COMMANDS, OUTCOMES
-from nmsim.dram.engine import Activity
+from nmsim.dram.commands import BACKGROUND_STATES, COMMANDS, OUTCOMES, PDE, PDX, RD, WR, PREab, REFab
+from nmsim.dram.engine import Activity, CommandLog
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.ledger import CommandKey, Ledger, WorkKey
 from nmsim.energy.prices import PriceList
@@ -17,6 +17,9 @@ from nmsim.trace.writer import TraceWriter
 
 #: Rows that the engine may log in one call where every access is wanted.
 _LOG_AT_ONCE = 1 << 22
+
+#: Commands that the memory causes by itself, whoever works meanwhile.
+_OWN = (REFab, PDE, PDX)
 
 
 class Meter:
@@ -62,7 +65,6 @@ class Meter:
         self._bank_shape, self._writer, self._rows_per_phase = bank_shape, writer, rows_per_phase
         self._shown: dict[str, int] = {}
         self._durations_ps = np.array([durations_clk.get(c, 1) for c in COMMANDS]) * clock_ps
-        self._code = {name: i for i, name in enumerate(COMMANDS)}
         self._price_tables = {
             source: np.array([prices.command(name, source) for name in COMMANDS])
             for source in ("host", "nmc", "dram")
@@ -80,26 +82,24 @@ class Meter:
         self, phase: str, source: str, array: str, channel: int, activity: Activity, times: int = 1
     ) -> None:
         """Count what a channel did in one call, `times` over."""
-        shown = self._show(phase, source, array, channel, activity)
-        refreshes = np.zeros_like(activity.counts)
-        for command in ("REFab", "REFpb"):
-            if command in self._code:
-                refreshes[self._code[command]] = activity.counts[self._code[command]]
-        for counts, key in (
-            (activity.counts - refreshes, CommandKey(phase, source, array, channel)),
-            (refreshes, CommandKey(phase, "dram", "", channel)),
+        counts = self._by_rank(activity.counts)
+        shown = self._show(phase, source, array, channel, activity.log)
+        refreshes = np.zeros_like(counts)
+        refreshes[list(_OWN)] = counts[list(_OWN)]
+        for key, part in (
+            (CommandKey(phase, source, array, channel), counts - refreshes),
+            (CommandKey(phase, "dram", "", channel), refreshes),
         ):
-            if counts.any():
-                of_key = shown * (refreshes > 0) if key.source == "dram" else shown * (refreshes == 0)
-                self.total.add_commands(key, counts, times)
-                self._rest.add_commands(key, counts * times - of_key)
-        for state, clocks in activity.background_clk.items():
-            self.work(phase, "dram", state, clocks * times)
-        accesses = activity.accesses
-        self.simulated_accesses += accesses
-        self.all_accesses += accesses * times
-        for name in OUTCOMES:
-            self.outcomes[name] += activity.outcomes[name] * times
+            if part.any():
+                self.total.add_commands(key, part, times)
+                self._rest.add_commands(key, part * times - np.where(part != 0, shown, 0))
+        for state, clocks in zip(BACKGROUND_STATES, activity.background_clk.sum(axis=0), strict=True):
+            if clocks:
+                self.work(phase, "dram", state, int(clocks) * times)
+        self.simulated_accesses += activity.bursts
+        self.all_accesses += activity.bursts * times
+        for name, requests in zip(OUTCOMES, activity.outcomes.sum(axis=1), strict=True):
+            self.outcomes[name] += int(requests) * times
 
     def work(self, phase: str, source: str, kind: str, count: int, moved_bytes: int = 0) -> None:
         """Count operations, bits, clocks or picoseconds of one kind (a kind of the price list)."""
@@ -116,10 +116,11 @@ class Meter:
             return
         frame = self._rest.frame(self.prices)
         frame = frame[(frame["count"] != 0) | (frame["bytes"] != 0)]
-        ranks, groups, banks = self._bank_shape
+        _, groups, banks = self._bank_shape
         bank = frame["bank"].to_numpy()
         spans = [self.phases.get(p, (0, 0)) for p in frame["phase"]]
-        columns = {name: frame[name].to_numpy() for name in ("cmd", "channel", "bytes", "source", "phase", "count")}
+        kept = ("cmd", "channel", "bytes", "source", "phase", "count", *COMPONENT_COLUMNS)
+        columns = {name: frame[name].to_numpy() for name in kept}
         self._writer.write(
             trace_table(
                 {
@@ -131,7 +132,6 @@ class Meter:
                     "bank": np.where(bank < 0, -1, bank % banks),
                     "array": frame["array"].where(frame["array"] != "", None).to_numpy(),
                     "scheme": self.scheme,
-                    **{name: frame[name].to_numpy() for name in COMPONENT_COLUMNS},
                     "energy_fJ": frame[COMPONENT_COLUMNS].sum(axis=1).to_numpy(),
                 },
                 len(frame),
@@ -142,43 +142,55 @@ class Meter:
         """Return the whole ledger, priced (see `Ledger.frame`)."""
         return self.total.frame(self.prices)
 
-    def _show(self, phase: str, source: str, array: str, channel: int, activity: Activity) -> np.ndarray:
-        """Write the logged commands as trace rows; return how many of each command and bank these were."""
-        log = activity.log
-        rows = 0 if log is None or self._writer is None else min(len(log["clk"]), self.log_rows(phase))
-        shown = np.zeros_like(activity.counts)
-        if rows == 0:
-            return shown
-        log = {name: column[:rows] for name, column in log.items()}
-        self._shown[phase] = self._shown.get(phase, 0) + rows
-        command = log["cmd"].astype(np.int64)
+    def _by_rank(self, counts: np.ndarray) -> np.ndarray:
+        """Return the counts with those of PREab, which closes banks of a rank, put under its first bank."""
         ranks, groups, banks = self._bank_shape
-        flat = (log["rank"] * groups + log["bankgroup"]) * banks + log["bank"]
-        np.add.at(shown, (command, flat), 1)
-        refresh = np.isin(command, [self._code[c] for c in ("REFab", "REFpb") if c in self._code])
-        energies = np.where(
-            refresh[:, None], self._price_tables["dram"][command], self._price_tables[source][command]
+        counts = counts.copy()
+        of_rank = counts[PREab].reshape(ranks, groups * banks)
+        closed = of_rank.sum(axis=1)
+        of_rank[:] = 0
+        of_rank[:, 0] = closed
+        return counts
+
+    def _show(self, phase: str, source: str, array: str, channel: int, log: CommandLog) -> np.ndarray:
+        """Write the logged commands as trace rows; return how many of each command and bank these were."""
+        ranks, groups, banks = self._bank_shape
+        shown = np.zeros((len(COMMANDS), ranks * groups * banks), dtype=np.int64)
+        rows = len(log)
+        if rows == 0 or self._writer is None:
+            return shown
+        self._shown[phase] = self._shown.get(phase, 0) + rows
+        command = log.command
+        # A precharge of all banks costs as much as the banks that it closes.
+        count = np.where(command == PREab, log.closed, 1)
+        flat = (log.rank * groups + np.maximum(log.bankgroup, 0)) * banks + np.maximum(log.bank, 0)
+        np.add.at(shown, (command, flat), count)
+        own = np.isin(command, _OWN)
+        prices = np.where(
+            own[:, None], self._price_tables["dram"][command], self._price_tables[source][command]
         )
+        energies = prices * count[:, None]
+        column_command = np.isin(command, (RD, WR))
         self._writer.write(
             trace_table(
                 {
-                    "t_ps": log["clk"] * self.clock_ps,
+                    "t_ps": log.clk * self.clock_ps,
                     "dur_ps": self._durations_ps[command],
                     "cmd": (command, list(COMMANDS)),
                     "channel": channel,
-                    "rank": log["rank"],
-                    "bankgroup": log["bankgroup"],
-                    "bank": log["bank"],
-                    "row": log["row"],
-                    "col": log["col"],
-                    "bytes": np.array([self.prices.command_bytes[c] for c in COMMANDS])[command],
-                    "source": (refresh.astype(np.int16), [source, "dram"]),
+                    "rank": log.rank,
+                    "bankgroup": log.bankgroup,
+                    "bank": log.bank,
+                    "row": log.row,
+                    "col": log.column,
+                    "bytes": np.where(column_command, self.prices.command_bytes["RD"], 0),
+                    "source": (own.astype(np.int16), [source, "dram"]),
                     "phase": phase,
-                    "row_outcome": (log["outcome"], list(OUTCOMES)),
+                    "row_outcome": (np.where(column_command, log.outcome, -1), list(OUTCOMES)),
                     "energy_fJ": energies.sum(axis=1),
                     "scheme": self.scheme,
-                    "array": (np.where(refresh | (array == ""), -1, 0), [array]),
-                    "count": 1,
+                    "array": (np.where(own | (array == ""), -1, 0), [array]),
+                    "count": count,
                     **{f"{name}_fJ": energies[:, i] for i, name in enumerate(COMPONENTS)},
                 },
                 rows,

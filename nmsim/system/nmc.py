@@ -65,9 +65,11 @@ class NearMemoryUnits:
         meter: Meter,
         iterations: int,
         clock_ps: int,
+        column_clk: int,
     ):
         self._env, self._nmc, self._channels = env, near_memory, channels
         self._layout, self._meter, self._iterations, self._clock_ps = layout, meter, iterations, clock_ps
+        self._column_clk = column_clk
         self.units = units_per_channel(near_memory.placement, organization)
         self._banks_per_unit = layout.geometry.banks // self.units
 
@@ -191,14 +193,15 @@ class NearMemoryUnits:
             # A buffer chip reads through the pins of its devices, one burst after another.
             yield from channel.access(phase, "nmc", array, visits, write)
             return
+        # The banks of a unit take turns on its column bus.
+        busy = int(np.bincount(np.unique(visits.bank) // self._banks_per_unit).max())
         yield from channel.stream(
             phase,
             array,
             visits,
             write,
-            column_period_clk=int(period_clk),
+            column_period_clk=busy * max(self._column_clk, period_clk),
             max_simultaneous_act=self._nmc.max_simultaneous_act,
-            banks_per_unit=self._banks_per_unit,
         )
 
     def _exchange(self, channel: MemoryChannel, phase: str, moved_bytes: int) -> Generator:

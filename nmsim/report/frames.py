@@ -22,6 +22,9 @@ SUMMED = ["count", "bytes", "energy_fJ", *COMPONENT_COLUMNS]
 #: Arrays whose accesses are the data set's own.
 DATASET_ARRAYS = ("images",)
 
+#: Commands that move a burst.
+COLUMN_COMMANDS = ("RD", "RDA", "WR", "WRA")
+
 _BATCH_ROWS = 262_144
 #: Partial sums are folded once they hold this many rows, so that memory does not grow with the trace.
 _FOLD_ROWS = 200_000
@@ -168,3 +171,26 @@ def commands_by_bank(sums: pd.DataFrame) -> pd.DataFrame:
     keys = ["scheme", "source", *PLACE_KEYS, "cmd"]
     of_banks = sums[(sums["channel"] >= 0) & (sums["bank"] >= 0)]
     return of_banks.groupby(keys, sort=False, as_index=False)["count"].sum()
+
+
+def accesses_by_bank(sums: pd.DataFrame) -> pd.DataFrame:
+    """Return column accesses: a row per scheme and source, a column per bank that anybody uses."""
+    counts = commands_by_bank(sums)
+    return (
+        counts[counts["cmd"].isin(COLUMN_COMMANDS)]
+        .pivot_table(
+            index=["scheme", "source"],
+            columns=PLACE_KEYS,
+            values="count",
+            aggfunc="sum",
+            fill_value=0,
+            sort=False,
+        )
+        .sort_index(axis=1)
+    )
+
+
+def bank_spread(sums: pd.DataFrame) -> float | None:
+    """Return the busiest bank's accesses over the mean bank's, the largest of all rows; None without any."""
+    table = accesses_by_bank(sums)
+    return None if table.empty else float((table.max(axis=1) / table.mean(axis=1)).max())

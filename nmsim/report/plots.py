@@ -14,7 +14,7 @@ import pandas as pd
 
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.report.canvas import FAINT, GROUPS, PAPER, Plot, drawing, new_figure, scheme_style
-from nmsim.report.frames import commands_by_bank
+from nmsim.report.frames import PLACE_KEYS, accesses_by_bank
 from nmsim.report.run import LAYERS
 from nmsim.units import format_energy, format_si, format_time
 
@@ -139,7 +139,7 @@ def accuracy_energy(schemes: pd.DataFrame) -> Plot:
         `Run.schemes`.
     """
     with drawing():
-        figure = new_figure(3.5, 6.2)
+        figure = new_figure(3.6)
         ax = figure.subplots()
         for index, row in enumerate(schemes.itertuples()):
             label = f"{row.scheme}: {row.accuracy_mean * 100:.1f} %, {format_energy(row.system_energy_fJ)}"
@@ -207,16 +207,10 @@ def banks(sums: pd.DataFrame) -> Plot | None:
     sums : DataFrame
         `trace_sums`.
     """
-    counts = commands_by_bank(sums)
-    counts = counts[counts["cmd"].isin(["RD", "WR", "RDA", "WRA"])]
-    if counts.empty:
+    table = accesses_by_bank(sums)
+    if table.empty:
         return None
-    place = ["channel", "rank", "bankgroup", "bank"]
-    table = counts.pivot_table(
-        index=["scheme", "source"], columns=place, values="count", aggfunc="sum", fill_value=0, sort=False
-    ).sort_index(axis=1)
-    mean = table.mean(axis=1)
-    relative = table.div(mean, axis=0).to_numpy()
+    relative = table.div(table.mean(axis=1), axis=0).to_numpy()
     if np.abs(relative - 1).max() < EVEN:
         return None
     with drawing():
@@ -240,7 +234,7 @@ def banks(sums: pd.DataFrame) -> Plot | None:
         bar.outline.set_visible(False)
         for spine in ax.spines.values():
             spine.set_visible(False)
-    data = table.stack(place, future_stack=True).rename("column_accesses").reset_index()
+    data = table.stack(PLACE_KEYS, future_stack=True).rename("column_accesses").reset_index()
     return Plot("banks", "How accesses spread over the banks", figure, data)
 
 
@@ -270,10 +264,10 @@ def _note_bars(ax: Axes, schemes: list[str], values: np.ndarray, scale: float, r
     """Write each bar's value and ratio to `full` behind it; the axis is `room` times the longest bar."""
     full = values[schemes.index("full")] if "full" in schemes else 0.0
     for y, (scheme, value) in enumerate(zip(schemes, values, strict=True)):
-        text = f"  {format_energy(value)}"
+        text = format_energy(value)
         if full > 0 and scheme != "full":
             text += f" ({format_ratio(value / full)})"
-        ax.text(value / scale, y, text, va="center", fontsize=8)
+        ax.annotate(text, (value / scale, y), (4, 0), textcoords="offset points", va="center", fontsize=8)
     ax.set_xlim(0, values.max() / scale * room or 1)
 
 

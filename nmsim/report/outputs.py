@@ -1,0 +1,111 @@
+"""From a run's numbers to files that people look at: figures, their tables, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nmsim.errors import DataError
+from nmsim.report import frames, html, plots
+from nmsim.report.canvas import Plot
+from nmsim.report.run import Run, load_run, part_order
+from nmsim.store import fs
+from nmsim.store.manifest import MANIFEST
+
+REPORT = "report.html"
+
+
+def write_outputs(run_dir: Path | str, manifest: Mapping[str, Any] | None = None) -> list[Path]:
+    """Draw a run's figures (`plots/*.png`, `plots/*.csv`) and write its `report.html`; return their paths.
+
+    Parameters
+    ----------
+    run_dir : Path or str
+        The run's folder; everything but these outputs stands there already.
+    manifest : mapping, optional
+        The manifest of a run that has none on disk yet.
+
+    Raises
+    ------
+    DataError, StoreError, TraceFormatError
+        Where the run is missing or damaged, or the folder cannot be written.
+    """
+    run = load_run(run_dir, manifest)
+    sums = frames.trace_sums(run.trace_files) if run.trace_files else None
+    energy = run.energy if sums is None else frames.energy_by_component(sums)
+    by_layer = run.schemes if sums is None else frames.energy_by_layer(sums)
+    figures: list[Plot | None] = [
+        plots.layers(by_layer[["scheme", *(f"{layer}_fJ" for layer in plots.LAYERS)]]),
+        plots.accuracy_energy(run.schemes),
+        plots.energy_breakdown(energy),
+        plots.phases(run.phases),
+    ]
+    selection = run.selection()
+    if selection is not None:
+        figures.append(plots.selection_map(selection))
+    spread = None if sums is None else frames.bank_spread(sums)
+    if sums is not None:
+        figures.append(plots.banks(sums))
+    drawn = [figure for figure in figures if figure is not None]
+    written = [path for figure in drawn for path in figure.save(run.path / "plots")]
+    page = html.render(run, drawn, None if sums is None else energy, selection, spread)
+    fs.write_text(run.path / REPORT, page)
+    return [*written, run.path / REPORT]
+
+
+def plot_trace(source: Run | Path | str, out_dir: Path | str) -> list[Path]:
+    """Draw the energy breakdown, the three energies and the banks from a trace alone; return the files.
+
+    Parameters
+    ----------
+    source : Run, Path or str
+        A run, its folder, a folder of trace parts, or one Parquet file.
+    out_dir : Path or str
+        Where the figures go; made if need be.
+
+    Raises
+    ------
+    DataError, TraceFormatError, StoreError
+        Where there is no trace, it is damaged, or the figures cannot be written.
+    """
+    sums = frames.trace_sums(trace_files(source))
+    drawn = _from_trace(sums)
+    return [path for figure in drawn for path in figure.save(Path(out_dir))]
+
+
+def trace_files(source: Run | Path | str) -> tuple[Path, ...]:
+    """Return the parts of the trace that a run, a folder or a file holds, in order.
+
+    Raises
+    ------
+    DataError
+        Where there is none.
+    """
+    if isinstance(source, Run):
+        path, files = source.path, source.trace_files
+    elif (path := Path(source)).is_file():
+        files = (path,)
+    elif not path.is_dir():
+        raise DataError(
+            "there is no run or trace here", file=path, hint="Name a run's folder or a .parquet file."
+        )
+    elif (path / MANIFEST).exists():
+        files = load_run(path).trace_files
+    else:
+        files = tuple(sorted(path.glob("*.parquet"), key=part_order))
+    if not files:
+        hint = "Run it again with trace.level=window, or name a .parquet file."
+        raise DataError("there is no trace here", file=path, hint=hint)
+    return files
+
+
+def _from_trace(sums: pd.DataFrame) -> list[Plot]:
+    figures = [
+        plots.energy_breakdown(frames.energy_by_component(sums)),
+        plots.layers(frames.energy_by_layer(sums)),
+        plots.banks(sums),
+    ]
+    return [figure for figure in figures if figure is not None]

@@ -1,0 +1,237 @@
+"""What a run's numbers say, in sentences; every word that judges is computed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from nmsim.energy.components import COMPONENTS
+from nmsim.report.run import LAYERS, Run
+from nmsim.units import format_bytes, format_energy, format_time
+
+#: How two accuracies are told apart: stated in the report beside every comparison that uses it.
+RULE = "a difference counts as clear where it is larger than both standard deviations over the seeds together"
+
+
+def headline(run: Run) -> str:
+    """Return what the run's main selection saves of each layer, and what it costs in accuracy."""
+    table = run.schemes.set_index("scheme")
+    scheme = main_scheme(table)
+    if scheme is None:
+        return "This run trains on everything only; there is nothing to compare."
+    if "full" not in table.index:
+        return f"{scheme} is not compared with training on everything, for this run has no scheme “full”."
+    row, full = table.loc[scheme], table.loc["full"]
+    parts = [_saving(row[f"ratio_{layer}"], title) for layer, title in LAYERS.items()]
+    return (
+        f"Against training on everything, {scheme}, which keeps "
+        f"{format_share(row['kept'] / full['kept'])} of the images, takes {_listed(parts)}, and is {_accuracy_change(row, full)}."
+    )
+
+
+def findings(run: Run) -> list[str]:
+    """Return what else the run shows: against random, near memory against the host, and the break-even."""
+    table = run.schemes.set_index("scheme")
+    methods: dict[str, list[str]] = {}
+    for scheme in table.index:
+        if scheme not in ("full", "random"):
+            methods.setdefault(scheme.partition("@")[0], []).append(scheme)
+    sentences = []
+    for method, schemes in methods.items():
+        if "random" in table.index:
+            # The side that a method runs on changes its energy, not what it selects: compare the cheapest.
+            cheapest = table.loc[schemes, "system_energy_fJ"].idxmin()
+            sentences.append(against_random(table, cheapest))
+        if {f"{method}@nmc", f"{method}@host"} <= set(schemes):
+            sentences.append(_near_against_host(run, table, method))
+    scheme = main_scheme(table)
+    if scheme is not None and "full" in table.index:
+        sentences.append(_break_even(table.loc[scheme]))
+    return sentences
+
+
+def against_random(table: pd.DataFrame, scheme: str) -> str:
+    """Return whether a selection beats a random subset of the same size, random winning included."""
+    row, random = table.loc[scheme], table.loc["random"]
+    gain = (row["accuracy_mean"] - random["accuracy_mean"]) * 100
+    dearer = row["system_energy_fJ"] > random["system_energy_fJ"]
+    price = f"{row['system_energy_fJ'] / max(random['system_energy_fJ'], 1):.2f} times random's system energy"
+    if row["kept"] != random["kept"]:
+        return f"{scheme} and random keep different numbers of images and are not compared."
+    if min(row["seeds"], random["seeds"]) < 2:
+        return (
+            f"{scheme} is {_points(gain)} than random, from a single seed: whether that is more than chance "
+            f"cannot be said; it takes {price}."
+        )
+    if abs(gain) <= (row["accuracy_sd"] + random["accuracy_sd"]) * 100:
+        verdict = "so random is the better choice here" if dearer else "so it is the cheaper choice here"
+        return (
+            f"No clear difference in accuracy between {scheme} and random ({gain:+.1f} points, within the "
+            f"spread over the seeds); {scheme} takes {price}, {verdict}."
+        )
+    if gain > 0:
+        cost = "at the price of" if dearer else "and takes only"
+        return f"{scheme} beats random by {gain:.1f} points of accuracy, {cost} {price}."
+    end = "and is cheaper too" if dearer else f"though {scheme} takes {price}"
+    return f"Random wins: it is {-gain:.1f} points more accurate than {scheme}, {end}."
+
+
+def main_scheme(table: pd.DataFrame) -> str | None:
+    """Return the scheme that the headline is about: near memory before host, a selection before random."""
+    schemes = [s for s in table.index if s != "full"]
+    rank = {"de-sne@nmc": 0, "random": 3}
+    ordered = sorted(schemes, key=lambda s: rank.get(s, 1 if s.endswith("@nmc") else 2))
+    return ordered[0] if ordered else None
+
+
+def figure_sentences(
+    run: Run, selection: dict[str, np.ndarray] | None, bank_spread: float | None
+) -> dict[str, str]:
+    """Return a sentence for each figure, by the figure's name.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    selection : dict or None
+        `Run.selection()`.
+    bank_spread : float or None
+        Accesses of the busiest bank over its mean bank's, the largest of all rows; None without a trace.
+    """
+    table = run.schemes.set_index("scheme")
+    scheme = main_scheme(table) or table.index[0]
+    sentences = {
+        "energy_breakdown": _largest_component(run, scheme),
+        "layers": "“Dataset DDR” is what reading the images takes, “all DDR” adds every other access, "
+        "standby and refresh, “whole system” adds the SoC and the near-memory units. "
+        + _layer_trend(table.loc[scheme], scheme),
+        "phases": _phase_share(run, scheme),
+        "accuracy_energy": _best_at_least_energy(table),
+    }
+    if selection is not None:
+        sentences["selection_map"] = _quotas(selection)
+    if bank_spread is not None:
+        sentences["banks"] = f"The busiest bank has {bank_spread:.2f} times the accesses of the mean bank."
+    return sentences
+
+
+def _largest_component(run: Run, scheme: str) -> str:
+    own = run.energy[run.energy["scheme"] == scheme].groupby("component")["energy_fJ"].sum()
+    if own.sum() == 0:
+        return f"{scheme} takes no energy."
+    name = str(own.idxmax())
+    share = format_share(own.max() / own.sum())
+    return f"The largest part of {scheme} is {COMPONENTS[name][0]}: {share} of {format_energy(own.sum())}."
+
+
+def _layer_trend(row: pd.Series, scheme: str) -> str:
+    ratios = {title: row[f"ratio_{layer}"] for layer, title in LAYERS.items()}
+    if any(pd.isna(value) for value in ratios.values()):
+        return ""
+    best, worst = min(ratios, key=ratios.get), max(ratios, key=ratios.get)
+    return f"{scheme} saves most in {best} (×{ratios[best]:.3g}) and least in {worst} (×{ratios[worst]:.3g})."
+
+
+def _phase_share(run: Run, scheme: str) -> str:
+    own = run.phases[run.phases["scheme"] == scheme].set_index("phase")
+    if not own["energy_fJ"].sum() or not own["time_ps"].sum():
+        return f"{scheme} has no phases that take energy."
+    training = own[own.index == "training"]
+    energy = training["energy_fJ"].sum() / own["energy_fJ"].sum()
+    time = training["time_ps"].sum() / own["time_ps"].sum()
+    return f"Training takes {format_share(energy)} of the energy and {format_share(time)} of the time of {scheme}."
+
+
+def _best_at_least_energy(table: pd.DataFrame) -> str:
+    """Return which schemes no other scheme beats in both accuracy and energy."""
+    front = [
+        name
+        for name, row in table.iterrows()
+        if not (
+            (table["accuracy_mean"] >= row["accuracy_mean"])
+            & (table["system_energy_fJ"] <= row["system_energy_fJ"])
+            & (
+                (table["accuracy_mean"] > row["accuracy_mean"])
+                | (table["system_energy_fJ"] < row["system_energy_fJ"])
+            )
+        ).any()
+    ]
+    return f"By their means, no scheme is both more accurate and cheaper than {_listed(front)}."
+
+
+def _quotas(selection: dict[str, np.ndarray]) -> str:
+    classes, sizes = np.unique(selection["labels"], return_counts=True)
+    chosen = selection["labels"][selection["selected"]]
+    shares = np.array([(chosen == label).sum() for label in classes]) / sizes
+    return (
+        f"Each panel is one class in the map that the selection was made in; {format_share(shares.min())} "
+        f"(least) to {format_share(shares.max())} (most) of a class are selected."
+    )
+
+
+def _near_against_host(run: Run, table: pd.DataFrame, method: str) -> str:
+    near, host = (_selection(run, f"{method}@{side}") for side in ("nmc", "host"))
+    crossing = [
+        format_bytes(table.loc[f"{method}@{side}", "pcb_bytes_before_training"]) for side in ("nmc", "host")
+    ]
+    ratio = (
+        "" if not host["energy_fJ"] else f" (×{near['energy_fJ'] / host['energy_fJ']:.3g} the host's energy)"
+    )
+    return (
+        f"The selection of {method} takes {format_energy(near['energy_fJ'])} and "
+        f"{format_time(near['time_ps'])} near memory{ratio}, {format_energy(host['energy_fJ'])} and "
+        f"{format_time(host['time_ps'])} on the host; "
+        f"before training, {crossing[0]} cross the board near memory and {crossing[1]} from the host."
+    )
+
+
+def _selection(run: Run, scheme: str) -> pd.Series:
+    own = run.phases[(run.phases["scheme"] == scheme) & (run.phases["phase"] != "training")]
+    return own[["energy_fJ", "time_ps"]].sum()
+
+
+def _break_even(row: pd.Series) -> str:
+    parts = []
+    for layer, title in LAYERS.items():
+        epochs = row[f"break_even_{layer}_epochs"]
+        parts.append(f"never for {title}" if pd.isna(epochs) else f"after {epochs:.1f} epochs for {title}")
+    return f"{row.name} has cost less than training on everything {_listed(parts)}."
+
+
+def _saving(ratio: float, title: str) -> str:
+    if pd.isna(ratio):
+        return f"an unknown part of the {title} energy"
+    if ratio <= 1:
+        return f"{format_share(1 - ratio)} less {title} energy"
+    return f"{format_share(ratio - 1)} more {title} energy"
+
+
+def _accuracy_change(row: pd.Series, full: pd.Series) -> str:
+    gain = (row["accuracy_mean"] - full["accuracy_mean"]) * 100
+    means = " against ".join(format_accuracy(r) for r in (row, full))
+    return f"{_points(gain)} ({means})"
+
+
+def _points(gain: float) -> str:
+    if abs(gain) < 0.05:
+        return "equally accurate to 0.1 points"
+    return f"{abs(gain):.1f} points {'more' if gain > 0 else 'less'} accurate"
+
+
+def format_accuracy(row: pd.Series) -> str:
+    """Return "89.4 ± 0.6 %", or the mean alone from a single seed."""
+    if row["seeds"] < 2:
+        return f"{row['accuracy_mean'] * 100:.1f} %"
+    return f"{row['accuracy_mean'] * 100:.1f} ± {row['accuracy_sd'] * 100:.1f} %"
+
+
+def format_share(share: float) -> str:
+    """Return a share of 1 as a percentage for people: "12.5 %"."""
+    percent = share * 100
+    return (
+        f"{percent:.2g} %" if percent < 1 else f"{percent:.1f} %" if percent < 1000 else f"{percent:,.0f} %"
+    )
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

@@ -2,76 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from nmsim.dram.commands import ACT, BACKGROUND_STATES, N_COMMANDS, RANK_WIDE, RD, WR, REFab
+from nmsim.dram.activity import Activity, CommandLog
+from nmsim.dram.commands import RANK_WIDE, RD, WR
+from nmsim.dram.controller import ControllerSpec
 from nmsim.dram.near import stream as run_visits
-from nmsim.dram.rules import set_background
 from nmsim.dram.scheduler import schedule
 from nmsim.dram.spec import DramSpec
-from nmsim.dram.state import ACT_MEMORY, DATA_END, FAR, LAST_COMMAND, LOG_ROWS, NOW, READS, WRITES, Log, new_log, new_state
-from nmsim.dram.tables import NEVER, Tables, compile_tables
-from nmsim.errors import ConfigError
+from nmsim.dram.state import (
+    ACT_MEMORY,
+    BACKGROUND,
+    DATA_END,
+    FAR,
+    LAST_COMMAND,
+    LOG_FIELDS,
+    LOG_ROWS,
+    NOW,
+    READS,
+    REFRESH_DUE,
+    SINCE,
+    WRITES,
+    new_state,
+)
+from nmsim.dram.tables import Tables, compile_tables
 
 #: Clocks beyond this are refused: sums must stay below 2**62.
 LAST_CLK = 1 << 56
-
-
-@dataclass(frozen=True)
-class ControllerSpec:
-    """How a channel's controller orders requests.
-
-    Parameters
-    ----------
-    address_map : str
-        Fields, most significant first (see `nmsim.dram.address`).
-    scheduler : str
-        "FRFCFS": row hits first, then the oldest request.
-    row_policy : str
-        "open": a row stays open until another row of its bank is wanted, or refresh comes.
-    refresh : str
-        "all_bank": each rank every nREFI; ranks are staggered.
-    read_queue, write_queue : int
-        Requests that each queue holds, at least 1.
-    write_high_watermark, write_low_watermark : int
-        Queued writes at which the controller turns from reads to writes, and back; it also turns to writes
-        where no read waits. 0 <= low < high <= write_queue.
-    power_down_idle_clk : int
-        Clocks without a request or command after which ranks power down; 0: never.
-    """
-
-    address_map: str = "RoBaRaCoCh"
-    scheduler: str = "FRFCFS"
-    row_policy: str = "open"
-    refresh: str = "all_bank"
-    read_queue: int = 32
-    write_queue: int = 32
-    write_high_watermark: int = 28
-    write_low_watermark: int = 8
-    power_down_idle_clk: int = 0
-
-    def __post_init__(self) -> None:
-        for name, known in (("scheduler", "FRFCFS"), ("row_policy", "open"), ("refresh", "all_bank")):
-            if getattr(self, name) != known:
-                raise ConfigError(f"controller.{name} is not supported", found=getattr(self, name), expected=known)
-        for name in ("read_queue", "write_queue"):
-            if not 1 <= getattr(self, name) <= 4096:
-                raise ConfigError(
-                    f"controller.{name} cannot be meant", found=getattr(self, name), expected="1 to 4096"
-                )
-        if not 0 <= self.write_low_watermark < self.write_high_watermark <= self.write_queue:
-            raise ConfigError(
-                "the write watermarks do not fit",
-                found=f"low {self.write_low_watermark}, high {self.write_high_watermark}",
-                expected=f"0 <= low < high <= {self.write_queue} (write_queue)",
-            )
-        if self.power_down_idle_clk < 0:
-            raise ConfigError(
-                "controller.power_down_idle_clk cannot be meant", found=self.power_down_idle_clk, expected="at least 0"
-            )
 
 
 class AccessBatch(NamedTuple):
@@ -108,107 +68,6 @@ class Knobs(NamedTuple):
     refresh_interval_clk: int
     read_done_clk: int
     write_done_clk: int
-
-
-@dataclass(frozen=True, eq=False)
-class CommandLog:
-    """The first commands of an activity, by clock; arrays of int64, shape (n,), and `near_memory` of bool.
-
-    Attributes
-    ----------
-    clk : ndarray
-    command : ndarray
-        Index into `nmsim.dram.commands.COMMANDS`.
-    rank, bankgroup, bank : ndarray
-        `bank` within its group; -1 in `bankgroup` and `bank` for commands to a whole rank.
-    row, column : ndarray
-        -1 where the command has none; a precharge names the row that it closes.
-    outcome : ndarray
-        Of column commands, an index into `OUTCOMES`; of ACT and PREpb what their request became; else -1.
-    closed : ndarray
-        Banks that a precharge closes.
-    near_memory : ndarray of bool
-        True for commands of the units beside the banks.
-    """
-
-    clk: np.ndarray
-    command: np.ndarray
-    rank: np.ndarray
-    bankgroup: np.ndarray
-    bank: np.ndarray
-    row: np.ndarray
-    column: np.ndarray
-    outcome: np.ndarray
-    closed: np.ndarray
-    near_memory: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.clk)
-
-    @staticmethod
-    def concatenate(logs: list[CommandLog]) -> CommandLog:
-        """Return the logs one after another."""
-        return CommandLog(*(np.concatenate([getattr(g, f) for g in logs]) for f in CommandLog.__annotations__))
-
-
-@dataclass(frozen=True, eq=False)
-class Activity:
-    """What a channel did from one clock to another.
-
-    Attributes
-    ----------
-    start_clk, accounted_clk : int
-        The clocks that `background_clk` covers. The next activity starts at `accounted_clk`.
-    end_clk : int
-        The clock after the last data beat so far, or after the last near-memory bank is precharged.
-    counts : ndarray of int64, shape (N_COMMANDS, banks of the channel)
-        Commands issued to each bank. PREab counts for each bank that it closes; REFab, PDE and PDX count for
-        the first bank of their rank.
-    outcomes : ndarray of int64, shape (3, banks)
-        Requests that were row hits, misses and conflicts (`OUTCOMES`).
-    background_clk : ndarray of int64, shape (ranks, 5)
-        Clocks that each rank spent in each of `BACKGROUND_STATES`.
-    log : CommandLog
-        The first commands, where a log was asked for.
-    done_clk : ndarray of int64, shape (requests,) or (0,)
-        Clock after each request's last data beat, where asked for; -1 where it is still queued.
-    """
-
-    start_clk: int
-    accounted_clk: int
-    end_clk: int
-    counts: np.ndarray
-    outcomes: np.ndarray
-    background_clk: np.ndarray
-    log: CommandLog
-    done_clk: np.ndarray
-
-    def total(self, command: int) -> int:
-        """Return how many banks a command was issued to."""
-        return int(self.counts[command].sum())
-
-    @property
-    def bursts(self) -> int:
-        """Return the bursts read and written."""
-        return self.total(RD) + self.total(WR)
-
-    @property
-    def refreshes(self) -> int:
-        """Return the refresh commands of all ranks."""
-        return self.total(REFab)
-
-    def __add__(self, after: Activity) -> Activity:
-        """Return this activity and the one that follows it as one."""
-        return replace(
-            self,
-            accounted_clk=after.accounted_clk,
-            end_clk=max(self.end_clk, after.end_clk),
-            counts=self.counts + after.counts,
-            outcomes=self.outcomes + after.outcomes,
-            background_clk=self.background_clk + after.background_clk,
-            log=CommandLog.concatenate([self.log, after.log]),
-            done_clk=np.concatenate([self.done_clk, after.done_clk]),
-        )
 
 
 class Channel:
@@ -383,7 +242,8 @@ class Channel:
 
         # The kernel logs visit by visit: what a visit in flight may still add has to fit behind the rest.
         longest = int(visits.columns.max()) + 2 if len(bank) and rows > 0 else 0
-        log = new_log(rows + self.spec.banks_per_channel * longest + 4 * self._tables.ranks if rows > 0 else 0)
+        room = rows + self.spec.banks_per_channel * longest + 4 * self._tables.ranks if rows > 0 else 0
+        log = np.empty((room, LOG_FIELDS), dtype=np.int64)
         start = self._begin()
         interval = self._knobs.refresh_interval_clk
         run_visits(self._tables, near, self._state, visits, first, period, start_clk, interval, log)
@@ -391,20 +251,22 @@ class Channel:
         return before + activity if before else activity
 
     def _run(self, batch: AccessBatch, until: int, drain: bool, log_rows: int | None, done: np.ndarray) -> Activity:
-        log = new_log(self.log_rows if log_rows is None else max(0, log_rows))
+        log = np.empty((self.log_rows if log_rows is None else max(0, log_rows), LOG_FIELDS), dtype=np.int64)
         start = self._begin()
         schedule(self._tables, self._state, self._knobs, batch, until, drain, log, done)
-        return self._end(start, log, done, len(log.clk), near_memory=False)
+        return self._end(start, log, done, len(log), near_memory=False)
 
     def _begin(self) -> int:
         for counter in (self._state.counts, self._state.outcomes, self._state.background_clk):
             counter[:] = 0
         return self.clk
 
-    def _end(self, start: int, log: Log, done: np.ndarray, rows: int, near_memory: bool) -> Activity:
+    def _end(self, start: int, log: np.ndarray, done: np.ndarray, rows: int, near_memory: bool) -> Activity:
         state = self._state
         for rank in range(self._tables.ranks):
-            set_background(state, rank, state.background[rank], state.scalars[NOW])
+            now, since = state.scalars[NOW], state.ranks[rank, SINCE]
+            state.background_clk[rank, state.ranks[rank, BACKGROUND]] += now - since
+            state.ranks[rank, SINCE] = now
         return Activity(
             start_clk=start,
             accounted_clk=self.clk,
@@ -416,33 +278,32 @@ class Channel:
             done_clk=done,
         )
 
-    def _command_log(self, log: Log, rows: int, near_memory: bool) -> CommandLog:
-        n = int(self._state.scalars[LOG_ROWS])
-        order = np.argsort(log.clk[:n], kind="stable")[:rows]
-        taken = Log(*(a[:n][order] for a in log))
+    def _command_log(self, log: np.ndarray, rows: int, near_memory: bool) -> CommandLog:
+        log = log[: int(self._state.scalars[LOG_ROWS])]
+        clk, command, bank, row, column, outcome, closed = log[np.argsort(log[:, 0], kind="stable")[:rows]].T.copy()
         org = self.spec.organization
-        group, bank = np.divmod(taken.bank, org.banks)
+        group, bank = np.divmod(bank, org.banks)
         rank, bankgroup = np.divmod(group, org.bankgroups)
-        wide = np.isin(taken.command, RANK_WIDE)
+        wide = np.isin(command, RANK_WIDE)
         return CommandLog(
-            clk=taken.clk,
-            command=taken.command,
+            clk=clk,
+            command=command,
             rank=rank,
             bankgroup=np.where(wide, -1, bankgroup),
             bank=np.where(wide, -1, bank),
-            row=taken.row,
-            column=taken.column,
-            outcome=taken.outcome,
-            closed=taken.closed,
-            near_memory=~wide if near_memory else np.zeros(len(order), dtype=bool),
+            row=row,
+            column=column,
+            outcome=outcome,
+            closed=closed,
+            near_memory=~wide if near_memory else np.zeros(len(clk), dtype=bool),
         )
 
     def _shift(self, clocks: int) -> None:
         """Move the state, which must be idle, to a later clock."""
         state = self._state
-        for times in (state.bank_next, state.limit, state.last, state.acts, state.refresh_due, state.since):
+        due_and_since = (state.ranks[:, REFRESH_DUE], state.ranks[:, SINCE])
+        for times in (state.bank_next, state.limit, state.last, state.acts, *due_and_since):
             times += clocks
-        np.maximum(state.bank_next, NEVER, out=state.bank_next)
         state.scalars[NOW] += clocks
         state.scalars[LAST_COMMAND] += clocks
 
@@ -464,5 +325,3 @@ def _check_range(name: str, values: np.ndarray, end: int) -> None:
     if len(values) and not (0 <= values.min() and values.max() < end):
         raise ValueError(f"{name} out of range: {values.min()}..{values.max()}, allowed 0..{end - 1}")
 
-
-__all__ = ["ACT", "BACKGROUND_STATES", "N_COMMANDS", "AccessBatch", "Activity", "Channel", "CommandLog", "ControllerSpec"]

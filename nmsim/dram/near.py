@@ -7,6 +7,7 @@ One step of the loop is one visit, whatever its length.
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from nmsim.dram.commands import (
@@ -26,13 +27,28 @@ from nmsim.dram.commands import (
 from nmsim.dram.rules import (
     apply_rules,
     earliest_of_rank,
+    helper,
     issue_rank,
     limit_acts,
     note_act,
     set_background,
     write_log,
 )
-from nmsim.dram.state import DATA_END, FAR, LAST_COMMAND, LOG_ROWS, NOW, POWERED_DOWN
+from nmsim.dram.state import (
+    BACKGROUND,
+    BLOCKED,
+    DATA_END,
+    FAR,
+    LAST_COMMAND,
+    LOG_ROWS,
+    NONE,
+    NOW,
+    OPEN_BANKS,
+    POWERED_DOWN,
+    REFRESH_DUE,
+    SINCE,
+    ZERO,
+)
 
 
 @njit(cache=True)
@@ -54,7 +70,7 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
     start : int
         No command before this clock.
     refresh_interval_clk : int
-    log : Log
+    log : ndarray
         Filled visit by visit, not by time.
     """
     scalars = state.scalars
@@ -62,11 +78,11 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
     start = max(start, scalars[NOW])
     end = start
     for rank in range(near.ranks):
-        if state.blocked[rank] & POWERED_DOWN:
+        if state.ranks[rank, BLOCKED] & POWERED_DOWN:
             t = max(start, earliest_of_rank(tables, state, rank, PDX))
             issue_rank(tables, state, rank, PDX, t, log)
             end = max(end, t)
-        if state.open_banks[rank] > 0:
+        if state.ranks[rank, OPEN_BANKS] > 0:
             t = max(start, earliest_of_rank(tables, state, rank, PREab))
             issue_rank(tables, state, rank, PREab, t, log)
             end = max(end, t)
@@ -77,7 +93,7 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
     longest = max(1, refresh_interval_clk // period)  # a longer visit is interrupted, to be refreshed
     left = first[banks]
     while left > 0:
-        bank, act = -1, FAR
+        bank, act = NONE, FAR
         for b in range(banks):
             if position[b] < first[b + 1]:
                 i = near.group_of_bank[b] * N_BANK_COMMANDS + ACT
@@ -85,8 +101,8 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
                 if t < act:
                     bank, act = b, t
         act = max(act, start)
-        rank = near.rank_of_bank[bank]
-        if act >= state.refresh_due[rank]:
+        rank = np.int64(near.rank_of_bank[bank])
+        if act >= state.ranks[rank, REFRESH_DUE]:
             end = max(end, _refresh(near, state, rank, refresh_interval_clk, log))
             continue
 
@@ -111,21 +127,21 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
         state.counts[PREpb, bank] += 1
         state.outcomes[MISS, bank] += 1
         state.outcomes[HIT, bank] += columns - 1
-        if act > state.since[rank]:
+        if act > state.ranks[rank, SINCE]:
             set_background(state, rank, ACTIVE, act)
-        elif state.background[rank] != ACTIVE:
-            state.background[rank] = ACTIVE
-        if pre > state.since[rank]:
+        elif state.ranks[rank, BACKGROUND] != ACTIVE:
+            state.ranks[rank, BACKGROUND] = ACTIVE
+        if pre > state.ranks[rank, SINCE]:
             set_background(state, rank, PRECHARGED, pre)
         else:
-            state.background[rank] = PRECHARGED
-        if scalars[LOG_ROWS] < len(log.clk):
-            write_log(state, log, act, ACT, bank, row, -1, MISS, 0)
+            state.ranks[rank, BACKGROUND] = PRECHARGED
+        if scalars[LOG_ROWS] < len(log):
+            write_log(state, log, act, ACT, bank, row, NONE, MISS, ZERO)
             for k in range(columns):
                 column = visits.column[visit] + done + k
                 outcome = MISS if k == 0 else HIT
-                write_log(state, log, first_column + k * period, command, bank, row, column, outcome, 0)
-            write_log(state, log, pre, PREpb, bank, row, -1, -1, 1)
+                write_log(state, log, first_column + k * period, command, bank, row, column, outcome, ZERO)
+            write_log(state, log, pre, PREpb, bank, row, NONE, NONE, ZERO + 1)
 
         columns_done[bank] += columns
         if columns_done[bank] == visits.columns[visit]:
@@ -134,17 +150,17 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
             left -= 1
 
     for rank in range(near.ranks):
-        while state.refresh_due[rank] < end:
+        while state.ranks[rank, REFRESH_DUE] < end:
             end = max(end, _refresh(near, state, rank, refresh_interval_clk, log))
         limit_acts(tables, state, rank)  # the host's window, which may be narrower
     scalars[NOW] = end
     scalars[LAST_COMMAND] = end
 
 
-@njit(cache=True)
+@helper
 def _refresh(near, state, rank, refresh_interval_clk, log):
     """Refresh a rank whose banks are closed, as soon as it is due and legal; return the clock."""
-    t = max(state.refresh_due[rank], earliest_of_rank(near, state, rank, REFab))
+    t = max(state.ranks[rank, REFRESH_DUE], earliest_of_rank(near, state, rank, REFab))
     issue_rank(near, state, rank, REFab, t, log)
-    state.refresh_due[rank] += refresh_interval_clk
+    state.ranks[rank, REFRESH_DUE] += refresh_interval_clk
     return t

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from nmsim.dram.commands import (
@@ -17,10 +18,35 @@ from nmsim.dram.commands import (
     PREab,
     REFab,
 )
-from nmsim.dram.state import ACT_MEMORY, LAST_COMMAND, LOG_ROWS, POWERED_DOWN, REFRESHING
+from nmsim.dram.state import (
+    ACT_COUNT,
+    ACT_MEMORY,
+    BACKGROUND,
+    BLOCKED,
+    LAST_COMMAND,
+    LOG_BANK,
+    LOG_CLK,
+    LOG_CLOSED,
+    LOG_COLUMN,
+    LOG_COMMAND,
+    LOG_OUTCOME,
+    LOG_ROW,
+    LOG_ROWS,
+    NONE,
+    OLDEST_HIT,
+    OPEN_BANKS,
+    OPEN_ROW,
+    POWERED_DOWN,
+    REFRESHING,
+    SINCE,
+    ZERO,
+)
+
+#: For functions that only kernels call: without the wrapper for Python they compile in half the time.
+helper = njit(cache=True, no_cpython_wrapper=True)
 
 
-@njit(cache=True)
+@helper
 def postpone(bank_next, limit, bank_rules, group_rules, t):
     """Note what must wait for a command at clock `t`, in its own bank and in all groups."""
     for i in range(len(bank_next)):
@@ -29,7 +55,7 @@ def postpone(bank_next, limit, bank_rules, group_rules, t):
         limit[i] = max(limit[i], t + group_rules[i])
 
 
-@njit(cache=True)
+@helper
 def apply_rules(tables, state, command, bank, t):
     """Note that `command` was issued to `bank` at clock `t`."""
     groups = len(state.limit) // N_BANK_COMMANDS
@@ -38,50 +64,51 @@ def apply_rules(tables, state, command, bank, t):
     state.last[command, bank] = t
 
 
-@njit(cache=True)
+@helper
 def note_act(tables, state, rank, t):
     """Note an ACT for the window of activations."""
-    state.acts[rank, state.act_count[rank] % ACT_MEMORY] = t
-    state.act_count[rank] += 1
+    state.acts[rank, state.ranks[rank, ACT_COUNT] % ACT_MEMORY] = t
+    state.ranks[rank, ACT_COUNT] += 1
     limit_acts(tables, state, rank)
 
 
-@njit(cache=True)
+@helper
 def limit_acts(tables, state, rank):
     """Keep the next ACT of a rank out of the window that its last ACTs fill."""
-    earliest = state.acts[rank, (state.act_count[rank] - tables.window_acts) % ACT_MEMORY] + tables.window_clk
+    earliest = state.acts[rank, (state.ranks[rank, ACT_COUNT] - tables.window_acts) % ACT_MEMORY] + tables.window_clk
     for group in range(rank * tables.groups_per_rank, (rank + 1) * tables.groups_per_rank):
         i = group * N_BANK_COMMANDS + ACT
         state.limit[i] = max(state.limit[i], earliest)
 
 
-@njit(cache=True)
+@helper
 def set_background(state, rank, new, t):
     """Account the rank's background up to clock `t`, and go on with another state."""
-    state.background_clk[rank, state.background[rank]] += t - state.since[rank]
-    state.since[rank] = t
-    state.background[rank] = new
+    state.background_clk[rank, state.ranks[rank, BACKGROUND]] += t - state.ranks[rank, SINCE]
+    state.ranks[rank, SINCE] = t
+    state.ranks[rank, BACKGROUND] = new
 
 
-@njit(cache=True)
+@helper
 def write_log(state, log, t, command, bank, row, column, outcome, closed):
     """Append a command to the log while there is room."""
     n = state.scalars[LOG_ROWS]
-    if n < len(log.clk):
-        log.clk[n] = t
-        log.command[n] = command
-        log.bank[n] = bank
-        log.row[n] = row
-        log.column[n] = column
-        log.outcome[n] = outcome
-        log.closed[n] = closed
+    if n < len(log):
+        entry = log[n]
+        entry[LOG_CLK] = t
+        entry[LOG_COMMAND] = command
+        entry[LOG_BANK] = bank
+        entry[LOG_ROW] = row
+        entry[LOG_COLUMN] = column
+        entry[LOG_OUTCOME] = outcome
+        entry[LOG_CLOSED] = closed
         state.scalars[LOG_ROWS] = n + 1
 
 
-@njit(cache=True)
+@helper
 def earliest_of_rank(tables, state, rank, command):
     """Return the earliest clock of a command to a whole rank, from the last commands to all banks."""
-    t = state.last[command, 0] * 0
+    t = np.int64(0)
     first_bank, first_group = rank * tables.banks_per_rank, rank * tables.groups_per_rank
     for before in range(N_COMMANDS):
         for bank in range(state.last.shape[1]):
@@ -95,31 +122,31 @@ def earliest_of_rank(tables, state, rank, command):
     return t
 
 
-@njit(cache=True)
+@helper
 def issue_rank(tables, state, rank, command, t, log):
     """Issue a command to a whole rank: the bookkeeping that does not concern the queues."""
     first = rank * tables.banks_per_rank
     if command == PREab:
-        write_log(state, log, t, PREab, first, -1, -1, -1, state.open_banks[rank])
+        write_log(state, log, t, PREab, first, NONE, NONE, NONE, state.ranks[rank, OPEN_BANKS])
         for bank in range(first, first + tables.banks_per_rank):
-            if state.open_row[bank] >= 0:
-                state.open_row[bank] = -1
+            if state.banks[bank, OPEN_ROW] >= 0:
+                state.banks[bank, OPEN_ROW] = -1
                 state.counts[PREab, bank] += 1
-            state.hit[bank] = -1
-        state.open_banks[rank] = 0
+            state.banks[bank, OLDEST_HIT] = -1
+        state.ranks[rank, OPEN_BANKS] = 0
         set_background(state, rank, PRECHARGED, t)
     else:
-        write_log(state, log, t, command, first, -1, -1, -1, 0)
+        write_log(state, log, t, command, first, NONE, NONE, NONE, ZERO)
         state.counts[command, first] += 1
-    is_open = state.open_banks[rank] > 0
+    is_open = state.ranks[rank, OPEN_BANKS] > 0
     if command == PDE:
         set_background(state, rank, POWER_DOWN_ACTIVE if is_open else POWER_DOWN_PRECHARGED, t)
-        state.blocked[rank] |= POWERED_DOWN
+        state.ranks[rank, BLOCKED] |= POWERED_DOWN
     elif command == PDX:
         set_background(state, rank, ACTIVE if is_open else PRECHARGED, t)
-        state.blocked[rank] &= ~POWERED_DOWN
+        state.ranks[rank, BLOCKED] &= ~POWERED_DOWN
     elif command == REFab:
-        state.blocked[rank] &= ~REFRESHING
+        state.ranks[rank, BLOCKED] &= ~REFRESHING
     for bank in range(first, first + tables.banks_per_rank):
         apply_rules(tables, state, command, bank, t)
     if command != PDE and command != PDX:

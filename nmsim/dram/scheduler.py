@@ -13,36 +13,45 @@ from numba import njit
 
 from nmsim.dram.commands import ACT, ACTIVE, CONFLICT, HIT, MISS, N_BANK_COMMANDS, PDE, PDX, RD
 from nmsim.dram.commands import PRECHARGED, PREab, PREpb, REFab
-from nmsim.dram.rules import earliest_of_rank, issue_rank, note_act, postpone, set_background, write_log
+from nmsim.dram.rules import earliest_of_rank, helper, issue_rank, note_act, postpone, set_background, write_log
 from nmsim.dram.state import (
+    BLOCKED,
     COLUMN,
     DATA_END,
     FAR,
     FREE,
+    HEAD,
     LAST_COMMAND,
     LOG_ROWS,
     MODE,
     NEXT,
+    NONE,
     NOW,
+    OLDEST_HIT,
+    OPEN_BANKS,
+    OPEN_ROW,
     ORDER,
     OUTCOME,
     POWERED_DOWN,
     PREVIOUS,
     READS,
+    REFRESH_DUE,
     REFRESHING,
     ROW,
     SEQUENCE,
+    TAIL,
     WRITES,
+    ZERO,
 )
 
 #: In `State.order`: a column command goes before any other, then the older request; the bank is carried along.
 _NOT_COLUMN = 1 << 61
 _BANK_BITS = 10
 _BANK_MASK = (1 << _BANK_BITS) - 1
-_LAST = 1 << 62
+_LAST = np.int64(1 << 62)
 
 
-@njit(cache=True)
+@helper
 def _chosen_mode(mode, reads, writes, high, low):
     """Return the kind of request to serve: reads, but writes from the high watermark down to the low one."""
     if mode == 0:
@@ -50,50 +59,53 @@ def _chosen_mode(mode, reads, writes, high, low):
     return 0 if writes == 0 or (reads > 0 and writes <= low) else 1
 
 
-@njit(cache=True)
-def _set_candidates(tables, state, mode, first, last):
-    """Work out anew which commands the requests to some banks need next."""
-    for bank in range(first, last):
-        slot = state.head[mode, bank]
+@helper
+def _set_candidate(tables, state, mode, bank, search):
+    """Work out anew which command a bank's requests need next; no hit is queued before the slot `search`."""
+    row = state.banks[bank, OPEN_ROW]
+    hit = search if row >= 0 else -1
+    while hit >= 0 and state.slots[hit, ROW] != row:
+        hit = state.slots[hit, NEXT]
+    state.banks[bank, OLDEST_HIT] = hit
+    oldest = state.banks[bank, HEAD + mode]
+    if oldest < 0 or state.ranks[tables.rank_of_bank[bank], BLOCKED]:
         state.ready[bank] = FAR
-        state.hit[bank] = -1
-        row = state.open_row[bank]
-        if row >= 0:
-            hit = slot
-            while hit >= 0 and state.slots[hit, ROW] != row:
-                hit = state.slots[hit, NEXT]
-            state.hit[bank] = hit
-        if slot < 0 or state.blocked[tables.rank_of_bank[bank]]:
-            continue
-        command = ACT if row < 0 else PREpb
-        state.order[bank] = _NOT_COLUMN | state.slots[slot, ORDER]
-        if state.hit[bank] >= 0:
-            command = RD + mode
-            state.order[bank] = state.slots[state.hit[bank], ORDER]
-        state.ready[bank] = state.bank_next[bank, command]
-        state.key[bank] = tables.group_of_bank[bank] * N_BANK_COMMANDS + command
+        return
+    if hit >= 0:
+        command, order = RD + mode, state.slots[hit, ORDER]
+    else:
+        command, order = ACT if row < 0 else PREpb, state.slots[oldest, ORDER] | _NOT_COLUMN
+    state.order[bank] = order
+    state.ready[bank] = state.bank_next[bank, command]
+    state.key[bank] = tables.group_of_bank[bank] * N_BANK_COMMANDS + command
 
 
-@njit(cache=True)
+@helper
+def _set_candidates(tables, state, mode, first, last):
+    for bank in range(first, last):
+        _set_candidate(tables, state, mode, bank, state.banks[bank, HEAD + mode])
+
+
+@helper
 def _has_requests(tables, state, rank):
     for bank in range(rank * tables.banks_per_rank, (rank + 1) * tables.banks_per_rank):
-        if state.head[0, bank] >= 0 or state.head[1, bank] >= 0:
+        if state.banks[bank, HEAD] >= 0 or state.banks[bank, HEAD + 1] >= 0:
             return True
     return False
 
 
-@njit(cache=True)
+@helper
 def _rank_candidate(tables, state, rank, now, idle, power_down_idle_clk):
     """Return (command, clock) of what refresh or power-down needs from a rank next; FAR where nothing."""
-    blocked = state.blocked[rank]
-    command, t = -1, FAR
+    blocked = state.ranks[rank, BLOCKED]
+    command, t = NONE, FAR
     if blocked & POWERED_DOWN:
         if blocked & REFRESHING:
-            command, t = PDX, state.refresh_due[rank]
+            command, t = PDX, state.ranks[rank, REFRESH_DUE]
         elif _has_requests(tables, state, rank):
             command, t = PDX, now
     elif blocked & REFRESHING:
-        command, t = PREab if state.open_banks[rank] > 0 else REFab, state.refresh_due[rank]
+        command, t = PREab if state.ranks[rank, OPEN_BANKS] > 0 else REFab, state.ranks[rank, REFRESH_DUE]
     elif power_down_idle_clk > 0 and idle:
         command, t = PDE, state.scalars[LAST_COMMAND] + power_down_idle_clk
     if command >= 0:
@@ -101,20 +113,20 @@ def _rank_candidate(tables, state, rank, now, idle, power_down_idle_clk):
     return command, t
 
 
-@njit(cache=True)
+@helper
 def _serve_ranks(tables, state, knobs, mode, now, best, bound, idle, log):
     """Do what refresh and power-down ask for before clock `best`; return (whether anything was done, clock)."""
     done = False
     for rank in range(tables.ranks):
-        due = state.refresh_due[rank]
-        if due <= best and due < bound and not state.blocked[rank] & REFRESHING:
-            state.blocked[rank] |= REFRESHING
+        due = state.ranks[rank, REFRESH_DUE]
+        if due <= best and due < bound and not state.ranks[rank, BLOCKED] & REFRESHING:
+            state.ranks[rank, BLOCKED] |= REFRESHING
             first = rank * tables.banks_per_rank
             _set_candidates(tables, state, mode, first, first + tables.banks_per_rank)
             done = True
     if done:
         return True, now
-    chosen, chosen_command, earliest = -1, -1, FAR
+    chosen, chosen_command, earliest = NONE, NONE, FAR
     for rank in range(tables.ranks):
         command, t = _rank_candidate(tables, state, rank, now, idle, knobs.power_down_idle_clk)
         if t < earliest:
@@ -123,20 +135,20 @@ def _serve_ranks(tables, state, knobs, mode, now, best, bound, idle, log):
         return False, now
     issue_rank(tables, state, chosen, chosen_command, earliest, log)
     if chosen_command == REFab:
-        state.refresh_due[chosen] += knobs.refresh_interval_clk
+        state.ranks[chosen, REFRESH_DUE] += knobs.refresh_interval_clk
     first = chosen * tables.banks_per_rank
     _set_candidates(tables, state, mode, first, first + tables.banks_per_rank)
     return True, earliest
 
 
-@njit(cache=True)
+@helper
 def _attention_clk(state, idle, power_down_idle_clk):
     """Return the clock from which refresh or power-down must be looked at."""
     clk = FAR
-    for rank in range(len(state.blocked)):
-        if state.blocked[rank] or (idle and power_down_idle_clk > 0):
+    for rank in range(len(state.ranks)):
+        if state.ranks[rank, BLOCKED] or (idle and power_down_idle_clk > 0):
             return 0
-        clk = min(clk, state.refresh_due[rank])
+        clk = min(clk, state.ranks[rank, REFRESH_DUE])
     return clk
 
 
@@ -170,15 +182,14 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
     request_bank, request_row, request_column = batch.bank, batch.row, batch.column
     is_write, arrival_clk = batch.is_write, batch.arrival_clk
     timed = len(arrival_clk) > 0
-    logging, recording = len(log.clk) > 0, len(done_clk) > 0
+    logging, recording = len(log) > 0, len(done_clk) > 0
     ready, key, order, limit, bank_next = state.ready, state.key, state.order, state.limit, state.bank_next
-    open_row, hit, head, tail, slots, free = state.open_row, state.hit, state.head, state.tail, state.slots, state.free
+    banks, slots, free = state.banks, state.slots, state.free
     group_of_bank, rank_of_bank = tables.group_of_bank, tables.rank_of_bank
     bank_rules, group_rules = tables.bank_next, tables.group_next
-    banks, groups = len(ready), len(limit) // N_BANK_COMMANDS
+    n_banks, groups = len(ready), len(limit) // N_BANK_COMMANDS
     attention = _attention_clk(state, reads + writes == 0, knobs.power_down_idle_clk)
-    when = np.empty(banks, dtype=np.int64)
-    touched = -1  # the bank whose candidate may have changed
+    when = np.empty(n_banks, dtype=np.int64)
 
     while True:
         # Admit, in order, what has arrived and fits into its queue.
@@ -192,39 +203,39 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
                 break
             if reads + writes == 0:
                 attention = 0
-            bank, row = request_bank[i], request_row[i]
+            bank = request_bank[i]
             free_slots -= 1
             slot = free[free_slots]
+            before = banks[bank, TAIL + kind]
+            banks[bank, TAIL + kind] = slot
             request = slots[slot]
-            request[ROW] = row
+            request[ROW] = request_row[i]
             request[COLUMN] = request_column[i]
             request[ORDER] = (sequence << _BANK_BITS) | bank
             request[OUTCOME] = HIT
-            before = tail[kind, bank]
             request[NEXT] = -1
             request[PREVIOUS] = before
             if before < 0:
-                head[kind, bank] = slot
+                banks[bank, HEAD + kind] = slot
             else:
                 slots[before, NEXT] = slot
-            tail[kind, bank] = slot
             sequence += 1
             i += 1
             reads += 1 - kind
             writes += kind
-            if kind == mode and (before < 0 or (hit[bank] < 0 and open_row[bank] == row)):
-                _set_candidates(tables, state, mode, bank, bank + 1)
+            if kind == mode and banks[bank, OLDEST_HIT] < 0:
+                _set_candidate(tables, state, mode, bank, slot)
             new_mode = _chosen_mode(mode, reads, writes, knobs.high, knobs.low)
             if new_mode != mode:
                 mode = new_mode
-                _set_candidates(tables, state, mode, 0, banks)
+                _set_candidates(tables, state, mode, ZERO, n_banks)
         if i == n and not drain:
             break
         bound = min(waiting, until)
 
         # The earliest candidate of all banks; among equals, a column command, then the oldest.
         best = FAR
-        for b in range(banks):
+        for b in range(n_banks):
             t = max(ready[b], limit[key[b]])
             when[b] = t
             best = min(best, t)
@@ -248,8 +259,8 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
         if best == FAR:
             break
 
-        first = np.int64(_LAST)
-        for b in range(banks):
+        first = _LAST
+        for b in range(n_banks):
             if when[b] <= best:
                 first = min(first, order[b])
         bank = first & _BANK_MASK
@@ -257,20 +268,21 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
         last_command = now
         group = group_of_bank[bank]
 
+        search = NONE
         if first < _NOT_COLUMN:
             # RD or WR: the request leaves its queue.
             command = RD + mode
-            slot = hit[bank]
+            slot = banks[bank, OLDEST_HIT]
             request = slots[slot]
-            before, after = request[PREVIOUS], request[NEXT]
+            before, search = request[PREVIOUS], request[NEXT]
             if before < 0:
-                head[mode, bank] = after
+                banks[bank, HEAD + mode] = search
             else:
-                slots[before, NEXT] = after
-            if after < 0:
-                tail[mode, bank] = before
+                slots[before, NEXT] = search
+            if search < 0:
+                banks[bank, TAIL + mode] = before
             else:
-                slots[after, PREVIOUS] = before
+                slots[search, PREVIOUS] = before
             free[free_slots] = slot
             free_slots += 1
             reads -= 1 - mode
@@ -281,40 +293,41 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
             if recording and (request[ORDER] >> _BANK_BITS) >= first_sequence:
                 done_clk[(request[ORDER] >> _BANK_BITS) - first_sequence] = end
             if logging:
-                write_log(state, log, now, command, bank, request[ROW], request[COLUMN], request[OUTCOME], 0)
-        elif open_row[bank] < 0:
-            command = ACT
-            slot = head[mode, bank]
-            request = slots[slot]
-            if request[OUTCOME] == HIT:
-                request[OUTCOME] = MISS
-            open_row[bank] = request[ROW]
-            rank = rank_of_bank[bank]
-            if state.open_banks[rank] == 0:
-                set_background(state, rank, ACTIVE, now)
-            state.open_banks[rank] += 1
-            note_act(tables, state, rank, now)
-            if logging:
-                write_log(state, log, now, ACT, bank, request[ROW], -1, request[OUTCOME], 0)
+                write_log(state, log, now, command, bank, request[ROW], request[COLUMN], request[OUTCOME], ZERO)
         else:
-            command = PREpb
-            slots[head[mode, bank], OUTCOME] = CONFLICT
+            rank = np.int64(rank_of_bank[bank])
+            slot = banks[bank, HEAD + mode]
+            request = slots[slot]
+            if banks[bank, OPEN_ROW] < 0:
+                command = ACT
+                if request[OUTCOME] == HIT:
+                    request[OUTCOME] = MISS
+                row = request[ROW]
+                banks[bank, OPEN_ROW] = row
+                search = slot
+                state.ranks[rank, OPEN_BANKS] += 1
+                if state.ranks[rank, OPEN_BANKS] == 1:
+                    set_background(state, rank, ACTIVE, now)
+                note_act(tables, state, rank, now)
+            else:
+                command = PREpb
+                request[OUTCOME] = CONFLICT
+                row = banks[bank, OPEN_ROW]
+                banks[bank, OPEN_ROW] = -1
+                state.ranks[rank, OPEN_BANKS] -= 1
+                if state.ranks[rank, OPEN_BANKS] == 0:
+                    set_background(state, rank, PRECHARGED, now)
             if logging:
-                write_log(state, log, now, PREpb, bank, open_row[bank], -1, CONFLICT, 1)
-            open_row[bank] = -1
-            rank = rank_of_bank[bank]
-            state.open_banks[rank] -= 1
-            if state.open_banks[rank] == 0:
-                set_background(state, rank, PRECHARGED, now)
+                write_log(state, log, now, command, bank, row, NONE, request[OUTCOME], ACT - command)
         state.counts[command, bank] += 1
         state.last[command, bank] = now
         postpone(bank_next[bank], limit, bank_rules[command], group_rules[command * groups + group], now)
-        _set_candidates(tables, state, mode, bank, bank + 1)
+        _set_candidate(tables, state, mode, bank, search)
         if command >= RD:
             new_mode = _chosen_mode(mode, reads, writes, knobs.high, knobs.low)
             if new_mode != mode:
                 mode = new_mode
-                _set_candidates(tables, state, mode, 0, banks)
+                _set_candidates(tables, state, mode, ZERO, n_banks)
             if reads + writes == 0:
                 attention = 0
 

@@ -10,7 +10,10 @@ from nmsim.dram.commands import BACKGROUND_STATES, N_BANK_COMMANDS, N_COMMANDS, 
 from nmsim.dram.tables import NEVER, Tables
 
 #: A clock after every other: what waits for nothing that is known.
-FAR = 1 << 60
+FAR = np.int64(1 << 60)
+
+#: No slot, no bank, no row; and the integer 0, both of NumPy for the reason given in `nmsim.dram.commands`.
+NONE, ZERO = np.int64(-1), np.int64(0)
 
 #: ACTs of a rank that are remembered for the window of activations.
 ACT_MEMORY = 64
@@ -38,6 +41,15 @@ REFRESHING, POWERED_DOWN = 1, 2
 ROW, COLUMN, ORDER, OUTCOME, NEXT, PREVIOUS = range(6)
 SLOT_FIELDS = 8  # a cache line
 
+#: Fields of a bank: columns of `State.banks`. OLDEST_HIT is the oldest request of the served kind to the open row;
+#: HEAD and TAIL are the ends of its list of reads, and HEAD + 1 and TAIL + 1 of its list of writes; slots or -1.
+OPEN_ROW, OLDEST_HIT, HEAD, TAIL = 0, 1, 2, 4
+BANK_FIELDS = 8
+
+#: Fields of a rank: columns of `State.ranks`. BACKGROUND is an index into BACKGROUND_STATES, and SINCE the clock at
+#: which that began or up to which it is accounted.
+OPEN_BANKS, REFRESH_DUE, BLOCKED, BACKGROUND, SINCE, ACT_COUNT, RANK_FIELDS = range(7)
+
 
 class State(NamedTuple):
     """One channel. B banks, G groups (bank groups of all ranks), R ranks, Q slots of both queues together."""
@@ -46,7 +58,7 @@ class State(NamedTuple):
     bank_next: np.ndarray  # (B, N_BANK_COMMANDS): earliest clock by the rules within the bank
     limit: np.ndarray  # (G * N_BANK_COMMANDS,): earliest clock by all other rules
     last: np.ndarray  # (N_COMMANDS, B): clock of the last command of each kind
-    open_row: np.ndarray  # (B,): -1 where closed
+    banks: np.ndarray  # (B, BANK_FIELDS)
     # The candidate of each bank: the command that its oldest row hit, or else its oldest request, needs next.
     ready: np.ndarray  # (B,): earliest clock by the bank's own rules; FAR where there is no candidate
     key: np.ndarray  # (B,) uint32: index into `limit`
@@ -54,41 +66,18 @@ class State(NamedTuple):
     # Queued requests
     slots: np.ndarray  # (Q, SLOT_FIELDS)
     free: np.ndarray  # (Q,): a stack
-    head: np.ndarray  # (2, B): oldest request of each kind, -1 where none
-    tail: np.ndarray  # (2, B)
-    hit: np.ndarray  # (B,): oldest request of the served kind to the open row, -1 where none
-    # Ranks
+    ranks: np.ndarray  # (R, RANK_FIELDS)
     acts: np.ndarray  # (R, ACT_MEMORY): clocks of the last ACTs, a ring
-    act_count: np.ndarray  # (R,)
-    open_banks: np.ndarray  # (R,)
-    refresh_due: np.ndarray  # (R,)
-    blocked: np.ndarray  # (R,): bits REFRESHING, POWERED_DOWN
-    background: np.ndarray  # (R,): index into BACKGROUND_STATES
-    since: np.ndarray  # (R,): clock at which that began, or was last accounted
     # Counters
     counts: np.ndarray  # (N_COMMANDS, B): see `nmsim.dram.engine.Activity`
     outcomes: np.ndarray  # (len(OUTCOMES), B)
     background_clk: np.ndarray  # (R, len(BACKGROUND_STATES))
 
 
-class Log(NamedTuple):
-    """The first commands of a call, in the order of time; arrays of int64, shape (rows,).
-
-    `closed` is the number of banks that a PREpb or PREab closes, `outcome` an index into OUTCOMES or -1.
-    """
-
-    clk: np.ndarray
-    command: np.ndarray
-    bank: np.ndarray  # of the channel; the first bank of the rank for commands to a rank
-    row: np.ndarray
-    column: np.ndarray
-    outcome: np.ndarray
-    closed: np.ndarray
-
-
-def new_log(rows: int) -> Log:
-    """Return an empty log for at most `rows` commands."""
-    return Log(*(np.empty(rows, dtype=np.int64) for _ in Log._fields))
+#: Columns of a log, an array of int64 of shape (rows, LOG_FIELDS): the first commands of a call. LOG_BANK is the bank
+#: of the channel, for commands to a rank its first; LOG_OUTCOME an index into OUTCOMES or -1; LOG_CLOSED the
+#: number of banks that a precharge closes.
+LOG_CLK, LOG_COMMAND, LOG_BANK, LOG_ROW, LOG_COLUMN, LOG_OUTCOME, LOG_CLOSED, LOG_FIELDS = range(8)
 
 
 def new_state(tables: Tables, slots: int, refresh_interval_clk: int) -> State:
@@ -101,28 +90,22 @@ def new_state(tables: Tables, slots: int, refresh_interval_clk: int) -> State:
 
     scalars = full(N_SCALARS, 0)
     scalars[FREE] = slots
-    first_due = refresh_interval_clk - np.arange(ranks, dtype=np.int64) * (refresh_interval_clk // ranks)
+    rank_fields = full((ranks, RANK_FIELDS), 0)
+    rank_fields[:, BACKGROUND] = PRECHARGED
+    rank_fields[:, REFRESH_DUE] = refresh_interval_clk - np.arange(ranks) * (refresh_interval_clk // ranks)
     return State(
         scalars=scalars,
         bank_next=full((banks, N_BANK_COMMANDS), NEVER),
         limit=full(groups * N_BANK_COMMANDS, NEVER),
         last=full((N_COMMANDS, banks), NEVER),
-        open_row=full(banks, -1),
+        banks=full((banks, BANK_FIELDS), -1),
         ready=full(banks, FAR),
         key=np.zeros(banks, dtype=np.uint32),
         order=full(banks, FAR),
         slots=full((slots, SLOT_FIELDS), -1),
         free=np.arange(slots, dtype=np.int64),
-        head=full((2, banks), -1),
-        tail=full((2, banks), -1),
-        hit=full(banks, -1),
+        ranks=rank_fields,
         acts=full((ranks, ACT_MEMORY), NEVER),
-        act_count=full(ranks, 0),
-        open_banks=full(ranks, 0),
-        refresh_due=first_due,
-        blocked=full(ranks, 0),
-        background=full(ranks, PRECHARGED),
-        since=full(ranks, 0),
         counts=full((N_COMMANDS, banks), 0),
         outcomes=full((len(OUTCOMES), banks), 0),
         background_clk=full((ranks, len(BACKGROUND_STATES)), 0),

@@ -1,0 +1,61 @@
+"""How a memory controller orders requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nmsim.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ControllerSpec:
+    """How a channel's controller orders requests.
+
+    Parameters
+    ----------
+    address_map : str
+        Fields, most significant first (see `nmsim.dram.address`).
+    scheduler : str
+        "FRFCFS": row hits first, then the oldest request.
+    row_policy : str
+        "open": a row stays open until another row of its bank is wanted, or refresh comes.
+    refresh : str
+        "all_bank": each rank every nREFI; ranks are staggered.
+    read_queue, write_queue : int
+        Requests that each queue holds, at least 1.
+    write_high_watermark, write_low_watermark : int
+        Queued writes at which the controller turns from reads to writes, and back; it also turns to writes
+        where no read waits. 0 <= low < high <= write_queue.
+    power_down_idle_clk : int
+        Clocks without a request or command after which ranks power down; 0: never.
+    """
+
+    address_map: str = "RoBaRaCoCh"
+    scheduler: str = "FRFCFS"
+    row_policy: str = "open"
+    refresh: str = "all_bank"
+    read_queue: int = 32
+    write_queue: int = 32
+    write_high_watermark: int = 28
+    write_low_watermark: int = 8
+    power_down_idle_clk: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in (("scheduler", "FRFCFS"), ("row_policy", "open"), ("refresh", "all_bank")):
+            if getattr(self, name) != known:
+                raise ConfigError(f"controller.{name} is not supported", found=getattr(self, name), expected=known)
+        for name in ("read_queue", "write_queue"):
+            if not 1 <= getattr(self, name) <= 4096:
+                raise ConfigError(
+                    f"controller.{name} cannot be meant", found=getattr(self, name), expected="1 to 4096"
+                )
+        if not 0 <= self.write_low_watermark < self.write_high_watermark <= self.write_queue:
+            raise ConfigError(
+                "the write watermarks do not fit",
+                found=f"low {self.write_low_watermark}, high {self.write_high_watermark}",
+                expected=f"0 <= low < high <= {self.write_queue} (write_queue)",
+            )
+        if self.power_down_idle_clk < 0:
+            raise ConfigError(
+                "controller.power_down_idle_clk cannot be meant", found=self.power_down_idle_clk, expected="at least 0"
+            )

@@ -204,7 +204,8 @@ class Layout:
             # Neighbouring classes go to different channels, so that all channels have work.
             channel, bank = groups % channels, groups // channels % banks
         else:
-            channel, bank = groups % channels, _position_among_equals(groups) % banks
+            # Classes start at different banks: the first images of all classes would share one otherwise.
+            channel, bank = groups % channels, (_position_among_equals(groups) + groups // channels) % banks
         return channel * banks + bank
 
 

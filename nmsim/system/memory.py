@@ -15,6 +15,10 @@ from nmsim.system.meter import Meter
 #: Bursts handed to the engine in one call at most; bounds memory at some 100 bytes a burst.
 MAX_BURSTS = 1 << 18
 
+#: Room for the log of one call: commands that a burst (ACT, PRE, RD or WR, and again after a refresh) or an idle
+#: refresh interval (PREab, REFab, PDE, PDX) can cause, and what the call begins and ends with.
+_ROOM_PER_BURST, _ROOM = 6, 1024
+
 #: Stands for "all have arrived" in an `AccessBatch`.
 _ARRIVED = np.empty(0, dtype=np.int64)
 
@@ -43,7 +47,8 @@ class MemoryChannel:
                 batch = AccessBatch(
                     burst.bank, burst.row, burst.column, np.full(len(burst.bank), write), _ARRIVED
                 )
-                activity = self._engine.access(batch, log_rows=self._meter.log_rows(phase))
+                logged = self._meter.log_rows(phase, _ROOM_PER_BURST * len(burst.bank) + _ROOM)
+                activity = self._engine.access(batch, log_rows=logged)
                 self._meter.dram(phase, source, array, self.index, activity, self.times)
             yield self._env.timeout(self._until(activity.end_clk) + 2 * self._flight_ps)
 
@@ -52,6 +57,7 @@ class MemoryChannel:
         with self._port.request() as turn:
             yield turn
             self.settle(phase)
+            room = int(visits.bursts.sum()) + 4 * len(visits.bursts) + _ROOM
             activity = self._engine.stream(
                 visits.bank,
                 visits.row,
@@ -59,7 +65,7 @@ class MemoryChannel:
                 write,
                 **timing,
                 column=visits.column,
-                log_rows=self._meter.log_rows(phase),
+                log_rows=self._meter.log_rows(phase, room),
             )
             self._meter.dram(phase, "nmc", array, self.index, activity, self.times)
             yield self._env.timeout(self._until(activity.end_clk))
@@ -68,7 +74,9 @@ class MemoryChannel:
         """Account the time up to now, refresh included, as idle time of `phase`."""
         now_clk = self._env.now // self._meter.clock_ps
         if now_clk > self._engine.clk:
-            activity = self._engine.advance(now_clk, log_rows=self._meter.log_rows(phase))
+            refreshes = (now_clk - self._engine.clk) // self._engine.spec.clocks["nREFI"]
+            room = _ROOM + _ROOM_PER_BURST * refreshes * self._engine.spec.organization.ranks
+            activity = self._engine.advance(now_clk, log_rows=self._meter.log_rows(phase, room))
             self._meter.dram(phase, "dram", "", self.index, activity, self.times)
 
     def skip(self, duration_ps: int) -> None:

@@ -15,9 +15,6 @@ from nmsim.energy.prices import PriceList
 from nmsim.trace.schema import COMPONENT_COLUMNS, trace_table
 from nmsim.trace.writer import TraceWriter
 
-#: Rows that the engine may log in one call where every access is wanted.
-_LOG_AT_ONCE = 1 << 22
-
 #: Commands that the memory causes by itself, whoever works meanwhile.
 _OWN = (REFab, PDE, PDX)
 
@@ -70,13 +67,13 @@ class Meter:
             for source in ("host", "nmc", "dram")
         }
 
-    def log_rows(self, phase: str) -> int:
-        """Return how many more commands of this phase the trace shows one by one."""
+    def log_rows(self, phase: str, at_most: int) -> int:
+        """Return how many commands of this phase the trace wants shown one by one, of `at_most` that come."""
         if self._writer is None:
             return 0
         if self._rows_per_phase is None:
-            return _LOG_AT_ONCE
-        return max(0, self._rows_per_phase - self._shown.get(phase, 0))
+            return at_most
+        return min(at_most, max(0, self._rows_per_phase - self._shown.get(phase, 0)))
 
     def dram(
         self, phase: str, source: str, array: str, channel: int, activity: Activity, times: int = 1

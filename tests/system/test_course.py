@@ -1,0 +1,115 @@
+"""Does the board's time behave as physics says?"""
+
+import numpy as np
+import pytest
+from conftest import GROUPS, N, RECORD_BYTES, energies, epoch, one_pass
+
+from nmsim.access.work import Step, Transfer
+from nmsim.errors import ConfigError
+
+
+def duration_ps(board, phase="training"):
+    return board.meter.phases[phase][1]
+
+
+def test_a_memory_bound_epoch_takes_its_bytes_over_the_refresh_limited_bandwidth(execute):
+    board, _ = execute(None, [epoch(np.arange(N), batch=N)])
+    # Two channels of 32 B in 8 clocks of 625 ps; all-bank refresh takes nRFCab/nREFI = 448/6246 of the time.
+    peak_B_per_ps = 2 * 32 / (8 * 625)
+    bound = N * RECORD_BYTES / peak_B_per_ps / (1 - 448 / 6246)
+    assert bound <= duration_ps(board) <= 1.06 * bound
+
+
+def test_a_compute_bound_epoch_takes_its_operations_and_the_first_load(execute):
+    board, _ = execute(None, [epoch(np.arange(N), macs=10**8)])
+    # 16 · 16 lanes · 1 GHz · 0.6
+    compute_ps = 10 * 10**8 / (256 * 1e9 * 0.6) * 1e12
+    load_ps = 40 * RECORD_BYTES / (2 * 32 / (8 * 625))
+    assert compute_ps <= duration_ps(board) <= compute_ps + 2 * load_ps
+
+
+def test_units_beside_the_banks_stream_faster_than_the_link(execute):
+    near, _ = execute(one_pass(), [epoch(np.arange(40))])
+    host, _ = execute(one_pass(), [epoch(np.arange(40))], place="host")
+    assert duration_ps(near, "scan") < 0.5 * duration_ps(host, "scan")
+
+
+def test_a_row_stream_matches_its_closed_form(execute):
+    # One class, one bank: 100 images of 1.5 rows. A row of n columns takes nRCD + (n - 1)·p + max(p, RD to PRE)
+    # + nRPpb with p = nCCD = 8 and RD to PRE = 8 + max(8, 12) - 8 = 12: 29 + 63·8 + 12 + 29 clocks a full row.
+    class_0 = Step("scan", (Transfer("images", np.flatnonzero(GROUPS == 0)),), group=0)
+    board, _ = execute([class_0], [epoch(np.arange(4))], near_memory__data_placement="class_per_bank")
+    rows = 100 * RECORD_BYTES // 2048
+    exact_ps = rows * (29 + 63 * 8 + 12 + 29) * 625
+    refresh = 1 / (1 - 448 / 6246)
+    assert exact_ps <= duration_ps(board, "scan") <= 1.03 * exact_ps * refresh
+
+
+def test_classes_in_different_banks_run_side_by_side(execute):
+    alone = [one_pass()[0]]
+    one, _ = execute(alone, [epoch(np.arange(4))], near_memory__data_placement="class_per_bank")
+    all_four, _ = execute(one_pass(), [epoch(np.arange(4))], near_memory__data_placement="class_per_bank")
+    assert duration_ps(all_four, "scan") < 1.1 * duration_ps(one, "scan")
+
+
+def test_a_unit_at_the_bank_is_at_least_as_fast_as_one_further_out(execute):
+    times = [
+        duration_ps(execute(one_pass(), [epoch(np.arange(4))], near_memory__placement=place)[0], "scan")
+        for place in ("bank", "bankgroup", "rank")
+    ]
+    assert times[0] < times[1] and times[0] < times[2]
+
+
+def test_a_byte_costs_more_the_further_its_unit_is_from_the_cell(execute):
+    moved = []
+    for place in ("bank", "bankgroup", "rank"):
+        spent = energies(execute(one_pass(), [epoch(np.arange(4))], near_memory__placement=place)[0])
+        moved.append(sum(spent[c] for c in ("rd", "on_die_bus", "phy", "termination", "controller")))
+    host = energies(execute(one_pass(), [epoch(np.arange(4))], place="host")[0])
+    moved.append(sum(host[c] for c in ("rd", "on_die_bus", "phy", "termination", "controller")))
+    assert moved == sorted(moved) and len(set(moved)) == 4
+
+
+@pytest.mark.parametrize("place", ["nmc", "host"])
+def test_a_repeat_that_is_counted_costs_what_a_simulated_one_does(execute, place):
+    counted, _ = execute(one_pass(repeat=8), [epoch(np.arange(4))], place=place, simulation__iterations=2)
+    simulated, _ = execute(one_pass(repeat=8), [epoch(np.arange(4))], place=place, simulation__iterations=8)
+    assert counted.meter.all_accesses == simulated.meter.all_accesses == simulated.meter.simulated_accesses
+    assert counted.meter.simulated_accesses < simulated.meter.simulated_accesses
+    assert duration_ps(counted, "scan") == pytest.approx(duration_ps(simulated, "scan"), rel=0.03)
+    assert sum(energies(counted).values()) == pytest.approx(sum(energies(simulated).values()), rel=0.03)
+
+
+def test_epochs_that_are_scaled_cost_what_simulated_ones_do(execute):
+    epochs = [epoch(np.random.default_rng(e).permutation(N)) for e in range(6)]
+    every, _ = execute(None, epochs)
+    two, _ = execute(None, epochs, simulation__epochs=2)
+    assert two.meter.all_accesses == every.meter.all_accesses
+    assert len(two.epoch_energies_fJ) == 2 and len(every.epoch_energies_fJ) == 6
+    assert sum(energies(two).values()) == pytest.approx(sum(energies(every).values()), rel=0.02)
+
+
+def test_a_longer_trace_adds_time_of_flight_and_only_unterminated_energy(execute):
+    terminated = [
+        energies(execute(None, [epoch(np.arange(N))], link__length=f"{mm} mm")[0]) for mm in ("30", "60")
+    ]
+    # (Refresh meets other accesses when these come later, so that some rows are opened once more or less.)
+    for component in ("rd", "on_die_bus", "phy", "termination", "trace", "controller"):
+        assert terminated[0][component] == terminated[1][component]
+    open_line = [
+        energies(
+            execute(None, [epoch(np.arange(N))], link__length=f"{mm} mm", link__signalling="unterminated")[0]
+        )
+        for mm in ("30", "60")
+    ]
+    assert open_line[1]["trace"] == pytest.approx(2 * open_line[0]["trace"], rel=1e-3)
+
+
+def test_the_same_work_gives_the_same_trace_twice(execute):
+    frames = [execute(one_pass(), [epoch(np.arange(N))])[0].meter.frame() for _ in range(2)]
+    assert frames[0].equals(frames[1])
+
+
+def test_interleaved_images_cannot_be_selected_near_memory(execute):
+    with pytest.raises(ConfigError, match="interleaved"):
+        execute(one_pass(), [epoch(np.arange(4))], near_memory__data_placement="interleaved")

@@ -15,8 +15,8 @@ from nmsim.system.meter import Meter
 #: Bursts handed to the engine in one call at most; bounds memory at some 100 bytes a burst.
 MAX_BURSTS = 1 << 18
 
-#: Room for the log of one call: commands that a burst (ACT, PRE, RD or WR, and again after a refresh) or an idle
-#: refresh interval (PREab, REFab, PDE, PDX) can cause, and what the call begins and ends with.
+#: Room for the log of one call: commands that a burst (ACT, PRE, RD or WR, and again after a refresh) or an
+#: idle refresh interval (PREab, REFab, PDE, PDX) can cause, and what the call begins and ends with.
 _ROOM_PER_BURST, _ROOM = 6, 1024
 
 #: Stands for "all have arrived" in an `AccessBatch`.

@@ -26,7 +26,7 @@ def one_pass(phase="scan", repeat=1, operations=None):
     return [
         Step(
             phase,
-            (Transfer("images", np.flatnonzero(GROUPS == g)),),
+            (Transfer("images", np.flatnonzero(g == GROUPS)),),
             operations or {},
             group=g,
             repeat=repeat,

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import N, RECORD_BYTES, energies, epoch, one_pass
+from conftest import RECORD_BYTES, N, energies, epoch, one_pass
 
 from nmsim.access.work import Step
 from nmsim.trace.reader import open_trace
@@ -26,7 +26,7 @@ def test_the_number_of_rows_shown_changes_no_energy(execute):
 
 
 def test_single_rows_come_first_and_aggregates_carry_their_count(execute):
-    board, writer = execute(None, [epoch(np.arange(N))], trace__rows_per_phase=50)
+    _board, writer = execute(None, [epoch(np.arange(N))], trace__rows_per_phase=50)
     frame = pa.Table.from_batches(open_trace(writer.folder).batches()).to_pandas()
     single = frame[frame["row"] >= 0]
     assert 0 < len(single) <= 50 and (single["count"] == 1).all()

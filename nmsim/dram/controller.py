@@ -36,7 +36,7 @@ class ControllerSpec:
     refresh: str = "all_bank"
     read_queue: int = 32
     write_queue: int = 32
-    write_high_watermark: int = 28
+    write_high_watermark: int = 24
     write_low_watermark: int = 8
     power_down_idle_clk: int = 0
 

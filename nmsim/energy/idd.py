@@ -1,0 +1,107 @@
+"""What each DRAM command and each clock of standby costs, from a data sheet's currents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nmsim.dram.spec import IO_RAIL, DramSpec
+from nmsim.errors import ConfigError
+
+REFRESH_BACKGROUNDS = ("active", "precharged")
+
+
+@dataclass(frozen=True)
+class CommandEnergies:
+    """Energies of one rank, all its devices together, in whole fJ.
+
+    Attributes
+    ----------
+    command_fJ : mapping of str to int
+        One command, by name; a PREab costs its entry for every bank that it closes. PDE and PDX cost nothing
+        by themselves.
+    background_fJ_per_clk : mapping of str to int
+        One clock in each of `nmsim.dram.commands.BACKGROUND_STATES`.
+    refresh_background_fJ : int
+        The part of `command_fJ["REFab"]` that is background: what a refresh adds where its time is charged at the
+        active background though all banks are closed. 0 by the convention "precharged".
+    """
+
+    command_fJ: Mapping[str, int]
+    background_fJ_per_clk: Mapping[str, int]
+    refresh_background_fJ: int
+
+
+def command_energies(spec: DramSpec, refresh_background: str = "active") -> CommandEnergies:
+    """Return the energies of a memory's commands.
+
+    Parameters
+    ----------
+    spec : DramSpec
+        Its currents, clocks and devices per rank.
+    refresh_background : {"active", "precharged"}
+        The background that runs while a rank is refreshed: DRAMPower charges IDD3N, DRAMsim3 IDD2N.
+
+    Raises
+    ------
+    ConfigError
+        Where the convention is unknown.
+
+    Notes
+    -----
+    With V·I·t for each rail, times the devices of a rank:
+
+    - ACT: (IDD0 - IDD3N)·tRAS and PRE: (IDD0 - IDD2N)·tRP: together what a data sheet's IDD0 loop of ACT and
+      PRE draws above standby where nRC = nRAS + nRP;
+    - RD: (IDD4R - IDD3N)·tBURST and WR: (IDD4W - IDD3N)·tBURST;
+    - REFab: (IDD5B - IDD3N)·tRFCab, with the current during a burst of refreshes;
+    - background: IDD3N with a bank open, IDD2N with all closed, IDD3P, IDD2P and IDD6 in power-down and
+      self-refresh.
+
+    The rail VDDQ drives data pins: its bursts are the link's energy, only its standby counts here.
+
+    References
+    ----------
+    Micron, TN-40-07: Calculating Memory Power for DDR4 SDRAM. Chandrasekar et al., DRAMPower: Open-source DRAM
+    Power & Energy Estimation Tool (the split of IDD0 into ACT and PRE).
+    """
+    if refresh_background not in REFRESH_BACKGROUNDS:
+        raise ConfigError(
+            "refresh_background cannot be read", found=refresh_background, expected=" or ".join(REFRESH_BACKGROUNDS)
+        )
+    clocks = spec.clocks
+    core = [name for name in spec.rails if name != IO_RAIL]
+
+    def energy_fJ(current: str, less: str | None, clk: int, rails: list[str] = core) -> int:
+        power_W = sum(
+            spec.rails[n]["voltage_V"] * (spec.rails[n][f"{current}_A"] - (spec.rails[n][f"{less}_A"] if less else 0))
+            for n in rails
+        )
+        return round(power_W * clk * spec.tCK_ps * 1e3 * spec.organization.devices_per_rank)
+
+    every = list(spec.rails)
+    background = {
+        "active": energy_fJ("IDD3N", None, 1, every),
+        "precharged": energy_fJ("IDD2N", None, 1, every),
+        "power_down_active": energy_fJ("IDD3P", None, 1, every),
+        "power_down_precharged": energy_fJ("IDD2P", None, 1, every),
+        "self_refresh": energy_fJ("IDD6", None, 1, every),
+    }
+    extra = 0
+    if refresh_background == "active":
+        extra = (background["active"] - background["precharged"]) * clocks["nRFCab"]
+    precharge = energy_fJ("IDD0", "IDD2N", clocks["nRPpb"])
+    return CommandEnergies(
+        command_fJ={
+            "PREpb": precharge,
+            "PREab": precharge,
+            "ACT": energy_fJ("IDD0", "IDD3N", clocks["nRAS"]),
+            "RD": energy_fJ("IDD4R", "IDD3N", clocks["nBL"]),
+            "WR": energy_fJ("IDD4W", "IDD3N", clocks["nBL"]),
+            "REFab": energy_fJ("IDD5B", "IDD3N", clocks["nRFCab"]) + extra,
+            "PDE": 0,
+            "PDX": 0,
+        },
+        background_fJ_per_clk=background,
+        refresh_background_fJ=extra,
+    )

@@ -120,7 +120,7 @@ def export_perfetto(
                     "the window holds too many commands for Perfetto",
                     file=trace.path,
                     expected=f"at most {max_events:,}",
-                    hint="Choose a shorter one with --from and --to, or one scheme, phase or channel.",
+                    hint="Choose a shorter one with --from and --until, or one scheme, phase or channel.",
                 )
             lines = [json.dumps(event, separators=(",", ":")) for event in tracks.events(batch.to_pylist())]
             if lines:

@@ -1,0 +1,246 @@
+"""The only place that writes files: stage beside, flush to disk, rename.
+
+A reader sees the old content or the new, never a part: what is being written stands in a hidden neighbour,
+
+    .<name>.<host>-<pid>-<random>.stage     not finished
+    .<name>.<host>-<pid>-<random>.old       finished before, waiting for its successor's rename
+
+which an exception removes. What a killed process leaves is cleared up by the next `staged_dir` in the same
+folder: the process number in the name says that nobody is at work on it any more.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from nmsim.errors import StoreError
+
+#: Tells machines that share a folder apart: a process number means something on its own host only.
+_HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.(?P<kind>stage|old)")
+
+_HINTS = {
+    errno.ENOSPC: "Free some space or choose another folder.",
+    errno.EDQUOT: "Free some of your quota or choose another folder.",
+    errno.EACCES: "Choose a folder that you may write to.",
+    errno.EPERM: "Choose a folder that you may write to.",
+    errno.EROFS: "The file system is read-only; choose another folder.",
+    errno.ENOTDIR: "A part of the path is a file; choose another folder.",
+    errno.EEXIST: "A part of the path is a file; choose another folder.",
+    errno.EISDIR: "A folder of that name stands there; choose another name.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ELOOP: "Its links lead in a circle; choose another folder.",
+}
+
+
+@contextmanager
+def _as_store_error(path: Path, kept: str) -> Iterator[None]:
+    """Turn an operating system's refusal to write `path` into one line for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot write this: {error.strerror or error}; {kept}",
+            file=path,
+            hint=_HINTS.get(error.errno or 0),
+        ) from error
+
+
+def _hidden(path: Path, kind: str) -> Path:
+    return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.{kind}")
+
+
+def _absolute(path: Path | str) -> Path:
+    """Return `path` without `..` or links to itself, so that it has a name and a parent."""
+    return Path(os.path.abspath(path))
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the names in `folder` durable; file systems that cannot are left alone."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def staged_file(path: Path | str) -> Iterator[IO[bytes]]:
+    """Open a binary file that appears under `path` only when the block ends well.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file to make or to replace; missing parent folders are made.
+
+    Raises
+    ------
+    StoreError
+        Where the operating system refuses; a file that stood there is unchanged.
+    """
+    path = _absolute(path)
+    stage = _hidden(path, "stage")
+    with _as_store_error(path, "nothing was changed"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(stage, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(stage, path)
+        except BaseException:
+            stage.unlink(missing_ok=True)
+            raise
+        _flush_folder(path.parent)
+
+
+def write_chunks(path: Path | str, chunks: Iterable[bytes]) -> None:
+    """Write a file from its pieces; see `staged_file` for what happens when a piece fails to come."""
+    with staged_file(path) as file:
+        for chunk in chunks:
+            file.write(chunk)
+
+
+def write_bytes(path: Path | str, data: bytes) -> None:
+    """Write a whole file."""
+    write_chunks(path, (data,))
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a whole text file in UTF-8, lines ending as they are given."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write `value` as indented JSON; NaN and infinity are refused, for JSON has neither.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where `value` cannot be said in JSON.
+    """
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_npy(path: Path | str, array: np.ndarray) -> None:
+    """Write an array of numbers in NumPy's `.npy` format, never pickled."""
+    with staged_file(path) as file:
+        np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+
+
+@contextmanager
+def staged_dir(final: Path | str) -> Iterator[Path]:
+    """Give an empty folder that becomes `final`, with everything in it, when the block ends well.
+
+    An exception, an interrupt included, removes it and leaves `final` as it was. A finished folder that
+    stood there is replaced as a whole.
+
+    Parameters
+    ----------
+    final : Path or str
+        The folder to make or to replace.
+
+    Yields
+    ------
+    Path
+        Where to write meanwhile: a hidden neighbour, on the same file system.
+
+    Raises
+    ------
+    StoreError
+        Where the operating system refuses.
+    """
+    final = _absolute(final)
+    stage = _hidden(final, "stage")
+    with _as_store_error(final, "nothing was changed"):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(final.parent)
+        stage.mkdir()
+    try:
+        yield stage
+        with _as_store_error(final, "nothing was changed"):
+            for folder, _, _ in os.walk(stage):
+                _flush_folder(Path(folder))
+            _exchange(stage, final)
+    except BaseException:
+        shutil.rmtree(stage, ignore_errors=True)
+        raise
+
+
+def _exchange(stage: Path, final: Path) -> None:
+    """Rename `stage` to `final`; what stood there steps aside first and comes back if that fails."""
+    if final.is_dir() and not final.is_symlink():
+        aside = _hidden(final, "old")
+        os.rename(final, aside)
+        try:
+            os.rename(stage, final)
+        except BaseException:
+            os.rename(aside, final)
+            raise
+        _flush_folder(final.parent)
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        os.rename(stage, final)
+        _flush_folder(final.parent)
+
+
+def _alive(pid: int) -> bool:
+    if os.name != "posix":  # elsewhere signal 0 is a real signal; better to keep a leftover
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed processes of this machine left in `folder`; bring back what they had set aside."""
+    for entry in sorted(os.listdir(folder)):
+        match = _LEFTOVER.fullmatch(entry)
+        if not match or match["host"] != _HOST or _alive(int(match["pid"])):
+            continue
+        leftover, final = folder / entry, folder / match["name"]
+        with suppress(OSError):  # another process may be clearing up as well
+            if match["kind"] == "old" and not final.exists():
+                os.rename(leftover, final)
+            elif leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink()
+
+
+def ensure_writable(folder: Path | str) -> Path:
+    """Make `folder` if need be and prove that a file can be written there; return its absolute path.
+
+    Raises
+    ------
+    StoreError
+        Where it cannot: better before a run than after it.
+    """
+    folder = _absolute(folder)
+    probe = _hidden(folder / "probe", "stage")
+    with _as_store_error(folder, "nothing was run"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(probe, "xb") as file:
+            try:
+                file.write(b"nmsim")
+            finally:
+                probe.unlink(missing_ok=True)
+    return folder

@@ -1,0 +1,190 @@
+"""Provenance: everything that one must know to get a run's numbers again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import nmsim
+from nmsim.errors import StoreError
+
+MANIFEST = "manifest.json"
+#: Raised when a key changes its meaning.
+MANIFEST_VERSION = 1
+
+#: What the numbers can depend on.
+_PACKAGES = (
+    "simpy numpy numba llvmlite pandas matplotlib pyyaml pydantic pyarrow scikit-learn scipy pillow"
+).split()
+
+
+def config_hash(resolved: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a resolved configuration, as 64 hexadecimal digits.
+
+    Parameters
+    ----------
+    resolved : mapping
+        JSON's types only. The order of its keys does not matter.
+    """
+    text = json.dumps(resolved, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def now() -> datetime:
+    """Return the time in UTC, to the second."""
+    return datetime.now(timezone.utc).replace(microsecond=0)
+
+
+def _iso(time: datetime) -> str:
+    return time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    command = ["git", "--no-optional-locks", "-C", str(folder), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def git_revision(package: Path | None = None) -> str | None:
+    """Return the commit that the package runs from, with `+changes` where files differ from it.
+
+    None where the package is not in a checkout of its own: an installed copy may lie inside another
+    project's checkout, whose revision would say nothing.
+    """
+    package = package or Path(nmsim.__file__).resolve().parent
+    top = _git(package, "rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != package.parent:
+        return None
+    revision = _git(package, "rev-parse", "HEAD")
+    if revision is None:
+        return None
+    return revision + ("+changes" if _git(package, "status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _package_versions() -> dict[str, str]:
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "absent"
+    return versions
+
+
+def cpu_model() -> str:
+    """Return the processor's name as the operating system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.lower().startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def peak_memory_bytes() -> int | None:
+    """Return the most memory that this process has held at a time; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # getrusage(2): kilobytes, but bytes on macOS
+
+
+def build_manifest(
+    *,
+    config: Mapping[str, Any],
+    seeds: Sequence[int],
+    dataset_sha256: str,
+    threads: int,
+    started: datetime,
+    status: str = "complete",
+) -> dict[str, Any]:
+    """Return a run's manifest, ready for JSON; call it last, for it also notes the time and the memory.
+
+    Parameters
+    ----------
+    config : mapping
+        The resolved configuration, JSON's types only.
+    seeds : sequence of int
+        Every seed of the run.
+    dataset_sha256 : str
+        `Dataset.sha256`.
+    threads : int
+        Threads that the kernels used.
+    started : datetime
+        When the run began, with its time zone: `now()`.
+    status : {"complete", "interrupted"}
+        Whether the run came to its end.
+    """
+    return {
+        "manifest_version": MANIFEST_VERSION,
+        "status": status,
+        "nmsim_version": nmsim.__version__,
+        "git_revision": git_revision(),
+        "config_sha256": config_hash(config),
+        "dataset_sha256": dataset_sha256,
+        "seeds": [int(seed) for seed in seeds],
+        "python": platform.python_version(),
+        "packages": _package_versions(),
+        "platform": platform.platform(),
+        "cpu": cpu_model(),
+        "cpu_count": os.cpu_count(),
+        "threads": int(threads),
+        "started": _iso(started),
+        "ended": _iso(now()),
+        "peak_memory_bytes": peak_memory_bytes(),
+        "command": shlex.join(sys.argv),
+    }
+
+
+def read_manifest(run: Path | str) -> dict[str, Any]:
+    """Return the manifest of a finished run.
+
+    Parameters
+    ----------
+    run : Path or str
+        The run's folder.
+
+    Raises
+    ------
+    StoreError
+        Where there is none, or it is damaged.
+    """
+    path = Path(run) / MANIFEST
+    try:
+        manifest = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise StoreError(
+            "this is not a finished run", file=run, found=f"no {MANIFEST}", hint="Name the folder of a run."
+        ) from None
+    except OSError as error:
+        raise StoreError("cannot read this", file=path, found=error.strerror) from error
+    except ValueError as error:
+        raise StoreError(
+            "the manifest is damaged", file=path, found=str(error), hint="Run it again."
+        ) from error
+    if not isinstance(manifest, dict) or manifest.get("manifest_version") != MANIFEST_VERSION:
+        found = manifest.get("manifest_version") if isinstance(manifest, dict) else type(manifest).__name__
+        raise StoreError(
+            "the manifest is of another kind",
+            file=path,
+            found=f"manifest_version {found}",
+            expected=str(MANIFEST_VERSION),
+            hint="Read it with the version of nmsim that wrote it.",
+        )
+    return manifest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +27,8 @@ DATASET_ARRAYS = ("images",)
 COLUMN_COMMANDS = ("RD", "RDA", "WR", "WRA")
 
 _BATCH_ROWS = 262_144
+#: The number of the first row of each sum: Arrow promises no order of groups.
+_FIRST = "first_row"
 #: Partial sums are folded once they hold this many rows, so that memory does not grow with the trace.
 _FOLD_ROWS = 200_000
 
@@ -49,17 +52,18 @@ def trace_sums(files: Iterable[Path | str]) -> pd.DataFrame:
         Where a file is no energy trace, energies are not the sum of their components, or there are no rows.
     """
     partial: list[pa.Table] = []
-    rows = 0
+    read = held = 0
     for path in files:
         for batch in _batches(Path(path)):
-            partial.append(_summed(batch))
-            rows += partial[-1].num_rows
-            if rows > _FOLD_ROWS and len(partial) > 1:
+            partial.append(_summed(batch.append_column(_FIRST, pa.array(np.arange(read, read + len(batch))))))
+            read += len(batch)
+            held += len(partial[-1])
+            if held > _FOLD_ROWS and len(partial) > 1:
                 partial = [_summed(pa.concat_tables(partial))]
-                rows = partial[0].num_rows
+                held = len(partial[0])
     if not partial:
         raise TraceFormatError("this trace holds no rows")
-    return _summed(pa.concat_tables(partial)).to_pandas()
+    return _summed(pa.concat_tables(partial)).sort_by(_FIRST).drop_columns([_FIRST]).to_pandas()
 
 
 def _batches(path: Path) -> Iterable[pa.Table]:
@@ -109,15 +113,17 @@ def _total(column: pa.ChunkedArray) -> int:
 
 
 def _summed(table: pa.Table) -> pa.Table:
-    """Return the table grouped by `KEYS`, text keys as plain text, in order of first appearance."""
-    grouped = table.group_by(KEYS, use_threads=False).aggregate([(name, "sum") for name in SUMMED])
+    """Return the table summed by `KEYS`, text keys as plain text, and the first row of each sum kept."""
+    wanted = [*((name, "sum") for name in SUMMED), (_FIRST, "min")]
+    grouped = table.group_by(KEYS, use_threads=False).aggregate(wanted)
     columns = {}
     for name in KEYS:
         column = grouped[name]
         if name in TEXT_KEYS:
             column = column.cast(pa.string()).fill_null("")
         columns[name] = column
-    return pa.table(columns | {name: grouped[f"{name}_sum"] for name in SUMMED})
+    columns |= {name: grouped[f"{name}_sum"] for name in SUMMED}
+    return pa.table(columns | {_FIRST: grouped[f"{_FIRST}_min"]})
 
 
 def energy_from_trace(files: Iterable[Path | str]) -> pd.DataFrame:

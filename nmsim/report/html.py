@@ -165,9 +165,12 @@ def components_table(run: Run) -> Table:
 
 
 def checks(run: Run, trace_energy: pd.DataFrame | None) -> list[Check]:
-    """Return whether the summary, the energy table and the trace agree, to the femtojoule."""
+    """Return whether the run is complete, its files agree to the femtojoule, and both sides select alike."""
+    status = run.manifest.get("status")
+    results = (
+        [] if status in ("complete", "finished") else [Check(f"This run is {status}, not complete.", False)]
+    )
     stated = run.schemes.set_index("scheme")["system_energy_fJ"]
-    results = []
     tables = [("The energy table", run.energy), ("The trace", trace_energy)]
     for name, frame in tables:
         if frame is None:
@@ -176,6 +179,12 @@ def checks(run: Run, trace_energy: pd.DataFrame | None) -> list[Check]:
         summed = frame.groupby("scheme")["energy_fJ"].sum().reindex(stated.index, fill_value=0)
         gap = int((summed - stated).abs().max())
         results.append(Check(f"{name} sums to each scheme's total: largest difference {gap} fJ.", gap == 0))
+    for near in (scheme for scheme in stated.index if scheme.endswith("@nmc")):
+        host = near.removesuffix("nmc") + "host"
+        if host in stated.index:
+            same = np.array_equal(run.indices(near), run.indices(host))
+            alike = "the same images" if same else "different images"
+            results.append(Check(f"{near} and {host} select {alike}.", same))
     return results
 
 

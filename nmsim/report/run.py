@@ -141,7 +141,8 @@ def part_order(path: Path) -> list[tuple[int, int | str]]:
 def read_array(path: Path) -> np.ndarray:
     """Return the array of an `.npy` file that holds no pickled objects, or raise StoreError."""
     try:
-        return np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
     except FileNotFoundError:
         raise StoreError("a file of this run is missing", file=path, hint="Run it again.") from None
     except (OSError, ValueError, EOFError) as error:

@@ -23,9 +23,10 @@ def headline(run: Run) -> str:
         return f"{scheme} is not compared with training on everything, for this run has no scheme “full”."
     row, full = table.loc[scheme], table.loc["full"]
     parts = [_saving(row[f"ratio_{layer}"], title) for layer, title in LAYERS.items()]
+    kept = format_share(row["kept"] / full["kept"])
     return (
-        f"Against training on everything, {scheme}, which keeps "
-        f"{format_share(row['kept'] / full['kept'])} of the images, takes {_listed(parts)}, and is {_accuracy_change(row, full)}."
+        f"Against training on everything, {scheme}, which keeps {kept} of the images, takes "
+        f"{_listed(parts)}, and is {_accuracy_change(row, full)}."
     )
 
 
@@ -137,9 +138,9 @@ def _phase_share(run: Run, scheme: str) -> str:
     if not own["energy_fJ"].sum() or not own["time_ps"].sum():
         return f"{scheme} has no phases that take energy."
     training = own[own.index == "training"]
-    energy = training["energy_fJ"].sum() / own["energy_fJ"].sum()
-    time = training["time_ps"].sum() / own["time_ps"].sum()
-    return f"Training takes {format_share(energy)} of the energy and {format_share(time)} of the time of {scheme}."
+    energy = format_share(training["energy_fJ"].sum() / own["energy_fJ"].sum())
+    time = format_share(training["time_ps"].sum() / own["time_ps"].sum())
+    return f"Training takes {energy} of the energy and {time} of the time of {scheme}."
 
 
 def _best_at_least_energy(table: pd.DataFrame) -> str:
@@ -194,8 +195,11 @@ def _break_even(row: pd.Series) -> str:
     parts = []
     for layer, title in LAYERS.items():
         epochs = row[f"break_even_{layer}_epochs"]
-        parts.append(f"never for {title}" if pd.isna(epochs) else f"after {epochs:.1f} epochs for {title}")
-    return f"{row.name} has cost less than training on everything {_listed(parts)}."
+        parts.append(f"{'never' if pd.isna(epochs) else f'{epochs:.1f}'} ({title})")
+    return (
+        f"Epochs of training after which {row.name} has cost less than training on everything: "
+        f"{_listed(parts)}."
+    )
 
 
 def _saving(ratio: float, title: str) -> str:

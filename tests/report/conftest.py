@@ -233,8 +233,11 @@ def make_run(
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     for scheme in schemes:
-        kept = np.sort(rng.choice(images, summary_schemes[scheme]["kept"], replace=False)).astype(np.int64)
-        np.save(folder / f"selected_indices.{scheme.replace('@', '-')}.npy", kept)
+        draw = np.random.default_rng(
+            list(scheme.partition("@")[0].encode())
+        )  # both sides of a method select alike
+        kept = np.sort(draw.choice(images, summary_schemes[scheme]["kept"], replace=False)).astype(np.int64)
+        np.save(folder / f"selected_indices.{scheme.replace('@', '-').replace('/', '')}.npy", kept)
     if with_trace:
         (folder / "trace").mkdir()
         texts = {

@@ -1,0 +1,97 @@
+"""Do the sentences say what the numbers say, whichever way they fall?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import make_run
+
+from nmsim.report import verdict
+from nmsim.report.run import load_run
+
+
+def _table(gain_points: float, energy_ratio: float, seeds: int = 3, sd: float = 0.01) -> pd.DataFrame:
+    common = {"kept": 100, "seeds": seeds, "accuracy_sd": sd}
+    rows = [
+        {"scheme": "random", "accuracy_mean": 0.8, "system_energy_fJ": 1000} | common,
+        {"scheme": "s@nmc", "accuracy_mean": 0.8 + gain_points / 100, "system_energy_fJ": 1000 * energy_ratio}
+        | common,
+    ]
+    return pd.DataFrame(rows).set_index("scheme")
+
+
+@pytest.mark.parametrize(
+    ("gain_points", "energy_ratio", "said"),
+    [
+        # The spread is 1 + 1 = 2 points.
+        (+3.0, 1.5, "s@nmc beats random by 3.0 points of accuracy, at the price of 1.50 times"),
+        (+3.0, 0.5, "s@nmc beats random by 3.0 points of accuracy, and takes only 0.50 times"),
+        (+1.9, 1.5, "random is the better choice"),
+        (-1.9, 0.5, "it is the cheaper choice"),
+        (-3.0, 1.5, "Random wins: it is 3.0 points more accurate than s@nmc, and is cheaper too"),
+        (-3.0, 0.5, "Random wins: it is 3.0 points more accurate than s@nmc, though s@nmc takes 0.50 times"),
+    ],
+)
+def test_the_comparison_with_random_follows_accuracy_and_energy(gain_points, energy_ratio, said):
+    assert said in verdict.against_random(_table(gain_points, energy_ratio), "s@nmc")
+
+
+def test_a_single_seed_proves_nothing():
+    said = verdict.against_random(_table(5.0, 1.5, seeds=1, sd=0.0), "s@nmc")
+    assert "single seed" in said
+    assert "beats" not in said
+
+
+def test_subsets_of_different_sizes_are_not_compared():
+    table = _table(5.0, 1.5)
+    table.loc["s@nmc", "kept"] = 200
+    assert "not compared" in verdict.against_random(table, "s@nmc")
+
+
+def test_the_headline_gives_each_layer_the_saving_that_its_ratio_means(run_folder: Path):
+    run = load_run(run_folder)
+    row = run.schemes.set_index("scheme").loc["de-sne@nmc"]
+    said = verdict.headline(run)
+    for layer, title in verdict.LAYERS.items():
+        saved = verdict.format_share(1 - row[f"ratio_{layer}"])
+        assert f"{saved} less {title} energy" in said
+    # 89.7 % against 96.2 % in the made-up run.
+    assert "6.5 points less accurate (89.7 ± 0.5 % against 96.2 ± 0.2 %)" in said
+
+
+def test_a_scheme_that_costs_more_than_full_is_not_called_a_saving(run_folder: Path):
+    run = load_run(run_folder)
+    run.schemes.loc[run.schemes["scheme"] == "de-sne@nmc", "ratio_ddr_energy"] = 1.25
+    assert "25.0 % more all DDR energy" in verdict.headline(run)
+
+
+def test_never_breaking_even_is_said(run_folder: Path):
+    run = load_run(run_folder)
+    run.schemes["break_even_system_energy_epochs"] = float("nan")
+    assert any("never (whole system)" in text for text in verdict.findings(run))
+
+
+@pytest.mark.parametrize(
+    "schemes", [("full",), ("random",), ("full", "random"), ("de-sne@nmc",), ("full", "k-center@host")]
+)
+def test_any_set_of_schemes_has_a_verdict(tmp_path: Path, schemes: tuple[str, ...]):
+    run = load_run(make_run(tmp_path / "run", schemes=schemes, images=100))
+    assert verdict.headline(run).endswith(".")
+    assert all(text.endswith(".") for text in verdict.findings(run))
+    assert all(verdict.figure_sentences(run, run.selection(), 1.0).values())
+
+
+def test_the_schemes_that_none_beats_are_the_pareto_front(run_folder: Path):
+    # random is cheapest, full most accurate, de-sne@nmc between; @host costs more at the same accuracy.
+    run = load_run(run_folder)
+    said = verdict.figure_sentences(run, None, None)["accuracy_energy"]
+    assert said.endswith("than full, random and de-sne@nmc.")
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.1, "10.0 %"), (0.0042, "0.42 %"), (0, "0 %"), (1, "100.0 %"), (12.3, "1,230 %")]
+)
+def test_shares_are_readable(share: float, text: str):
+    assert verdict.format_share(share) == text

@@ -107,7 +107,7 @@ def phases(table: pd.DataFrame) -> Plot:
     schemes = list(dict.fromkeys(table["scheme"]))
     names = phase_order(table)
     with drawing():
-        figure = new_figure(1.25 + 0.34 * len(names))
+        figure = new_figure(1.25 + max(0.34, 0.07 * len(schemes)) * len(names))
         axes = figure.subplots(1, 2, sharey=True)
         quantities = (("energy_fJ", "energy", format_energy), ("time_ps", "time", format_time))
         for ax, (column, title, say) in zip(axes, quantities, strict=True):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import make_run
+from made_up_run import make_run
 
 from nmsim.report import verdict
 from nmsim.report.run import load_run

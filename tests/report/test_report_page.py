@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import make_run
+from made_up_run import make_run
 
+from nmsim.energy.components import COMPONENTS
 from nmsim.errors import DataError, NmsimError
 from nmsim.report import frames, plots
-from nmsim.report.canvas import GROUPS, css_colours
+from nmsim.report.canvas import GROUPS, SCHEMES, css_colours, scheme_style
 from nmsim.report.html import checks, scaled, tight
 from nmsim.report.outputs import plot_trace, trace_files, write_outputs
 from nmsim.report.run import load_run
@@ -205,11 +206,16 @@ def test_an_output_folder_that_is_a_file_is_refused(run_folder: Path, tmp_path: 
         plot_trace(run_folder, tmp_path / "out")
 
 
-def test_every_component_is_in_one_group_of_the_legend(run_folder: Path):
+def test_every_component_is_in_one_group_of_the_legend():
     listed = [name for parts, _, _ in GROUPS.values() for name in parts]
-    assert sorted(listed) == sorted(
-        set(load_run(run_folder).summary["schemes"]["full"]["energy_fJ"]) - {"total"}
-    )
+    assert sorted(listed) == sorted(COMPONENTS)
+
+
+def test_no_two_of_64_schemes_look_alike_and_no_colour_stands_for_two_things():
+    looks = [tuple(scheme_style(index).values()) for index in range(64)]
+    assert len(set(looks)) == 64
+    on_white = [light for _, light, _ in GROUPS.values()] + [light for light, _, _ in SCHEMES]
+    assert len(set(on_white)) == len(on_white)
 
 
 def test_phases_keep_the_order_of_every_scheme():

@@ -1,0 +1,174 @@
+"""One run: configuration -> data -> selection -> training -> board -> trace, summary and report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from nmsim.access.work import ArraySpec
+from nmsim.config import RunConfig, config_hash, dump_config
+from nmsim.data import Dataset, open_dataset
+from nmsim.report import Run, load_run, write_outputs
+from nmsim.selection import Selector, make_selector
+from nmsim.store import fs, manifest
+from nmsim.store.rundir import RunDir
+from nmsim.summary import SchemeResult, energy_table, summarise
+from nmsim.system.board import Board, SelectionWork
+from nmsim.trace.writer import TraceWriter
+from nmsim.training import TrainResult, train, training_arrays, training_steps
+
+#: Told what happens now, and the share of the run that is done (0 to 1) or None.
+Progress = Callable[[str, float | None], None]
+
+
+def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | None = None) -> Run:
+    """Return the finished run of a configuration, written to `<out>/<name>-<hash8>/`.
+
+    Parameters
+    ----------
+    config : RunConfig
+        See `nmsim.load_config`.
+    out : str or Path
+        Folder that run folders are put in. A run of the same name and configuration is replaced.
+    progress : callable, optional
+        Called as `progress(message, share)` while the run goes on.
+
+    Raises
+    ------
+    NmsimError
+        See `nmsim.errors`; nothing is left behind in `out`.
+
+    Notes
+    -----
+    Selection and training are computed once for all schemes that share them: `de-sne@nmc` and `de-sne@host`
+    have the same indices and the same accuracy, and differ in what the board does.
+    """
+    tell = progress or (lambda message, share: None)
+    started = manifest.now()
+    with RunDir(out, config.name, config_hash(config)) as run:
+        tell("reading the data", 0.0)
+        glyphs = config.dataset.glyphs
+        dataset = open_dataset(
+            config.dataset.name,
+            config.dataset.path,
+            seed=config.seed,
+            n_train=glyphs.n_train,
+            n_test=glyphs.n_test,
+        )
+        algorithms = _Algorithms(config, dataset, tell)
+        results: list[SchemeResult] = []
+        writer = None if config.trace.level == "off" else TraceWriter(run.path("trace"))
+        with writer or nullcontext():
+            for index, scheme in enumerate(config.schemes):
+                share = 0.1 + 0.8 * index / len(config.schemes)
+                selector, trained = algorithms.run(scheme, share)
+                tell(f"{scheme}: simulating the board", share)
+                results.append(_execute(config, dataset, scheme, selector, trained, writer))
+        summary = summarise(config, dataset, results, writer)
+        tell("drawing the report", 0.9)
+        fs.write_text(run.path("config.resolved.yaml"), dump_config(config))
+        fs.write_json(run.path("summary.json"), summary)
+        fs.write_text(run.path("energy.csv"), energy_table(results).to_csv(index=False))
+        for result in results:
+            name = f"selected_indices.{result.scheme.replace('@', '-')}.npy"
+            fs.write_npy(run.path(name), result.selected)
+        algorithms.write_map(run.path("selection.npz"))
+        record = manifest.build_manifest(
+            config=config.model_dump(mode="json"),
+            seeds=[config.seed, *algorithms.training_seeds],
+            dataset_sha256=dataset.sha256,
+            threads=numba.get_num_threads(),
+            started=started,
+        )
+        write_outputs(run.folder, record)
+        final = run.publish(record)
+    return load_run(final)
+
+
+class _Algorithms:
+    """Selections and trainings of a run, each computed once and shared by the schemes that use it."""
+
+    def __init__(self, config: RunConfig, dataset: Dataset, tell: Progress):
+        self._config, self._dataset, self._tell = config, dataset, tell
+        self.training_seeds = list(range(config.seed, config.seed + config.training.seeds))
+        self._selectors: dict[str, Selector] = {}
+        self._trained: dict[bytes, list[TrainResult]] = {}
+
+    def run(self, scheme: str, share: float) -> tuple[Selector | None, list[TrainResult]]:
+        """Return the selection of a scheme (None where everything is kept) and its trainings."""
+        method = scheme.partition("@")[0]
+        selector = None
+        if method != "full":
+            if method not in self._selectors:
+                self._tell(f"{method}: selecting", share)
+                self._selectors[method] = self._select(method)
+            selector = self._selectors[method]
+        rows = np.arange(len(self._dataset.y_train)) if selector is None else selector.indices_
+        key = rows.tobytes()
+        if key not in self._trained:
+            self._trained[key] = []
+            for seed in self.training_seeds:
+                self._tell(f"{method}: training with seed {seed}", share)
+                self._trained[key].append(self._train(rows, seed))
+        return selector, self._trained[key]
+
+    def write_map(self, path: Path) -> None:
+        """Write DE-SNE's map of the images, for the report, where there is one."""
+        selector = self._selectors.get("de-sne")
+        if selector is not None:
+            labels, selected = self._dataset.y_train, selector.indices_
+            fs.write_npz(path, embedding=selector.embedding_, labels=labels, selected=selected)
+
+    def _select(self, method: str) -> Selector:
+        parameters = (
+            self._config.selection.de_sne.model_dump(exclude={"source"}) if method == "de-sne" else {}
+        )
+        selector = make_selector(
+            method,
+            keep_ratio=self._config.selection.keep_ratio,
+            random_state=self._config.seed,
+            **parameters,
+        )
+        return selector.fit(self._dataset.X_train, self._dataset.y_train)
+
+    def _train(self, rows: np.ndarray, seed: int) -> TrainResult:
+        data, section = self._dataset, self._config.training
+        return train(
+            data.X_train[rows],
+            data.y_train[rows],
+            data.X_test,
+            data.y_test,
+            n_classes=len(data.class_names),
+            seed=seed,
+            **section.model_dump(exclude={"source", "seeds"}),
+        )
+
+
+def _execute(
+    config: RunConfig,
+    dataset: Dataset,
+    scheme: str,
+    selector: Selector | None,
+    trained: list[TrainResult],
+    writer: TraceWriter | None,
+) -> SchemeResult:
+    """Return what a scheme costs on the board; the first seed's training is the one that is simulated."""
+    images = ArraySpec("images", len(dataset.y_train), int(np.prod(dataset.X_train.shape[1:])))
+    rows = np.arange(images.rows) if selector is None else selector.indices_
+    place = scheme.partition("@")[2]
+    first, batch = trained[0], config.training.batch_size
+    sram_bytes = int(config.soc.sram.value)
+    arrays = {a.name: a for a in (images, *training_arrays(first.network, batch, sram_bytes))}
+    selection = None
+    if selector is not None and place:
+        buffer = config.near_memory.buffer if place == "nmc" else config.soc.sram
+        selection = SelectionWork(place, selector.steps(int(buffer.value)), len(rows))
+        arrays |= {a.name: a for a in selector.arrays()}
+    board = Board(config, scheme, list(arrays.values()), dataset.y_train, writer)
+    epochs = training_steps(first.network, first.epoch_orders, rows, batch, sram_bytes)
+    board.execute(selection, epochs)
+    return SchemeResult(scheme, rows, trained, board)

@@ -1,0 +1,198 @@
+"""What a run came to: the numbers of `summary.json` and `energy.csv`, from ledgers and trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nmsim.config import RunConfig, config_hash
+from nmsim.config.schema import quantities
+from nmsim.data import Dataset
+from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
+from nmsim.errors import NmsimError
+from nmsim.system.board import TRAINING, Board
+from nmsim.trace.schema import COMPONENT_COLUMNS
+from nmsim.trace.writer import TraceWriter
+from nmsim.training import TrainResult
+
+#: The three energies that are compared with `full`; never mixed.
+LAYERS = ("dataset_ddr_energy", "ddr_energy", "system_energy")
+
+#: The array whose accesses "dataset DDR energy" means.
+DATASET_ARRAY = "images"
+
+_DDR_COLUMNS = [f"{name}_fJ" for name in DDR_COMPONENTS]
+
+
+@dataclass
+class SchemeResult:
+    """What one scheme did.
+
+    Attributes
+    ----------
+    scheme : str
+    selected : ndarray of int64, shape (kept,)
+        Training images that it trains on.
+    trained : list of TrainResult
+        One for each seed.
+    board : Board
+        Executed.
+    """
+
+    scheme: str
+    selected: np.ndarray
+    trained: list[TrainResult]
+    board: Board
+
+
+def energy_table(results: Sequence[SchemeResult]) -> pd.DataFrame:
+    """Return scheme, phase, component and energy_fJ: one row for each that is not 0."""
+    tables = []
+    for result in results:
+        sums = result.board.meter.frame().groupby("phase", sort=False)[COMPONENT_COLUMNS].sum()
+        long = sums.rename(columns=lambda c: c.removesuffix("_fJ")).stack().rename("energy_fJ").reset_index()
+        long.columns = ["phase", "component", "energy_fJ"]
+        long.insert(0, "scheme", result.scheme)
+        tables.append(long[long["energy_fJ"] != 0])
+    return pd.concat(tables, ignore_index=True)
+
+
+def summarise(
+    config: RunConfig, dataset: Dataset, results: Sequence[SchemeResult], writer: TraceWriter | None
+) -> dict[str, Any]:
+    """Return the content of `summary.json`.
+
+    Raises
+    ------
+    NmsimError
+        Where the trace's energies do not sum to the ledger's: that would be a defect of nmsim.
+    """
+    schemes = {result.scheme: _scheme(result) for result in results}
+    per_epoch = {result.scheme: _layers(_frame(result, training=True)) for result in results}
+    for scheme, facts in schemes.items():
+        facts |= _against_full(scheme, schemes, per_epoch, config.training.epochs)
+    if writer is not None:
+        _check_conservation(schemes, writer.energy_fJ)
+    organization = config.memory.organization
+    units = results[0].board.units.units * organization.channels
+    return {
+        "name": config.name,
+        "hash": config_hash(config),
+        "seed": config.seed,
+        "keep_ratio": config.selection.keep_ratio,
+        "dataset": {
+            "name": dataset.name,
+            "n_train": len(dataset.y_train),
+            "n_test": len(dataset.y_test),
+            "shape": list(dataset.X_train.shape[1:]),
+            "classes": len(dataset.class_names),
+            "sha256": dataset.sha256,
+        },
+        "board": {
+            "memory": config.memory.standard,
+            "channels": organization.channels,
+            "placement": config.near_memory.placement,
+            "data_placement": config.near_memory.data_placement,
+            "units": units,
+            "link_length_mm": config.link.length.value,
+        },
+        "training": config.training.model_dump(include={"network", "epochs", "batch_size"}),
+        "trace": {
+            "level": config.trace.level,
+            "rows": 0 if writer is None else writer.rows,
+            "rows_per_phase": config.trace.rows_per_phase,
+        },
+        "assumed": [path for path, quantity in quantities(config).items() if quantity.assumed],
+        "schemes": schemes,
+    }
+
+
+def _scheme(result: SchemeResult) -> dict[str, Any]:
+    meter, frame = result.board.meter, _frame(result)
+    energies = {name: int(frame[f"{name}_fJ"].sum()) for name in COMPONENTS}
+    accuracies = [float(t.accuracy) for t in result.trained]
+    before = [phase for phase in meter.phases if phase != TRAINING]
+    by_phase = frame.groupby("phase")["energy_fJ"].sum()
+    epochs = result.board.epoch_energies_fJ
+    pcb_bytes = {phase: meter.total.bytes_of(meter.prices, "host", [phase]) for phase in meter.phases}
+    layers = _layers(frame)
+    return {
+        "accuracy_mean": float(np.mean(accuracies)),
+        "accuracy_sd": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else 0.0,
+        "accuracies": accuracies,
+        "seeds": len(accuracies),
+        "kept": len(result.selected),
+        "energy_fJ": {**energies, "total": sum(energies.values())},
+        **{f"{layer}_fJ": layers[layer] for layer in LAYERS},
+        "time_ps": sum(duration for _, duration in meter.phases.values()),
+        "pcb_bytes": sum(pcb_bytes.values()),
+        "pcb_bytes_before_training": sum(pcb_bytes[phase] for phase in before),
+        "phases": {
+            phase: {
+                "time_ps": duration,
+                "energy_fJ": int(by_phase.get(phase, 0)),
+                "pcb_bytes": pcb_bytes[phase],
+            }
+            for phase, (_, duration) in meter.phases.items()
+        },
+        "row_hits": meter.outcomes["hit"],
+        "row_misses": meter.outcomes["miss"],
+        "row_conflicts": meter.outcomes["conflict"],
+        "accesses": meter.all_accesses,
+        "simulated_share": meter.simulated_accesses / meter.all_accesses if meter.all_accesses else 1.0,
+        "energy_per_epoch_fJ": {
+            "first": epochs[0],
+            "min": min(epochs),
+            "max": max(epochs),
+            "simulated": len(epochs),
+            "of": len(result.trained[0].epoch_orders),
+        },
+    }
+
+
+def _frame(result: SchemeResult, training: bool = False) -> pd.DataFrame:
+    frame = result.board.meter.frame()
+    frame["energy_fJ"] = frame[COMPONENT_COLUMNS].sum(axis=1)
+    return frame[frame["phase"] == TRAINING] if training else frame
+
+
+def _layers(frame: pd.DataFrame) -> dict[str, int]:
+    ddr = frame[_DDR_COLUMNS].sum(axis=1)
+    return {
+        "dataset_ddr_energy": int(ddr[frame["array"] == DATASET_ARRAY].sum()),
+        "ddr_energy": int(ddr.sum()),
+        "system_energy": int(frame["energy_fJ"].sum()),
+    }
+
+
+def _against_full(
+    scheme: str, schemes: dict[str, Any], training: dict[str, dict[str, int]], epochs: int
+) -> dict[str, Any]:
+    """Return the ratios to `full`, and the training epochs from which the scheme costs less than it."""
+    if "full" not in schemes:
+        return {"ratio_to_full": None, "break_even_epochs": None}
+    ratios, break_even = {}, {}
+    for layer in LAYERS:
+        mine, full = schemes[scheme][f"{layer}_fJ"], schemes["full"][f"{layer}_fJ"]
+        ratios[layer] = mine / full if full else None
+        before = mine - training[scheme][layer]
+        saved_per_epoch = (training["full"][layer] - training[scheme][layer]) / epochs
+        break_even[layer] = before / saved_per_epoch if saved_per_epoch > 0 else None
+    return {"ratio_to_full": ratios, "break_even_epochs": None if scheme == "full" else break_even}
+
+
+def _check_conservation(schemes: dict[str, Any], written: dict[str, dict[str, int]]) -> None:
+    for scheme, facts in schemes.items():
+        trace = {name: written.get(scheme, {}).get(name, 0) for name in facts["energy_fJ"]}
+        if trace != facts["energy_fJ"]:
+            wrong = next(name for name, energy in facts["energy_fJ"].items() if trace[name] != energy)
+            raise NmsimError(
+                f"the trace of {scheme} does not sum to its ledger",
+                found=f"{wrong} {trace[wrong]} fJ",
+                expected=f"{facts['energy_fJ'][wrong]} fJ",
+                hint="This is a defect of nmsim: please report it with the configuration.",
+            )

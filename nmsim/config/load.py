@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -14,6 +15,9 @@ from nmsim.config.schema import RunConfig
 from nmsim.config.yaml_tree import Origin, Path_, parse_yaml, read_yaml
 from nmsim.errors import ConfigError
 from nmsim.store import manifest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MAX_EXTENDS = 20
 
@@ -29,6 +33,12 @@ _PLAIN = {
     "model_type": "expected a mapping of keys to values",
     "dict_type": "expected a mapping of keys to values",
     "tuple_type": "expected a list",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "needs at least {min_length} entry",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
 }
 
 
@@ -54,9 +64,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     try:
         config = RunConfig.model_validate(tree)
     except ValidationError as error:
-        problems = list(_problems(error, tree, origins, str(path)))
-        first = problems[0]
-        first.others = problems[1:]  # type: ignore[attr-defined]
+        first, *others = _problems(error, tree, origins, str(path))
+        first.others = others  # type: ignore[attr-defined]
         raise first from None
     config._origins.update(origins)
     return config
@@ -127,36 +136,50 @@ def _override(tree: dict[str, Any], origins: dict[Path_, Origin], text: str) -> 
 
 def _problems(
     error: ValidationError, tree: dict[str, Any], origins: dict[Path_, Origin], file: str
-) -> Iterator[ConfigError]:
-    for problem in error.errors(include_url=False):
-        path = tuple(
-            p for p in problem["loc"] if not str(p).startswith(("literal[", "function-", "constrained-"))
-        )
-        path = path[:-1] if path and path[-1] in ("int", "str") else path
-        origin = next(
-            (origins[path[:n]] for n in range(len(path), -1, -1) if path[:n] in origins), Origin(file)
-        )
-        name = ".".join(map(str, path)) or "the configuration"
-        found, hint = problem.get("input"), None
-        message = _PLAIN.get(problem["type"], problem["msg"].removeprefix("Value error, "))
-        if problem["type"] == "extra_forbidden":
-            message, found = "unknown key", None
-            hint = _suggestion(path, tree)
-        elif problem["type"] == "literal_error":
-            options = problem["ctx"]["expected"]
+) -> list[ConfigError]:
+    """Return one error per place, in the order of lines, without those that only follow from others."""
+    by_path: dict[Path_, list[ErrorDetails]] = defaultdict(list)
+    for details in error.errors(include_url=False):
+        by_path[_path(details["loc"])].append(details)
+    problems = []
+    for path, found in by_path.items():
+        # A list is "too short" for the checker once its wrong entries are out.
+        beneath = any(other[: len(path)] == path and other != path for other in by_path)
+        if beneath and found[0]["type"] == "too_short":
+            continue
+        nearest = (origins[path[:n]] for n in range(len(path), -1, -1) if path[:n] in origins)
+        problems.append(_problem(path, found, tree, next(nearest, Origin(file))))
+    return sorted(problems, key=lambda p: (str(p.file), p.line or 0))
+
+
+def _path(location: tuple[int | str, ...]) -> Path_:
+    """Return the keys that lead to a problem, without what the checker adds about its own types."""
+    path = tuple(p for p in location if not str(p).startswith(("literal[", "function-", "constrained-")))
+    return path[:-1] if path and path[-1] in ("int", "str", "[key]") else path
+
+
+def _problem(path: Path_, details: list[ErrorDetails], tree: dict[str, Any], origin: Origin) -> ConfigError:
+    """Return what is wrong at one place; where several forms are allowed there, each says what it wants."""
+    name = ".".join(map(str, path)) or "the configuration"
+    messages, hint, found = [], None, details[0].get("input")
+    for detail in details:
+        message = _PLAIN.get(detail["type"], detail["msg"].removeprefix("Value error, "))
+        message = message.format(**detail["ctx"]) if detail["type"] in _PLAIN and "ctx" in detail else message
+        if detail["type"] == "extra_forbidden":
+            message, found, hint = "unknown key", None, _suggestion(path, tree)
+        elif detail["type"] == "literal_error":
+            options = detail["ctx"]["expected"]
             message = f"expected one of {options}" if " or " in options else f"expected {options}"
             hint = _closest(str(found), [o.strip("' ") for o in options.replace(" or ", ", ").split(", ")])
-        elif problem["type"] == "missing":
+        elif detail["type"] == "missing":
             found = None
-        if isinstance(found, dict | list) or (found is not None and str(found) in message):
-            found = None
-        yield ConfigError(
-            f"{name}: {message}",
-            file=origin.file,
-            line=origin.line,
-            found=None if found is None else repr(found)[:80],
-            hint=hint,
-        )
+        messages.append(message)
+    text = ", or ".join(messages)
+    said = f"found {found}" in text or (isinstance(found, str) and repr(found) in text)
+    if isinstance(found, dict | list) or said:
+        found = None
+    found = None if found is None else repr(found)[:80]
+    return ConfigError(f"{name}: {text}", file=origin.file, line=origin.line, found=found, hint=hint)
 
 
 def _suggestion(path: Path_, tree: dict[str, Any]) -> str | None:

@@ -108,15 +108,23 @@ def test_a_configuration_is_frozen(board):
         ("training: {epochs: 0}\n", 2, "training.epochs: .*0"),
         ("training: {epochs: true}\n", 2, "training.epochs: .*True"),
         ("training: [1]\n", 2, "training: expected a mapping"),
-        ("selection:\n  keep_ratio: 0\n", 3, "selection.keep_ratio: .*greater than 0"),
-        ("selection:\n  keep_ratio: 1.01\n", 3, "selection.keep_ratio: .*less than or equal to 1"),
+        ("selection:\n  keep_ratio: 0\n", 3, "selection.keep_ratio: must be above 0.*found 0"),
+        ("selection:\n  keep_ratio: 1.01\n", 3, "selection.keep_ratio: must be at most 1.*found 1.01"),
         ("selection:\n  keep_ratio: .nan\n", 3, "selection.keep_ratio"),
         ("link: {length: 30}\n", 2, "link.length: no unit.*1 mm"),
         ("link: {length: 30 V}\n", 2, "link.length: 'V' is not a unit of length"),
         ("link: {length: -3 mm}\n", 2, "link.length: must be at least 0 mm"),
         ("name: ../escape\n", 2, "name"),
         ("name: ''\n", 2, "name"),
-        ("seed: -1\n", 2, "seed"),
+        ("seed: -1\n", 2, "seed: must be at least 0 .found -1"),
+        ("seed: x\n", 2, "seed: expected a whole number .found 'x'"),
+        (
+            "simulation: {epochs: some}\n",
+            2,
+            "epochs: expected a whole number, or expected 'all' .found 'some'",
+        ),
+        ("schemes: []\n", 2, "schemes: needs at least 1 entry"),
+        ("schemes: [full, full]\n", 2, "schemes: a scheme stands twice"),
         ("memory:\n  organization:\n    banks: 6\n", 4, "memory.organization.banks: must be a power of two"),
         ("memory: {timing: {tCK: 0.5 ps}}\n", 2, "memory.timing: tCK must be a whole number"),
         ("memory: {timing: {nRCD: -1}}\n", 2, "memory.timing.nRCD"),
@@ -137,7 +145,16 @@ def test_all_problems_are_found_at_once(board):
     with pytest.raises(ConfigError) as caught:
         load_config(board("sedd: 1\nseed: x\ntraining: {epochs: 0}\n"))
     problems = [caught.value, *caught.value.others]
-    assert sorted(problem.line for problem in problems) == [2, 3, 4]
+    assert [problem.line for problem in problems] == [2, 3, 4]
+
+
+def test_one_mistake_is_one_problem(board):
+    # Both have several reasons for the checker: a list that is too short without its wrong entry, and a value
+    # that is of neither of two kinds.
+    for text in ("schemes: [all]\n", "simulation: {epochs: some}\n"):
+        with pytest.raises(ConfigError) as caught:
+            load_config(board(text))
+        assert caught.value.others == []
 
 
 def test_a_missing_section_is_named(tmp_path):

@@ -1,0 +1,97 @@
+"""`nmsim`: its verbs, and how its errors end.
+
+Exit codes: 0 done; 1 the run failed (disk full, a broken protocol); 2 the user's input cannot be meant; 130
+interrupted. An error is one line on stderr; NMSIM_DEBUG=1 adds the traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from nmsim._version import __version__
+from nmsim.cli import config, data, doctor, plot, replay, run, select, trace
+from nmsim.errors import NmsimError
+
+INTERRUPTED = 130
+
+
+class _Verbs(TyperGroup):
+    """The group of all verbs; ends them with one line where they fail."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except NmsimError as error:
+            _debug()
+            others = len(getattr(error, "others", ()))
+            more = f" ({others} more: see nmsim config check)" if others else ""
+            raise _end(f"error: {error}{more}", error.exit_code) from None
+        except KeyboardInterrupt:
+            _debug()
+            raise _end("interrupted; nothing half-written is left", INTERRUPTED) from None
+        except MemoryError:
+            _debug()
+            hint = "Choose a smaller data set, or a lower selection.keep_ratio."
+            raise _end(f"error: there is not enough memory for this. {hint}", 1) from None
+
+
+def _debug() -> None:
+    if os.environ.get("NMSIM_DEBUG") == "1":
+        traceback.print_exc()
+
+
+def _end(line: str, code: int) -> typer.Exit:
+    typer.echo(f"nmsim: {line}", err=True)
+    return typer.Exit(code)
+
+
+app = typer.Typer(
+    cls=_Verbs,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nmsim {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _nmsim(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Energy, time and accuracy of near-memory data selection on edge boards, from one run."""
+
+
+app.command("run")(run.run)
+app.command("replay")(replay.replay)
+app.command("select")(select.select)
+app.command("plot")(plot.plot)
+app.add_typer(trace.app, name="trace")
+app.add_typer(data.app, name="data")
+app.add_typer(config.app, name="config")
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        app(prog_name="nmsim")
+    except Exception as error:
+        # A mistake of nmsim's own: still one line, but it says so.
+        _debug()
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        typer.echo(f"nmsim: internal error: {reason}. Run again with NMSIM_DEBUG=1 and report it.", err=True)
+        sys.exit(1)

@@ -1,0 +1,37 @@
+"""Boards as the command line reads them: the configuration, and whether its memory can exist."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nmsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nmsim.config import RunConfig
+
+
+def load_board(path: Path, overrides: Sequence[str] | None = None) -> RunConfig:
+    """Return a checked configuration whose timings obey its DRAM standard.
+
+    Raises
+    ------
+    ConfigError
+        With file and line; `error.others` lists further problems.
+    """
+    from nmsim.config import load_config
+
+    config = load_config(path, overrides or ())
+
+    from nmsim.system.board import controller_spec, dram_spec
+
+    try:
+        dram_spec(config.memory)
+        controller_spec(config.memory)
+    except ConfigError as error:
+        if error.file is None:
+            origin = config.origin("memory.timing")
+            error.file, error.line = origin.file, origin.line
+        raise
+    return config

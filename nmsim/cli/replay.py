@@ -1,0 +1,64 @@
+"""`nmsim replay`: a request trace through the memory alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from nmsim.cli.board import load_board
+from nmsim.cli.output import ConfigFile, Json, Overrides, print_json, print_table
+
+Format = Literal["auto", "ramulator", "dramsim3", "stl", "csv"]
+
+
+def replay(
+    config: ConfigFile,
+    traces: Annotated[list[Path], typer.Argument(metavar="TRACE…", help="Request traces, gzipped or not.")],
+    overrides: Overrides = None,
+    form: Annotated[Format, typer.Option("--format", help="Format of the traces.")] = "auto",
+    commands: Annotated[
+        Path | None, typer.Option("--commands", metavar="FILE", help="Write the DRAM commands here, as CSV.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run request traces through the memory of a board, without selection or training.
+
+    With --json prints one object for one trace, and a list of objects for several.
+    """
+    if commands is not None and len(traces) > 1:
+        raise typer.BadParameter("give one trace with --commands", param_hint="--commands")
+    memory = load_board(config, overrides).memory
+
+    from nmsim.system.board import controller_spec, dram_spec
+    from nmsim.system.replay import replay as replay_one
+
+    spec, controller = dram_spec(memory), controller_spec(memory)
+    results = [replay_one(spec, controller, trace, format=form, commands=commands) for trace in traces]
+    if as_json:
+        print_json(results[0] if len(results) == 1 else results)
+        return
+    facts = [_facts(result) for result in results]
+    rows = [(name, *(of_trace.get(name, "") for of_trace in facts)) for name in facts[0]]
+    print_table(["", *(trace.name for trace in traces)], rows)
+
+
+def _facts(result: dict[str, Any]) -> dict[str, str]:
+    """Return the result for people, by name; the names are the same for every trace of a board."""
+    from nmsim.units import format_bytes, format_energy, format_time
+
+    return {
+        "requests": f"{result['requests']:,}",
+        "clocks": f"{result['clocks']:,}",
+        "time": format_time(result["time_ps"]),
+        "row hits": f"{result['row_hits']:,}",
+        "row misses": f"{result['row_misses']:,}",
+        "row conflicts": f"{result['row_conflicts']:,}",
+        **{f"{name} commands": f"{count:,}" for name, count in result["commands"].items()},
+        "bytes": format_bytes(result["bytes"]),
+        "bandwidth": f"{result['bandwidth_GBps']:.3f} GB/s",
+        **{f"{name} energy": format_energy(value) for name, value in result["energy_fJ"].items()},
+        "wall time": f"{result['wall_s']:.2f} s",
+        "speed": f"{result['requests_per_s'] / 1e6:.2f} M requests/s",
+    }

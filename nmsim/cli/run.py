@@ -1,0 +1,69 @@
+"""`nmsim run`: a whole run, from a configuration to a report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nmsim.cli.board import load_board
+from nmsim.cli.output import ConfigFile, Json, Overrides, note, print_json, print_table, progress
+
+
+def run(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder that run folders are put in.")
+    ] = Path("runs"),
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="The run's seed; the same as --set seed=N.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The run's name; the same as --set name=…")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Select, train, simulate the board, and write a report.
+
+    The run goes to DIR/<name>-<hash8>/: report.html, summary.json, energy.csv, the trace, the indices.
+    """
+    from nmsim.config import config_hash
+
+    options = list(overrides or [])
+    options += [] if seed is None else [f"seed={seed}"]
+    options += [] if name is None else [f"name={json.dumps(name)}"]
+    checked = load_board(config, options)
+    replaced = out / f"{checked.name}-{config_hash(checked)[:8]}"
+    if (replaced / "manifest.json").exists():
+        note(f"this run exists already and will be replaced: {replaced}")
+
+    from nmsim.simulate import simulate
+
+    with progress() as tell:
+        done = simulate(checked, out=out, progress=tell)
+    if as_json:
+        print_json({"path": str(done.path), **done.summary})
+        return
+    print_schemes(done.summary["schemes"])
+    typer.echo(f"report: {done.path / 'report.html'}")
+
+
+def print_schemes(schemes: dict[str, dict[str, Any]]) -> None:
+    """Print what each scheme came to, and in brackets its energies as shares of those of `full`."""
+    from nmsim.units import format_bytes, format_energy, format_time
+
+    layers = {"dataset DDR": "dataset_ddr_energy", "all DDR": "ddr_energy", "whole system": "system_energy"}
+    rows = []
+    for name, scheme in schemes.items():
+        ratios = scheme["ratio_to_full"] or {}
+        energies = []
+        for key in layers.values():
+            ratio = "" if ratios.get(key) is None or name == "full" else f" ({ratios[key]:.3g}×)"
+            energies.append(format_energy(scheme[f"{key}_fJ"]) + ratio)
+        accuracy = f"{scheme['accuracy_mean']:.2%} ± {scheme['accuracy_sd']:.2%}"
+        time, pcb = format_time(scheme["time_ps"]), format_bytes(scheme["pcb_bytes"])
+        rows.append((name, f"{scheme['kept']:,}", accuracy, *energies, time, pcb))
+    print_table(["scheme", "images", "accuracy", *layers, "time", "over the PCB"], rows)

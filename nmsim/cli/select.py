@@ -1,0 +1,70 @@
+"""`nmsim select`: choose a training subset, without any hardware."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nmsim.cli.output import Json, print_json, progress
+
+
+def select(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA|NAME", help="A path to a data set, or the name of one.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.npy", help="File for the indices.")],
+    method: Annotated[str, typer.Option("--method", help="de-sne or random.")] = "de-sne",
+    keep: Annotated[
+        float, typer.Option("--keep", help="Share of the images to keep, above 0 up to 1.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the selection.")] = 1,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeatable."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the indices of a representative subset of the training images to FILE.npy.
+
+    They are sorted, distinct int64 numbers; torch.utils.data.Subset takes them as they are.
+    """
+    options = dict(_parameter(text) for text in parameters or ())
+    if out.suffix != ".npy":
+        raise typer.BadParameter("the file's name must end in .npy", param_hint="--out")
+    from nmsim.store import fs
+
+    fs.ensure_writable(out.parent)
+
+    import numpy as np
+
+    from nmsim.cli.data import open_named
+    from nmsim.selection import api
+
+    with progress() as tell:
+        tell(f"reading {data}", None)
+        dataset = open_named(data, seed)
+        tell(f"{method}: choosing of {len(dataset.y_train):,} images", None)
+        indices = api.select(
+            dataset.X_train, dataset.y_train, keep, method=method, random_state=seed, **options
+        )
+    fs.write_npy(out, indices)
+    per_class = np.bincount(dataset.y_train[indices], minlength=len(dataset.class_names))
+    if as_json:
+        facts = {"file": str(out), "dataset": dataset.name, "dataset_sha256": dataset.sha256}
+        facts |= {"method": method, "seed": seed, "images": len(dataset.y_train), "kept": len(indices)}
+        print_json({**facts, "kept_per_class": per_class.tolist()})
+    else:
+        spread = f"{per_class.min()} to {per_class.max()} a class"
+        typer.echo(f"{out}: {len(indices):,} of {len(dataset.y_train):,} images, {spread}")
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    from nmsim.config.yaml_tree import parse_yaml
+    from nmsim.errors import ConfigError
+
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise ConfigError("a parameter is written name=value", file=f"--set {text}")
+    return name, parse_yaml(f"value: {value}", f"--set {text}")[0]["value"]

@@ -1,0 +1,114 @@
+"""`nmsim trace`: sum up an energy trace, or convert it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nmsim.cli.output import Json, note, print_json, print_table
+
+app = typer.Typer(help="Sum up an energy trace, or convert it.", no_args_is_help=True)
+
+TracePath = Annotated[
+    Path, typer.Argument(metavar="RUN|TRACE", help="A run's folder, its trace, or one part.")
+]
+#: Where a run keeps the configuration that it ran with.
+RESOLVED_CONFIG = "config.resolved.yaml"
+
+
+@app.command()
+def summary(path: TracePath, as_json: Json = False) -> None:
+    """Print commands, bytes and energy by scheme, phase and command."""
+    from nmsim.trace.reader import open_trace
+    from nmsim.units import format_bytes, format_energy
+
+    trace = open_trace(path)
+    frame = trace.summary()
+    if as_json:
+        total = int(frame["energy_fJ"].sum())
+        groups = frame.to_dict(orient="records")
+        print_json({"path": str(path), "rows": trace.rows, "energy_fJ": total, "groups": groups})
+        return
+    rows = [
+        (g.scheme, g.phase, g.cmd, f"{g.count:,}", format_bytes(g.bytes), format_energy(g.energy_fJ))
+        for g in frame.itertuples()
+    ]
+    print_table(["scheme", "phase", "command", "count", "bytes", "energy"], rows, text=3)
+    typer.echo(f"{trace.rows:,} rows in {len(trace.files)} parts, {format_energy(frame['energy_fJ'].sum())}")
+
+
+@app.command()
+def convert(
+    path: TracePath,
+    to: Annotated[Literal["csv", "perfetto", "drampower"], typer.Option("--to", help="Format to write.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write.")],
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Leave out what starts earlier: '10 us'.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Leave out what starts then or later.")
+    ] = None,
+    scheme: Annotated[str | None, typer.Option("--scheme", help="Only this scheme.")] = None,
+    phase: Annotated[str | None, typer.Option("--phase", help="Only this phase.")] = None,
+    channel: Annotated[int | None, typer.Option("--channel", help="Only this channel.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="CONFIG",
+            help="Board of the trace, for drampower; the run's own where RUN names a run.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a trace as CSV, for ui.perfetto.dev, or as a command trace of DRAMPower 5.
+
+    Perfetto and DRAMPower get the single commands only; how many aggregated rows were left out is printed.
+    """
+    from nmsim.trace import exporters
+    from nmsim.trace.reader import open_trace
+
+    window = exporters.Window(
+        _picoseconds(start, "--from"), _picoseconds(end, "--until"), scheme, phase, channel
+    )
+    trace = open_trace(path)
+    if to == "csv":
+        done = exporters.export_csv(trace, out, window)
+    elif to == "perfetto":
+        done = exporters.export_perfetto(trace, out, window)
+    else:
+        clock_ps, banks = _clock_and_banks(path, config)
+        done = exporters.export_drampower(trace, out, clock_ps, banks, window)
+    if as_json:
+        print_json({"file": str(out), **vars(done)})
+        return
+    typer.echo(f"{out}: {done.rows:,} rows")
+    if done.left_out_rows:
+        from nmsim.units import format_energy
+
+        left_out = f"{done.left_out_rows:,} aggregated rows, {format_energy(done.left_out_energy_fJ)}"
+        note(f"left out {left_out}; run with --set trace.level=access to have every command")
+
+
+def _picoseconds(text: str | None, option: str) -> int | None:
+    from nmsim.units import parse_quantity
+
+    if text is None:
+        return None
+    try:
+        return round(parse_quantity(text, "time"))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def _clock_and_banks(path: Path, config: Path | None) -> tuple[int, int]:
+    """Return tCK in ps and the banks of a bank group, from the board of the trace."""
+    from nmsim.config import load_config
+
+    board = config or path / RESOLVED_CONFIG
+    if config is None and not board.is_file():
+        raise typer.BadParameter("DRAMPower needs the board of this trace", param_hint="--config")
+    memory = load_config(board).memory
+    return round(memory.timing.tCK.value), memory.organization.banks

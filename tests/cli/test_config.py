@@ -1,0 +1,90 @@
+"""Do `config show`, `check` and `schema` say what a configuration is?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from nmsim.config import config_hash, load_config
+
+
+def test_what_show_prints_is_the_same_configuration(nmsim, lpddr4, tmp_path):
+    shown = nmsim("config", "show", lpddr4, "--set", "seed=9")
+    (tmp_path / "shown.yaml").write_text(shown.stdout)
+    again = load_config(tmp_path / "shown.yaml")
+    assert shown.exit_code == 0 and again.seed == 9
+    assert config_hash(again) == config_hash(load_config(lpddr4, ["seed=9"]))
+
+
+def test_show_as_json_conforms_to_the_schema(nmsim, nmsim_json, lpddr4):
+    schema = json.loads(nmsim("config", "schema").stdout)
+    jsonschema.validate(nmsim_json("config", "show", lpddr4), schema)
+
+
+@pytest.mark.parametrize("board", sorted((Path(__file__).parents[2] / "hw_configs").glob("*.yaml")), ids=str)
+def test_every_board_that_comes_with_nmsim_is_in_order(nmsim_json, board):
+    found = nmsim_json("config", "check", board)
+    digest = config_hash(load_config(board))
+    assert found == {"file": str(board), "ok": True, "hash": digest, "problems": []}
+
+
+def test_check_lists_every_problem_with_its_place(nmsim, lpddr4, tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text(f"extends: {lpddr4}\nsedd: 1\nlink: {{length: 3 V}}\nschemes: [all]\n")
+    result = nmsim("config", "check", path)
+    assert result.exit_code == 2 and result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 3 and all(line.startswith("nmsim: error: ") for line in lines)
+    for number, words in ((2, "Did you mean seed?"), (3, "length: 'V' is not a unit"), (4, "schemes.0")):
+        assert sum(f"{path}:{number}: " in line and words in line for line in lines) == 1
+
+
+def test_check_as_json_still_fails(nmsim, lpddr4):
+    result = nmsim("config", "check", lpddr4, "--set", "seed=x", "--json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 2 and not found["ok"] and found["hash"] is None and len(found["problems"]) == 1
+
+
+def test_impossible_timings_are_refused_with_file_line_and_reason(refused, lpddr4):
+    line = refused("config", "check", lpddr4, "--set", "memory.timing.nRC=20")
+    # nRC >= nRAS + nRP: a row must be restored and precharged before the next (JESD209-4).
+    assert "nRC = 20" in line and "nRAS" in line and "memory-lpddr4-3200.yaml:" in line
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("sedd=1", "Did you mean seed?"),
+        ("seed=x", "expected a whole number"),
+        ("link.length=3", "no unit"),
+        ("link.length=3 V", "not a unit of length"),
+        ("selection.keep_ratio=0", "must be above 0"),
+        ("selection.keep_ratio=1.5", "must be at most 1"),
+        ("selection.keep_ratio=.nan", "keep_ratio"),
+        ("seed", "a.b=value"),
+        ("name=../up", "name"),
+    ],
+)
+@pytest.mark.parametrize("verb", [["config", "show"], ["run"]], ids=" ".join)
+def test_a_bad_option_is_refused_before_anything_is_done(refused, lpddr4, verb, option, words):
+    assert words in refused(*verb, lpddr4, "--set", option)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed: 1\nseed: 2\n", "stands twice"),
+        ("a: !!python/none x\n", "tag"),
+        ("seed: [1\n", "not valid YAML"),
+        ("", "mapping"),
+        ("extends: absent.yaml\n", "no file"),
+    ],
+)
+def test_a_bad_file_is_refused_before_anything_is_done(refused, tmp_path_factory, text, words):
+    path = tmp_path_factory.mktemp("boards") / "bad.yaml"
+    path.write_text(text)
+    line = refused("run", path)
+    assert words in line and f"{path}:" in line

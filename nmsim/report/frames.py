@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.errors import TraceFormatError
+from nmsim.trace.reader import Trace, open_trace
 from nmsim.trace.schema import COMPONENT_COLUMNS
 
 #: What rows are summed under. Everything below is a coarser sum of this one.
@@ -26,90 +26,63 @@ DATASET_ARRAYS = ("images",)
 #: Commands that move a burst.
 COLUMN_COMMANDS = ("RD", "RDA", "WR", "WRA")
 
-_BATCH_ROWS = 262_144
 #: The number of the first row of each sum: Arrow promises no order of groups.
 _FIRST = "first_row"
 #: Partial sums are folded once they hold this many rows, so that memory does not grow with the trace.
 _FOLD_ROWS = 200_000
 
 
-def trace_sums(files: Iterable[Path | str]) -> pd.DataFrame:
+def trace_sums(trace: Trace | Path | str) -> pd.DataFrame:
     """Return count, bytes and energies of a trace, summed by everything but time, row and column.
 
     Parameters
     ----------
-    files : iterable of Path or str
-        The trace's parts. Their size does not matter: the pass holds one batch of rows and the sums so far.
+    trace : Trace, Path or str
+        A trace, or what `open_trace` opens: a run's folder, a folder of parts, or one file. Its size does
+        not matter: the pass holds one batch of rows and the sums so far.
 
     Returns
     -------
     DataFrame
-        Columns `KEYS` and `SUMMED`, int64 and text; keys in the order in which the trace names them.
+        Columns `KEYS` and `SUMMED`, int64 and text, in the order in which the trace names the keys.
 
     Raises
     ------
     TraceFormatError
-        Where a file is no energy trace, energies are not the sum of their components, or there are no rows.
+        Where it is no energy trace, energies are not the sum of their components, or there are no rows.
     """
+    if not isinstance(trace, Trace):
+        trace = open_trace(trace)
     partial: list[pa.Table] = []
     read = held = 0
-    for path in files:
-        for batch in _batches(Path(path)):
-            partial.append(_summed(batch.append_column(_FIRST, pa.array(np.arange(read, read + len(batch))))))
-            read += len(batch)
-            held += len(partial[-1])
-            if held > _FOLD_ROWS and len(partial) > 1:
-                partial = [_summed(pa.concat_tables(partial))]
-                held = len(partial[0])
+    for batch in trace.batches(KEYS + SUMMED):
+        _check(batch, trace.path)
+        rows = pa.table(batch).append_column(_FIRST, pa.array(np.arange(read, read + len(batch))))
+        partial.append(_summed(rows))
+        read += len(batch)
+        held += len(partial[-1])
+        if held > _FOLD_ROWS and len(partial) > 1:
+            partial = [_summed(pa.concat_tables(partial))]
+            held = len(partial[0])
     if not partial:
-        raise TraceFormatError("this trace holds no rows")
+        raise TraceFormatError("this trace holds no rows", file=trace.path)
     return _summed(pa.concat_tables(partial)).sort_by(_FIRST).drop_columns([_FIRST]).to_pandas()
 
 
-def _batches(path: Path) -> Iterable[pa.Table]:
-    try:
-        with pq.ParquetFile(path, memory_map=True) as file:
-            missing = [name for name in KEYS + SUMMED if name not in file.schema_arrow.names]
-            if missing:
-                raise TraceFormatError(
-                    "this is no energy trace", file=path, found="no column " + ", ".join(missing[:4])
-                )
-            for batch in file.iter_batches(_BATCH_ROWS, columns=KEYS + SUMMED):
-                yield _plain(pa.Table.from_batches([batch]), path)
-    except FileNotFoundError:
-        raise TraceFormatError("there is no such trace", file=path) from None
-    except (OSError, pa.ArrowException) as error:
-        found = str(error).splitlines()[0]
-        raise TraceFormatError("this is no readable Parquet file", file=path, found=found) from error
-
-
-def _plain(table: pa.Table, path: Path) -> pa.Table:
-    """Return the table with int64 numbers and text keys without gaps; check that energies add up."""
-    columns = {}
-    for name in KEYS + SUMMED:
-        column = table[name]
-        if name in TEXT_KEYS:
-            columns[name] = column
-        elif pa.types.is_integer(column.type) and not column.null_count:
-            columns[name] = column.cast(pa.int64())
-        else:
-            found = f"{column.type}, {column.null_count} of them empty"
-            raise TraceFormatError(f"{name} holds whole numbers in a trace", file=path, found=found)
-    plain = pa.table(columns)
-    sums = {name: _total(plain[name]) for name in ["energy_fJ", *COMPONENT_COLUMNS]}
-    gap = sums.pop("energy_fJ") - sum(sums.values())
-    if gap:
+def _check(batch: pa.RecordBatch, path: Path) -> None:
+    """Refuse numbers that are missing, and energies that are not the sum of their components."""
+    gaps = [name for name in PLACE_KEYS + SUMMED if batch.column(name).null_count]
+    if gaps:
+        raise TraceFormatError("a trace has no empty numbers", file=path, found=", ".join(gaps[:4]))
+    parts = sum(pc.sum(batch.column(name)).as_py() for name in COMPONENT_COLUMNS)
+    difference = pc.sum(batch.column("energy_fJ")).as_py() - parts
+    if difference:
         raise TraceFormatError(
             "energy_fJ is not the sum of the component columns",
             file=path,
-            found=f"a difference of {gap} fJ",
+            found=f"a difference of {difference} fJ",
             expected="0",
         )
-    return plain
-
-
-def _total(column: pa.ChunkedArray) -> int:
-    return column.combine_chunks().to_numpy(zero_copy_only=False).sum().item() if len(column) else 0
 
 
 def _summed(table: pa.Table) -> pa.Table:
@@ -126,9 +99,9 @@ def _summed(table: pa.Table) -> pa.Table:
     return pa.table(columns | {_FIRST: grouped[f"{_FIRST}_min"]})
 
 
-def energy_from_trace(files: Iterable[Path | str]) -> pd.DataFrame:
+def energy_from_trace(trace: Trace | Path | str) -> pd.DataFrame:
     """Return a trace's energy: columns scheme, phase, component, energy_fJ; see `trace_sums`."""
-    return energy_by_component(trace_sums(files))
+    return energy_by_component(trace_sums(trace))
 
 
 def energy_by_component(sums: pd.DataFrame) -> pd.DataFrame:

@@ -6,14 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from nmsim.errors import DataError
 from nmsim.report import frames, html, plots
 from nmsim.report.canvas import Plot
-from nmsim.report.run import Run, load_run, part_order
+from nmsim.report.run import LAYERS, Run, load_run
 from nmsim.store import fs
-from nmsim.store.manifest import MANIFEST
 
 REPORT = "report.html"
 
@@ -34,11 +30,11 @@ def write_outputs(run_dir: Path | str, manifest: Mapping[str, Any] | None = None
         Where the run is missing or damaged, or the folder cannot be written.
     """
     run = load_run(run_dir, manifest)
-    sums = frames.trace_sums(run.trace_files) if run.trace_files else None
+    sums = frames.trace_sums(run.path) if run.trace_files else None
     energy = run.energy if sums is None else frames.energy_by_component(sums)
     by_layer = run.schemes if sums is None else frames.energy_by_layer(sums)
     figures: list[Plot | None] = [
-        plots.layers(by_layer[["scheme", *(f"{layer}_fJ" for layer in plots.LAYERS)]]),
+        plots.layers(by_layer[["scheme", *(f"{layer}_fJ" for layer in LAYERS)]]),
         plots.accuracy_energy(run.schemes),
         plots.energy_breakdown(energy),
         plots.phases(run.phases),
@@ -68,44 +64,13 @@ def plot_trace(source: Run | Path | str, out_dir: Path | str) -> list[Path]:
 
     Raises
     ------
-    DataError, TraceFormatError, StoreError
+    TraceFormatError, StoreError
         Where there is no trace, it is damaged, or the figures cannot be written.
     """
-    sums = frames.trace_sums(trace_files(source))
-    drawn = _from_trace(sums)
-    return [path for figure in drawn for path in figure.save(Path(out_dir))]
-
-
-def trace_files(source: Run | Path | str) -> tuple[Path, ...]:
-    """Return the parts of the trace that a run, a folder or a file holds, in order.
-
-    Raises
-    ------
-    DataError
-        Where there is none.
-    """
-    if isinstance(source, Run):
-        path, files = source.path, source.trace_files
-    elif (path := Path(source)).is_file():
-        files = (path,)
-    elif not path.is_dir():
-        raise DataError(
-            "there is no run or trace here", file=path, hint="Name a run's folder or a .parquet file."
-        )
-    elif (path / MANIFEST).exists():
-        files = load_run(path).trace_files
-    else:
-        files = tuple(sorted(path.glob("*.parquet"), key=part_order))
-    if not files:
-        hint = "Run it again with trace.level=window, or name a .parquet file."
-        raise DataError("there is no trace here", file=path, hint=hint)
-    return files
-
-
-def _from_trace(sums: pd.DataFrame) -> list[Plot]:
+    sums = frames.trace_sums(source.path if isinstance(source, Run) else source)
     figures = [
         plots.energy_breakdown(frames.energy_by_component(sums)),
         plots.layers(frames.energy_by_layer(sums)),
         plots.banks(sums),
     ]
-    return [figure for figure in figures if figure is not None]
+    return [path for figure in figures if figure is not None for path in figure.save(Path(out_dir))]

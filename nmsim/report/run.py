@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,13 +128,8 @@ def load_run(path: Path | str, manifest: Mapping[str, Any] | None = None) -> Run
     summary = _read_summary(path / "summary.json")
     schemes, phases = _tables(summary, path / "summary.json")
     energy = _read_energy(path / "energy.csv", set(schemes["scheme"]))
-    trace_files = tuple(sorted(path.glob("trace/*.parquet"), key=part_order))
+    trace_files = tuple(sorted(path.glob("trace/part-*.parquet"), key=lambda p: (len(p.name), p.name)))
     return Run(path, manifest, summary, schemes, energy, phases, trace_files)
-
-
-def part_order(path: Path) -> list[tuple[int, int | str]]:
-    """Return what sorts the parts of a trace by their number: part-9 before part-10."""
-    return [(0, int(p)) if p.isdigit() else (1, p) for p in re.split(r"(\d+)", path.name)]
 
 
 def read_array(path: Path) -> np.ndarray:

@@ -12,11 +12,11 @@ import pytest
 from made_up_run import make_run
 
 from nmsim.energy.components import COMPONENTS
-from nmsim.errors import DataError, NmsimError
+from nmsim.errors import NmsimError, TraceFormatError
 from nmsim.report import frames, plots
 from nmsim.report.canvas import GROUPS, SCHEMES, css_colours, scheme_style
 from nmsim.report.html import checks, scaled, tight
-from nmsim.report.outputs import plot_trace, trace_files, write_outputs
+from nmsim.report.outputs import plot_trace, write_outputs
 from nmsim.report.run import load_run
 
 FIGURES = {"layers", "accuracy_energy", "energy_breakdown", "phases", "selection_map", "banks"}
@@ -110,7 +110,7 @@ def test_the_breakdown_s_table_sums_to_the_summary(written: Path):
 
 def test_the_bars_of_the_breakdown_are_as_long_as_the_trace_says(run_folder: Path):
     run = load_run(run_folder)
-    plot = plots.energy_breakdown(frames.energy_from_trace(run.trace_files))
+    plot = plots.energy_breakdown(frames.energy_from_trace(run.path))
     absolute, shares = plot.figure.axes[:2]
     totals = run.schemes["system_energy_fJ"].to_numpy(dtype=float)
     for ax, expected in ((absolute, totals / totals.max()), (shares, totals / totals)):
@@ -139,7 +139,7 @@ def test_files_that_disagree_by_a_femtojoule_are_pointed_out(run_folder: Path):
     path = run_folder / "summary.json"
     summary = json.loads(path.read_text())
     run = load_run(run_folder)
-    energy = frames.energy_from_trace(run.trace_files)
+    energy = frames.energy_from_trace(run.path)
     assert all(check.holds for check in checks(run, energy))
     summary["schemes"]["random"]["system_energy_fJ"] += 1
     path.write_text(json.dumps(summary))
@@ -182,20 +182,21 @@ def test_even_banks_are_a_sentence_and_no_picture(tmp_path: Path):
 
 def test_a_trace_is_drawn_from_a_run_a_folder_or_a_file(run_folder: Path, tmp_path: Path):
     parts = run_folder / "trace"
-    whole, run = tuple(sorted(parts.iterdir())), load_run(run_folder)
-    assert trace_files(run) == trace_files(run_folder) == trace_files(parts) == whole
-    assert trace_files(whole[0]) == whole[:1]
-    files = plot_trace(whole[0], tmp_path / "out")
-    assert {path.name for path in files} >= {"energy_breakdown.png", "layers.csv"}
-    drawn = pd.read_csv(tmp_path / "out" / "energy_breakdown.csv")["energy_fJ"].sum()
-    assert drawn == frames.trace_sums(whole[:1])["energy_fJ"].sum() < run.schemes["system_energy_fJ"].sum()
+    drawn = []
+    for index, source in enumerate((load_run(run_folder), run_folder, parts, parts / "part-00000.parquet")):
+        files = plot_trace(source, tmp_path / str(index))
+        assert {path.name for path in files} >= {"energy_breakdown.png", "layers.csv"}
+        drawn.append(pd.read_csv(tmp_path / str(index) / "energy_breakdown.csv")["energy_fJ"].sum())
+    whole = load_run(run_folder).schemes["system_energy_fJ"].sum()
+    assert drawn[:3] == [whole] * 3
+    assert 0 < drawn[3] < whole  # one part of two
 
 
 def test_where_there_is_no_trace_that_is_said(tmp_path: Path):
     folder = make_run(tmp_path / "run", images=100, with_trace=False)
     (tmp_path / "empty").mkdir()
     for source in (folder, tmp_path / "empty", tmp_path / "nowhere"):
-        with pytest.raises(DataError, match=r"no .*trace here"):
+        with pytest.raises(TraceFormatError, match="there is no trace|no such file"):
             plot_trace(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

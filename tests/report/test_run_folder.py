@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nmsim.errors import DataError, NmsimError, StoreError
-from nmsim.report.run import Run, load_run, part_order
+from nmsim.report.run import Run, load_run
 
 
 def test_every_number_of_the_summary_stands_in_the_table_of_schemes(run_folder: Path):
@@ -65,11 +65,6 @@ def test_a_run_cannot_be_changed(run_folder: Path):
     run: Run = load_run(run_folder)
     with pytest.raises(AttributeError):
         run.path = Path("elsewhere")  # type: ignore[misc]
-
-
-def test_parts_come_in_the_order_of_their_numbers():
-    names = [Path(f"part-{n}.parquet") for n in (10, 9, 100, 1)]
-    assert [p.stem for p in sorted(names, key=part_order)] == ["part-1", "part-9", "part-10", "part-100"]
 
 
 def _without(name: str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.errors import TraceFormatError
 from nmsim.report import frames
 from nmsim.report.run import load_run
+from nmsim.trace import reader
+from nmsim.trace.reader import open_trace
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def trace(run_folder: Path) -> pa.Table:
 
 def _sums_of(table: pa.Table, path: Path, **options) -> pd.DataFrame:
     pq.write_table(table, path, **options)
-    return frames.trace_sums([path])
+    return frames.trace_sums(path)
 
 
 def _sorted(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -37,13 +40,13 @@ def test_energy_equals_a_sum_over_the_whole_trace_in_memory(run_folder: Path, tr
         for name in COMPONENTS:
             key = (row["scheme"], row["phase"], name)
             twin[key] = twin.get(key, 0) + row[f"{name}_fJ"]
-    energy = frames.energy_from_trace(load_run(run_folder).trace_files)
+    energy = frames.energy_from_trace(run_folder)
     assert dict(zip(zip(energy["scheme"], energy["phase"], energy["component"], strict=True), energy["energy_fJ"], strict=True)) == twin  # fmt: skip  # noqa: E501
 
 
 def test_the_trace_gives_the_three_energies_of_the_summary_with_difference_0(run_folder: Path):
     run = load_run(run_folder)
-    layers = frames.energy_by_layer(frames.trace_sums(run.trace_files))
+    layers = frames.energy_by_layer(frames.trace_sums(run.path))
     for name in ("dataset_ddr_energy_fJ", "ddr_energy_fJ", "system_energy_fJ"):
         assert list(layers[name]) == list(run.schemes[name])
 
@@ -58,14 +61,14 @@ def test_the_size_of_row_groups_changes_nothing(trace: pa.Table, tmp_path: Path,
 
 def test_folding_partial_sums_changes_nothing(trace: pa.Table, tmp_path: Path, monkeypatch):
     whole = _sums_of(trace, tmp_path / "a.parquet")
-    monkeypatch.setattr(frames, "_BATCH_ROWS", 16)
+    monkeypatch.setattr(reader, "BATCH_ROWS", 16)
     monkeypatch.setattr(frames, "_FOLD_ROWS", 20)
-    pd.testing.assert_frame_equal(frames.trace_sums([tmp_path / "a.parquet"]), whole)
+    pd.testing.assert_frame_equal(frames.trace_sums(tmp_path / "a.parquet"), whole)
 
 
 def test_the_same_part_twice_doubles_every_sum(run_folder: Path):
-    files = load_run(run_folder).trace_files
-    once, twice = frames.trace_sums(files), frames.trace_sums(files + files)
+    trace = open_trace(run_folder)
+    once, twice = frames.trace_sums(trace), frames.trace_sums(replace(trace, files=trace.files * 2))
     for name in frames.SUMMED:
         assert (twice[name] == 2 * once[name]).all()
 
@@ -89,7 +92,7 @@ def test_sums_beyond_the_whole_numbers_of_a_double_are_exact(trace: pa.Table, tm
 
 def test_bytes_and_commands_are_those_of_the_rows(run_folder: Path, trace: pa.Table):
     rows = trace.to_pandas()
-    sums = frames.trace_sums(load_run(run_folder).trace_files)
+    sums = frames.trace_sums(run_folder)
     moved = frames.bytes_by_source(sums)
     assert moved["bytes"].sum() == rows["bytes"].sum()
     assert set(moved["source"]) == {"host", "nmc"}
@@ -124,4 +127,4 @@ def test_other_files_are_no_trace(trace: pa.Table, tmp_path: Path):
     pq.write_table(trace.slice(0, 0), tmp_path / "empty.parquet")
     for name in ("cut", "text", "table", "empty", "absent"):
         with pytest.raises(TraceFormatError):
-            frames.trace_sums([tmp_path / f"{name}.parquet"])
+            frames.trace_sums(tmp_path / f"{name}.parquet")

@@ -27,12 +27,12 @@ CLASS_NAMES = tuple("0123456789")
 
 #: Every text font that matplotlib has shipped since 3.8; DejaVu, STIX (Times-like) and Computer Modern.
 FONTS = (
-    "DejaVuSans DejaVuSans-Bold DejaVuSans-Oblique DejaVuSans-BoldOblique "
-    "DejaVuSerif DejaVuSerif-Bold DejaVuSerif-Italic DejaVuSerif-BoldItalic "
-    "DejaVuSansMono DejaVuSansMono-Bold DejaVuSansMono-Oblique DejaVuSansMono-BoldOblique "
-    "STIXGeneral STIXGeneralBol STIXGeneralItalic STIXGeneralBolIta "
-    "cmr10 cmb10 cmti10 cmss10 cmtt10"
-).split()
+    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique",
+    "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic",
+    "DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSansMono-Oblique", "DejaVuSansMono-BoldOblique",
+    "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta",
+    "cmr10", "cmb10", "cmti10", "cmss10", "cmtt10",
+)  # fmt: skip
 
 _BLOCK = 250  # images; a whole number of runs of ten
 _MASK = 128  # side of a mask in samples; a digit is _INK high in it, so that none is cut
@@ -194,7 +194,7 @@ def _ink(words: _Words, digits: np.ndarray) -> np.ndarray:
 
 
 def _colours(words: _Words) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ground of each pixel and the ink's colour, int32, (block, 32, 32, 3) and (block, 1, 1, 3)."""
+    """Return the ground of each pixel and the ink's colour, (block, 32, 32, 3) and (block, 1, 1, 3)."""
     base = words.below(256, _BLOCK, 1, 1, 3).astype(np.int32)
     colour = words.below(256, _BLOCK, 1, 1, 3).astype(np.int32)
     # The ink is lighter or darker than the ground's base by a chosen contrast, whichever there is room for.

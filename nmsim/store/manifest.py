@@ -24,8 +24,9 @@ MANIFEST_VERSION = 1
 
 #: What the numbers can depend on.
 _PACKAGES = (
-    "simpy numpy numba llvmlite pandas matplotlib pyyaml pydantic pyarrow scikit-learn scipy pillow"
-).split()
+    "simpy", "numpy", "numba", "llvmlite", "pandas", "matplotlib", "pyyaml", "pydantic", "pyarrow",
+    "scikit-learn", "scipy", "pillow",
+)  # fmt: skip
 
 
 def config_hash(resolved: Mapping[str, Any]) -> str:
@@ -74,14 +75,11 @@ def git_revision(package: Path | None = None) -> str | None:
     return revision + ("+changes" if _git(package, "status", "--porcelain", "--untracked-files=no") else "")
 
 
-def _package_versions() -> dict[str, str]:
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "absent"
-    return versions
+def _package_version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "absent"
 
 
 def cpu_model() -> str:
@@ -140,7 +138,7 @@ def build_manifest(
         "dataset_sha256": dataset_sha256,
         "seeds": [int(seed) for seed in seeds],
         "python": platform.python_version(),
-        "packages": _package_versions(),
+        "packages": {name: _package_version(name) for name in _PACKAGES},
         "platform": platform.platform(),
         "cpu": cpu_model(),
         "cpu_count": os.cpu_count(),

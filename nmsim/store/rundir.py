@@ -86,4 +86,3 @@ class RunDir:
         self._stack.__exit__(type(abandoned), abandoned, trace)
         if error is None:
             raise abandoned
-

@@ -1,0 +1,137 @@
+"""NumPy archives: `x_train`, `y_train` and, if wanted, `x_test`, `y_test`, as Keras names them.
+
+Images are uint8; integers from 0 to 255 are taken as they are, and floating-point numbers from 0 to 1 are
+multiplied by 255 and rounded. Any other range is refused, for guessing its scale could be wrong without a
+sign. Arrays are parsed here and never unpickled: pickled objects are programs.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from nmsim.data.dataset import check_size
+from nmsim.data.files import read_up_to, reading
+from nmsim.errors import DataError
+
+Part = tuple[np.ndarray, np.ndarray]
+
+
+def read_npz(file: Path) -> tuple[Part, Part | None]:
+    """Return the training part and, where there is one, the test part of an archive.
+
+    Raises
+    ------
+    DataError
+        Missing or pickled arrays, sizes that lie, NaN or infinity, images out of range, labels that are not
+        whole numbers, or a file that is no archive.
+    ResourceLimitError
+        Where a header claims more than fits.
+    """
+    try:
+        with reading(file), zipfile.ZipFile(file) as archive:
+            arrays = {
+                Path(member.filename).stem.lower(): _read_member(file, archive, member)
+                for member in archive.infolist()
+                if member.filename.lower() in ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
+            }
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise DataError(
+            "this is not an undamaged .npz archive",
+            file=file,
+            found=str(error),
+            hint="Write it with numpy.savez.",
+        ) from error
+    parts: dict[str, Part] = {}
+    for part in ("train", "test"):
+        missing = [key for key in (f"x_{part}", f"y_{part}") if key not in arrays]
+        if part == "test" and len(missing) == 2:
+            continue
+        if missing:
+            raise DataError("an array is missing", file=file, expected=" and ".join(missing))
+        X = _as_bytes(file, f"x_{part}", arrays[f"x_{part}"])
+        parts[part] = X, _as_labels(file, f"y_{part}", arrays[f"y_{part}"])
+    return parts["train"], parts.get("test")
+
+
+def _read_member(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """Return one array, its size checked before it is allocated (NumPy Enhancement Proposal 1)."""
+    where = f"{file}:{member.filename}"
+    with archive.open(member) as content:
+        try:
+            version = np.lib.format.read_magic(content)
+            if version == (1, 0):
+                header = np.lib.format.read_array_header_1_0(content)
+            elif version == (2, 0):
+                header = np.lib.format.read_array_header_2_0(content)
+            else:
+                raise ValueError(f"format version {version[0]}.{version[1]}")
+        except (ValueError, EOFError, zlib.error) as error:
+            raise DataError("this is not an array of numbers", file=where, found=str(error)) from error
+        shape, by_column, dtype = header
+        if dtype.hasobject or dtype.kind not in "biuf":
+            raise DataError(
+                "only arrays of numbers are read",
+                file=where,
+                found="pickled objects" if dtype.hasobject else str(dtype),
+                hint="Save plain numbers, never objects.",
+            )
+        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        check_size(size, where)
+        numbers = read_up_to(content, size + 1)
+    if len(numbers) != size:
+        raise DataError(
+            "the array does not hold what its header says",
+            file=where,
+            found="more bytes" if len(numbers) > size else f"{len(numbers):,} bytes",
+            expected=f"{size:,} bytes",
+        )
+    array = np.frombuffer(numbers, dtype)
+    return array.reshape(shape[::-1]).T if by_column else array.reshape(shape)
+
+
+def _as_bytes(file: Path, key: str, X: np.ndarray) -> np.ndarray:
+    if X.ndim not in (3, 4) or (X.ndim == 4 and X.shape[-1] > 4):
+        raise DataError(
+            f"{key} is not a stack of images",
+            file=file,
+            found="×".join(map(str, X.shape)) or "a single number",
+            expected="n×height×width or n×height×width×channels, at most 4 channels",
+            hint="Reshape vectors to images, and move the channels to the last axis.",
+        )
+    if X.dtype == np.uint8:
+        return X
+    if X.dtype.kind == "f":
+        if not np.isfinite(X).all():
+            raise DataError(f"{key} holds NaN or infinity", file=file, expected="numbers from 0 to 1")
+        top, hint = 1, "Scale it to 0–1, or save it as uint8."
+    else:
+        top, hint = 255, "Save it as uint8."
+    low, high = X.min(initial=0), X.max(initial=0)
+    if low < 0 or high > top:
+        raise DataError(
+            f"{key} is out of range",
+            file=file,
+            found=f"{X.dtype} from {low:g} to {high:g}",
+            expected=f"0 to {top}",
+            hint=hint,
+        )
+    return np.rint(X * 255.0).astype(np.uint8) if X.dtype.kind == "f" else X.astype(np.uint8)
+
+
+def _as_labels(file: Path, key: str, y: np.ndarray) -> np.ndarray:
+    if y.ndim == 2 and y.shape[1] == 1:  # as Keras keeps CIFAR's labels
+        y = y[:, 0]
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise DataError(
+            f"{key} is not a list of classes",
+            file=file,
+            found=f"{y.dtype} {'×'.join(map(str, y.shape))}",
+            expected="whole numbers, one an image",
+        )
+    if y.dtype.kind == "u" and y.max(initial=0) > np.iinfo(np.int64).max:
+        raise DataError(f"{key} holds a number beyond any class", file=file, found=y.max())
+    return y.astype(np.int64)

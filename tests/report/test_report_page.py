@@ -196,7 +196,7 @@ def test_where_there_is_no_trace_that_is_said(tmp_path: Path):
     folder = make_run(tmp_path / "run", images=100, with_trace=False)
     (tmp_path / "empty").mkdir()
     for source in (folder, tmp_path / "empty", tmp_path / "nowhere"):
-        with pytest.raises(TraceFormatError, match="there is no trace|no such file"):
+        with pytest.raises(TraceFormatError, match=r"there is no trace|no such file"):
             plot_trace(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

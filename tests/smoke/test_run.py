@@ -1,0 +1,140 @@
+"""Does a whole run give what it promises?"""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from conftest import BOARDS, SMALL
+
+import nmsim
+from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
+from nmsim.errors import NmsimError
+from nmsim.trace.schema import COLUMNS
+
+SCHEMES = ["full", "random", "de-sne@nmc", "de-sne@host"]
+PROMISED = {
+    "accuracy_mean",
+    "accuracy_sd",
+    "seeds",
+    "kept",
+    "energy_fJ",
+    "dataset_ddr_energy_fJ",
+    "ddr_energy_fJ",
+    "system_energy_fJ",
+    "time_ps",
+    "pcb_bytes",
+}
+
+
+def trace(run):
+    return pd.concat([pq.read_table(part).to_pandas() for part in sorted((run.path / "trace").iterdir())])
+
+
+def test_a_run_folder_holds_every_output(small_run):
+    files = {str(p.relative_to(small_run.path)) for p in small_run.path.rglob("*") if p.is_file()}
+    expected = {"manifest.json", "config.resolved.yaml", "summary.json", "energy.csv", "report.html"}
+    expected |= {f"selected_indices.{s.replace('@', '-')}.npy" for s in SCHEMES}
+    expected |= {"trace/part-00000.parquet", "plots/energy_breakdown.png"}
+    assert expected <= files, f"missing: {expected - files}"
+
+
+def test_the_summary_holds_what_others_read(small_run):
+    summary = json.loads((small_run.path / "summary.json").read_text())
+    assert list(summary["schemes"]) == SCHEMES
+    for facts in summary["schemes"].values():
+        assert set(facts) >= PROMISED
+        assert set(facts["energy_fJ"]) == {*COMPONENTS, "total"}
+        assert set(facts["ratio_to_full"]) == {"dataset_ddr_energy", "ddr_energy", "system_energy"}
+
+
+def test_the_trace_the_table_and_the_summary_give_the_same_energies(small_run):
+    rows = trace(small_run)
+    table = pd.read_csv(small_run.path / "energy.csv")
+    for scheme, facts in small_run.summary["schemes"].items():
+        of_scheme = rows[rows["scheme"] == scheme]
+        for component in COMPONENTS:
+            in_table = table[(table["scheme"] == scheme) & (table["component"] == component)][
+                "energy_fJ"
+            ].sum()
+            in_trace, in_summary = of_scheme[f"{component}_fJ"].sum(), facts["energy_fJ"][component]
+            assert in_trace == in_table == in_summary, (scheme, component)
+        ddr = of_scheme[[f"{c}_fJ" for c in DDR_COMPONENTS]].sum(axis=1)
+        assert of_scheme["energy_fJ"].sum() == facts["system_energy_fJ"] == facts["energy_fJ"]["total"]
+        assert ddr.sum() == facts["ddr_energy_fJ"]
+        assert ddr[of_scheme["array"] == "images"].sum() == facts["dataset_ddr_energy_fJ"]
+
+
+def test_a_trace_has_the_documented_columns(small_run):
+    assert list(trace(small_run).columns) == list(COLUMNS)
+
+
+def test_the_host_and_the_units_select_the_same_images_and_reach_the_same_accuracy(small_run):
+    near, host = (small_run.summary["schemes"][s] for s in ("de-sne@nmc", "de-sne@host"))
+    indices = [np.load(small_run.path / f"selected_indices.de-sne-{p}.npy") for p in ("nmc", "host")]
+    assert (indices[0] == indices[1]).all()
+    assert near["accuracies"] == host["accuracies"]
+    assert near["energy_fJ"] != host["energy_fJ"] and near["time_ps"] != host["time_ps"]
+
+
+def test_before_training_only_control_and_indices_cross_the_board_near_memory(small_run):
+    near, host = (small_run.summary["schemes"][s] for s in ("de-sne@nmc", "de-sne@host"))
+    images_bytes = small_run.summary["dataset"]["n_train"] * 64
+    crossing = {phase for phase, facts in near["phases"].items() if facts["pcb_bytes"]}
+    assert crossing == {"control", "indices", "training"}
+    assert near["pcb_bytes_before_training"] < images_bytes < host["pcb_bytes_before_training"]
+
+
+def test_a_kept_tenth_crosses_the_board_once_an_epoch(small_run):
+    schemes = small_run.summary["schemes"]
+    for scheme in ("random", "de-sne@nmc", "de-sne@host"):
+        facts = schemes[scheme]
+        assert facts["kept"] == round(0.1 * schemes["full"]["kept"])
+        ratio = facts["phases"]["training"]["pcb_bytes"] / schemes["full"]["phases"]["training"]["pcb_bytes"]
+        assert ratio == pytest.approx(facts["kept"] / schemes["full"]["kept"], rel=1e-9)
+
+
+def test_the_same_seed_gives_the_same_run(small_run, tmp_path):
+    again = nmsim.simulate(nmsim.load_config(BOARDS / "lpddr4.yaml", SMALL), out=tmp_path)
+    assert again.summary == small_run.summary
+    assert again.path.name == small_run.path.name
+
+
+def test_another_seed_gives_another_selection(small_run, tmp_path):
+    config = nmsim.load_config(BOARDS / "lpddr4.yaml", [*SMALL, "seed=2", "schemes=[random]"])
+    other = nmsim.simulate(config, out=tmp_path)
+    mine, theirs = (np.load(r.path / "selected_indices.random.npy") for r in (small_run, other))
+    assert (mine != theirs).any()
+
+
+def test_a_run_without_a_trace_gives_the_same_energies(small_run, tmp_path):
+    config = nmsim.load_config(BOARDS / "lpddr4.yaml", [*SMALL, "trace.level=off"])
+    run = nmsim.simulate(config, out=tmp_path)
+    assert not list(run.path.glob("trace/*"))
+    expected = {s: f["energy_fJ"] for s, f in small_run.summary["schemes"].items()}
+    assert {s: f["energy_fJ"] for s, f in run.summary["schemes"].items()} == expected
+
+
+def test_the_access_level_shows_every_read_by_itself(tmp_path):
+    sets = [*SMALL, "trace.level=access", "schemes=[random]"]
+    run = nmsim.simulate(nmsim.load_config(BOARDS / "lpddr4.yaml", sets), out=tmp_path)
+    reads = trace(run).query("cmd == 'RD'")
+    assert (reads["count"] == 1).all() and len(reads) == run.summary["schemes"]["random"]["accesses"]
+
+
+def test_a_second_board_runs_as_well(tmp_path):
+    run = nmsim.simulate(nmsim.load_config(BOARDS / "ddr4_2400.yaml", SMALL), out=tmp_path)
+    assert run.summary["board"]["memory"] == "DDR4"
+
+
+def test_a_failing_run_leaves_nothing_behind(tmp_path):
+    config = nmsim.load_config(BOARDS / "lpddr4.yaml", [*SMALL, "selection.keep_ratio=0.001"])
+    with pytest.raises(NmsimError, match="per class"):
+        nmsim.simulate(config, out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_public_names_are_these():
+    assert sorted(nmsim.__all__) == ["__version__", "load_config", "load_run", "select", "simulate"]
+    assert all(hasattr(nmsim, name) for name in nmsim.__all__)

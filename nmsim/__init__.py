@@ -18,7 +18,7 @@ from nmsim._version import __version__
 #: Public name -> the module that holds it, imported when first used: `nmsim --help` needs none of them.
 _WHERE = {
     "load_config": "nmsim.config",
-    "load_run": "nmsim.report",
+    "load_run": "nmsim.report.run",
     "select": "nmsim.selection",
     "simulate": "nmsim.simulation",
 }

@@ -12,7 +12,8 @@ import numpy as np
 from nmsim.access.work import ArraySpec
 from nmsim.config import RunConfig, config_hash, dump_config
 from nmsim.data import Dataset, open_dataset
-from nmsim.report import Run, load_run, write_outputs
+from nmsim.report.outputs import write_outputs
+from nmsim.report.run import Run, load_run
 from nmsim.selection import Selector, make_selector
 from nmsim.store import fs, manifest
 from nmsim.store.rundir import RunDir

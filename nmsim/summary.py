@@ -14,16 +14,12 @@ from nmsim.config.schema import quantities
 from nmsim.data import Dataset
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.errors import NmsimError
+from nmsim.report.frames import DATASET_ARRAYS
+from nmsim.report.run import LAYERS
 from nmsim.system.board import TRAINING, Board
 from nmsim.trace.schema import COMPONENT_COLUMNS
 from nmsim.trace.writer import TraceWriter
 from nmsim.training import TrainResult
-
-#: The three energies that are compared with `full`; never mixed.
-LAYERS = ("dataset_ddr_energy", "ddr_energy", "system_energy")
-
-#: The array whose accesses "dataset DDR energy" means.
-DATASET_ARRAY = "images"
 
 _DDR_COLUMNS = [f"{name}_fJ" for name in DDR_COMPONENTS]
 
@@ -163,7 +159,7 @@ def _frame(result: SchemeResult, training: bool = False) -> pd.DataFrame:
 def _layers(frame: pd.DataFrame) -> dict[str, int]:
     ddr = frame[_DDR_COLUMNS].sum(axis=1)
     return {
-        "dataset_ddr_energy": int(ddr[frame["array"] == DATASET_ARRAY].sum()),
+        "dataset_ddr_energy": int(ddr[frame["array"].isin(DATASET_ARRAYS)].sum()),
         "ddr_energy": int(ddr.sum()),
         "system_energy": int(frame["energy_fJ"].sum()),
     }

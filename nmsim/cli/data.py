@@ -21,8 +21,8 @@ def open_named(data: str, seed: int) -> Dataset:
     from nmsim.data import open_dataset
 
     if Path(data).exists() or "/" in data:
-        return open_dataset(None, Path(data), seed)
-    return open_dataset(data, None, seed)
+        return open_dataset(None, Path(data), seed=seed)
+    return open_dataset(data, None, seed=seed)
 
 
 @app.command("list")
@@ -51,8 +51,7 @@ def fetch(
     from nmsim.data.fetch import fetch as download
 
     with progress() as tell:
-        tell(f"fetching {name}", None)
-        folder = download(name)
+        folder = download(name, progress=lambda file, done, size: tell(f"fetching {file}", done / size))
     if as_json:
         print_json({"name": name, "path": str(folder)})
     else:

@@ -40,7 +40,7 @@ def run(
     if (replaced / "manifest.json").exists():
         note(f"this run exists already and will be replaced: {replaced}")
 
-    from nmsim.simulate import simulate
+    from nmsim.simulation import simulate
 
     with progress() as tell:
         done = simulate(checked, out=out, progress=tell)

@@ -36,7 +36,7 @@ def summary(path: TracePath, as_json: Json = False) -> None:
         for g in frame.itertuples()
     ]
     print_table(["scheme", "phase", "command", "count", "bytes", "energy"], rows, text=3)
-    typer.echo(f"{trace.rows:,} rows in {len(trace.files)} parts, {format_energy(frame['energy_fJ'].sum())}")
+    typer.echo(f"rows: {trace.rows:,}; energy: {format_energy(frame['energy_fJ'].sum())}")
 
 
 @app.command()
@@ -88,8 +88,8 @@ def convert(
     if done.left_out_rows:
         from nmsim.units import format_energy
 
-        left_out = f"{done.left_out_rows:,} aggregated rows, {format_energy(done.left_out_energy_fJ)}"
-        note(f"left out {left_out}; run with --set trace.level=access to have every command")
+        left_out = f"{done.left_out_rows:,} ({format_energy(done.left_out_energy_fJ)})"
+        note(f"aggregated rows left out: {left_out}; --set trace.level=access has every command")
 
 
 def _picoseconds(text: str | None, option: str) -> int | None:

@@ -1,0 +1,124 @@
+"""Do `trace summary` and `trace convert` say what a trace holds?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nmsim.store import fs
+from nmsim.trace.schema import trace_table
+from nmsim.trace.writer import TraceWriter
+
+# Two reads and an activation of one bank shown one by one, and 900 reads in one row. LPDDR4-3200: 625 ps.
+SINGLES = {
+    "t_ps": [0, 18_125, 23_125],
+    "dur_ps": 5_000,
+    "cmd": ["ACT", "RD", "RD"],
+    "channel": 0,
+    "rank": 0,
+    "bankgroup": 0,
+    "bank": 2,
+    "row": 7,
+    "col": [-1, 0, 1],
+    "bytes": [0, 32, 32],
+    "source": "host",
+    "phase": "training",
+    "energy_fJ": [90, 50, 50],
+    "act_fJ": [90, 0, 0],
+    "rd_fJ": [0, 50, 50],
+    "scheme": "full",
+    "count": 1,
+}
+REST = {"cmd": "RD", "channel": 0, "dur_ps": 10**9, "bytes": 28_800, "count": 900, "scheme": "full"}
+REST |= {"phase": "training", "energy_fJ": 45_000, "rd_fJ": 45_000}
+
+
+@pytest.fixture
+def run(tmp_path: Path, lpddr4: str) -> Path:
+    """Return a run's folder as far as the trace verbs look at it."""
+    folder = tmp_path / "run"
+    with TraceWriter(folder / "trace") as writer:
+        writer.write(trace_table(SINGLES, 3))
+        writer.write(trace_table(REST, 1))
+    fs.write_text(folder / "config.resolved.yaml", f"extends: {lpddr4}\n")
+    return folder
+
+
+def test_the_summary_has_every_command_once(nmsim_json, run):
+    common = {"scheme": "full", "phase": "training"}
+    assert nmsim_json("trace", "summary", run) == {
+        "path": str(run),
+        "rows": 4,
+        "energy_fJ": 90 + 2 * 50 + 45_000,
+        "groups": [
+            {**common, "cmd": "ACT", "rows": 1, "count": 1, "bytes": 0, "energy_fJ": 90},
+            {**common, "cmd": "RD", "rows": 3, "count": 902, "bytes": 28_864, "energy_fJ": 45_100},
+        ],
+    }
+
+
+def test_the_summary_for_people_has_the_same_numbers(nmsim, run):
+    printed = nmsim("trace", "summary", run).stdout
+    assert "902" in printed and "45.1 pJ" in printed and "28.9 kB" in printed
+    assert "rows: 4; energy: 45.2 pJ" in printed
+
+
+def test_csv_has_all_rows(nmsim, run, tmp_path):
+    result = nmsim("trace", "convert", run, "--to", "csv", "--out", "trace.csv")
+    assert result.exit_code == 0 and result.stdout == "trace.csv: 4 rows\n" and result.stderr == ""
+    assert len((tmp_path / "trace.csv").read_text().splitlines()) == 5
+
+
+def test_perfetto_has_the_single_commands_and_the_rest_is_said(nmsim, run, tmp_path):
+    result = nmsim("trace", "convert", run, "--to", "perfetto", "--out", "trace.json")
+    assert result.stdout == "trace.json: 3 rows\n" and "aggregated rows left out: 1 (45.0 pJ)" in result.stderr
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert [e["name"] for e in events if e["ph"] == "X"] == ["ACT", "RD", "RD"]
+
+
+def test_a_time_window_is_given_with_units(nmsim_json, run):
+    window = ["--from", "18.125 ns", "--until", "23125 ps"]
+    done = nmsim_json("trace", "convert", run, "--to", "csv", "--out", "t.csv", *window)
+    assert done == {"file": "t.csv", "rows": 1, "left_out_rows": 0, "left_out_energy_fJ": 0}
+
+
+def test_drampower_takes_clock_and_banks_from_the_runs_own_board(nmsim, run, tmp_path):
+    assert nmsim("trace", "convert", run, "--to", "drampower", "--out", "t.csv").exit_code == 0
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    # Clocks: 0, 18125 / 625 = 29, 37; the last read ends at 28.125 ns = clock 45.
+    assert [line.split(",")[:2] for line in lines] == [
+        ["0", "ACT"],
+        ["29", "RD"],
+        ["37", "RD"],
+        ["45", "END"],
+    ]
+
+
+def test_drampower_takes_them_from_a_board_for_a_trace_without_a_run(nmsim, run, lpddr4, tmp_path):
+    words = ["trace", "convert", run / "trace", "--to", "drampower", "--out", "t.csv"]
+    refused = nmsim(*words)
+    assert refused.exit_code == 2 and "--config" in refused.stderr and not (tmp_path / "t.csv").exists()
+    assert nmsim(*words, "--config", lpddr4).exit_code == 0
+
+
+@pytest.mark.parametrize("time", ["10", "10 mm", "soon"])
+def test_a_time_without_a_unit_of_time_is_wrong_usage(nmsim, run, time):
+    result = nmsim("trace", "convert", run, "--to", "csv", "--out", "t.csv", "--from", time)
+    assert result.exit_code == 2 and "--from" in result.stderr
+
+
+def test_a_trace_that_is_absent_or_damaged_is_one_line(refused, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("traces")
+    damaged = folder / "part-00000.parquet"
+    damaged.write_bytes(b"PAR1 and so on")
+    assert "no such file" in refused("trace", "summary", folder / "absent")
+    assert str(damaged) in refused("trace", "summary", folder)
+    assert str(damaged) in refused("trace", "convert", damaged, "--to", "csv", "--out", "t.csv")
+
+
+def test_an_output_that_cannot_be_written_is_one_line_with_code_1(nmsim, run):
+    result = nmsim("trace", "convert", run, "--to", "csv", "--out", run / "config.resolved.yaml" / "t.csv")
+    assert result.exit_code == 1 and result.stderr.startswith("nmsim: error: ")
+    assert result.stderr.count("\n") == 1

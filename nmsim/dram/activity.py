@@ -27,7 +27,7 @@ class CommandLog:
     closed : ndarray
         Banks that a precharge closes.
     near_memory : ndarray of bool
-        True for commands of the units beside the banks.
+        True for commands of the sequencers beside the banks, refresh included.
     """
 
     clk: np.ndarray
@@ -47,7 +47,9 @@ class CommandLog:
     @staticmethod
     def concatenate(logs: list[CommandLog]) -> CommandLog:
         """Return the logs one after another."""
-        return CommandLog(*(np.concatenate([getattr(g, f) for g in logs]) for f in CommandLog.__annotations__))
+        return CommandLog(
+            *(np.concatenate([getattr(g, f) for g in logs]) for f in CommandLog.__annotations__)
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,9 @@ class ControllerSpec:
     def __post_init__(self) -> None:
         for name, known in (("scheduler", "FRFCFS"), ("row_policy", "open"), ("refresh", "all_bank")):
             if getattr(self, name) != known:
-                raise ConfigError(f"controller.{name} is not supported", found=getattr(self, name), expected=known)
+                raise ConfigError(
+                    f"controller.{name} is not supported", found=getattr(self, name), expected=known
+                )
         for name in ("read_queue", "write_queue"):
             if not 1 <= getattr(self, name) <= 4096:
                 raise ConfigError(
@@ -57,5 +59,7 @@ class ControllerSpec:
             )
         if self.power_down_idle_clk < 0:
             raise ConfigError(
-                "controller.power_down_idle_clk cannot be meant", found=self.power_down_idle_clk, expected="at least 0"
+                "controller.power_down_idle_clk cannot be meant",
+                found=self.power_down_idle_clk,
+                expected="at least 0",
             )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nmsim.dram.activity import Activity, CommandLog
-from nmsim.dram.commands import RANK_WIDE, RD, WR
+from nmsim.dram.commands import PDX, RANK_WIDE, RD, WR, PREab
 from nmsim.dram.controller import ControllerSpec
 from nmsim.dram.near import stream as run_visits
 from nmsim.dram.scheduler import schedule
@@ -146,7 +146,9 @@ class Channel:
         if until_clk > LAST_CLK:
             raise ValueError(f"clock {until_clk} is beyond {LAST_CLK}")
         interval = self._knobs.refresh_interval_clk
-        empty = AccessBatch(*(np.empty(0, dtype=d) for d in (np.int64, np.int64, np.int64, np.bool_, np.int64)))
+        empty = AccessBatch(
+            *(np.empty(0, dtype=d) for d in (np.int64, np.int64, np.int64, np.bool_, np.int64))
+        )
         nothing = np.empty(0, dtype=np.int64)
         first = self._run(empty, min(until_clk, self.clk + 2 * interval), True, log_rows, nothing)
         left = until_clk - self.clk
@@ -156,7 +158,7 @@ class Channel:
         # All ranks are idle: one refresh interval is like another.
         period = self._run(empty, self.clk + interval, True, 0, nothing)
         repeats = (until_clk - self.clk) // interval
-        self._shift(repeats * interval)
+        self.skip(repeats * interval)
         many = replace(
             period,
             accounted_clk=self.clk,
@@ -206,8 +208,8 @@ class Channel:
         Notes
         -----
         A visit of n columns takes nRCD + (n - 1)·p + max(p, RD to PRE) + nRPpb, and at least nRC, with
-        p = max(nCCD, column_period_clk); a bank's next visit may then begin. No bank is open while its rank is
-        refreshed: no visit begins from the clock at which refresh is due, and a visit longer than nREFI is
+        p = max(nCCD, column_period_clk); a bank's next visit may then begin. No bank is open while its rank
+        is refreshed: no visit begins from the clock at which refresh is due, and a visit longer than nREFI is
         split. The first commands wake ranks from power-down and close the rows that the host left open.
         """
         if self.queued:
@@ -250,7 +252,9 @@ class Channel:
         activity = self._end(start, log, np.empty(0, dtype=np.int64), rows, near_memory=True)
         return before + activity if before else activity
 
-    def _run(self, batch: AccessBatch, until: int, drain: bool, log_rows: int | None, done: np.ndarray) -> Activity:
+    def _run(
+        self, batch: AccessBatch, until: int, drain: bool, log_rows: int | None, done: np.ndarray
+    ) -> Activity:
         log = np.empty((self.log_rows if log_rows is None else max(0, log_rows), LOG_FIELDS), dtype=np.int64)
         start = self._begin()
         schedule(self._tables, self._state, self._knobs, batch, until, drain, log, done)
@@ -280,7 +284,9 @@ class Channel:
 
     def _command_log(self, log: np.ndarray, rows: int, near_memory: bool) -> CommandLog:
         log = log[: int(self._state.scalars[LOG_ROWS])]
-        clk, command, bank, row, column, outcome, closed = log[np.argsort(log[:, 0], kind="stable")[:rows]].T.copy()
+        clk, command, bank, row, column, outcome, closed = log[
+            np.argsort(log[:, 0], kind="stable")[:rows]
+        ].T.copy()
         org = self.spec.organization
         group, bank = np.divmod(bank, org.banks)
         rank, bankgroup = np.divmod(group, org.bankgroups)
@@ -295,17 +301,19 @@ class Channel:
             column=column,
             outcome=outcome,
             closed=closed,
-            near_memory=~wide if near_memory else np.zeros(len(clk), dtype=bool),
+            near_memory=near_memory & ~np.isin(command, (PREab, PDX)),
         )
 
-    def _shift(self, clocks: int) -> None:
-        """Move the state, which must be idle, to a later clock."""
+    def skip(self, clocks: int) -> None:
+        """Move the idle channel to a later clock without accounting the time between."""
         state = self._state
         due_and_since = (state.ranks[:, REFRESH_DUE], state.ranks[:, SINCE])
         for times in (state.bank_next, state.limit, state.last, state.acts, *due_and_since):
             times += clocks
         state.scalars[NOW] += clocks
         state.scalars[LAST_COMMAND] += clocks
+
+    _shift = skip
 
     def _checked(self, batch: AccessBatch) -> AccessBatch:
         org = self.spec.organization
@@ -322,6 +330,5 @@ class Channel:
 
 
 def _check_range(name: str, values: np.ndarray, end: int) -> None:
-    if len(values) and not (0 <= values.min() and values.max() < end):
+    if len(values) and not (values.min() >= 0 and values.max() < end):
         raise ValueError(f"{name} out of range: {values.min()}..{values.max()}, allowed 0..{end - 1}")
-

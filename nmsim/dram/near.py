@@ -16,6 +16,7 @@ from nmsim.dram.commands import (
     HIT,
     MISS,
     N_BANK_COMMANDS,
+    N_COMMANDS,
     PDX,
     PRECHARGED,
     RD,
@@ -43,6 +44,7 @@ from nmsim.dram.state import (
     LOG_ROWS,
     NONE,
     NOW,
+    ONE,
     OPEN_BANKS,
     POWERED_DOWN,
     REFRESH_DUE,
@@ -76,16 +78,21 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
     scalars = state.scalars
     scalars[LOG_ROWS] = 0
     start = max(start, scalars[NOW])
-    end = start
     for rank in range(near.ranks):
         if state.ranks[rank, BLOCKED] & POWERED_DOWN:
             t = max(start, earliest_of_rank(tables, state, rank, PDX))
             issue_rank(tables, state, rank, PDX, t, log)
-            end = max(end, t)
         if state.ranks[rank, OPEN_BANKS] > 0:
             t = max(start, earliest_of_rank(tables, state, rank, PREab))
             issue_rank(tables, state, rank, PREab, t, log)
-            end = max(end, t)
+    limit_of_host = state.limit.copy()
+    _limit_anew(near, state)
+    # The units begin when the host's last command has left the pins.
+    end = start
+    for before in range(N_COMMANDS):
+        for b in range(len(state.ready)):
+            end = max(end, state.last[before, b])
+            start = max(start, state.last[before, b] + tables.bus_clk)
 
     banks = len(state.ready)
     position = first[:banks].copy()
@@ -103,7 +110,7 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
         act = max(act, start)
         rank = np.int64(near.rank_of_bank[bank])
         if act >= state.ranks[rank, REFRESH_DUE]:
-            end = max(end, _refresh(near, state, rank, refresh_interval_clk, log))
+            end = max(end, _refresh(near, state, rank, start, refresh_interval_clk, log))
             continue
 
         # ACT, the columns, PRE.
@@ -141,7 +148,7 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
                 column = visits.column[visit] + done + k
                 outcome = MISS if k == 0 else HIT
                 write_log(state, log, first_column + k * period, command, bank, row, column, outcome, ZERO)
-            write_log(state, log, pre, PREpb, bank, row, NONE, NONE, ZERO + 1)
+            write_log(state, log, pre, PREpb, bank, row, NONE, NONE, ONE)
 
         columns_done[bank] += columns
         if columns_done[bank] == visits.columns[visit]:
@@ -151,16 +158,33 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
 
     for rank in range(near.ranks):
         while state.ranks[rank, REFRESH_DUE] < end:
-            end = max(end, _refresh(near, state, rank, refresh_interval_clk, log))
+            end = max(end, _refresh(near, state, rank, start, refresh_interval_clk, log))
         limit_acts(tables, state, rank)  # the host's window, which may be narrower
+    for i in range(len(limit_of_host)):
+        state.limit[i] = max(state.limit[i], limit_of_host[i])
     scalars[NOW] = end
     scalars[LAST_COMMAND] = end
 
 
 @helper
-def _refresh(near, state, rank, refresh_interval_clk, log):
+def _limit_anew(tables, state):
+    """Work out from the last commands what must wait for them by these rules."""
+    groups = len(state.limit) // N_BANK_COMMANDS
+    for i in range(len(state.limit)):
+        state.limit[i] = 0
+        for before in range(N_COMMANDS):
+            for bank in range(len(state.ready)):
+                wait = tables.group_next[before * groups + tables.group_of_bank[bank], i]
+                state.limit[i] = max(state.limit[i], state.last[before, bank] + wait)
+    for rank in range(tables.ranks):
+        limit_acts(tables, state, rank)
+
+
+@helper
+def _refresh(near, state, rank, start, refresh_interval_clk, log):
     """Refresh a rank whose banks are closed, as soon as it is due and legal; return the clock."""
-    t = max(state.ranks[rank, REFRESH_DUE], earliest_of_rank(near, state, rank, REFab))
+    due = max(start, state.ranks[rank, REFRESH_DUE])
+    t = max(due, earliest_of_rank(near, state, rank, REFab))
     issue_rank(near, state, rank, REFab, t, log)
     state.ranks[rank, REFRESH_DUE] += refresh_interval_clk
     return t

@@ -75,7 +75,9 @@ def note_act(tables, state, rank, t):
 @helper
 def limit_acts(tables, state, rank):
     """Keep the next ACT of a rank out of the window that its last ACTs fill."""
-    earliest = state.acts[rank, (state.ranks[rank, ACT_COUNT] - tables.window_acts) % ACT_MEMORY] + tables.window_clk
+    earliest = (
+        state.acts[rank, (state.ranks[rank, ACT_COUNT] - tables.window_acts) % ACT_MEMORY] + tables.window_clk
+    )
     for group in range(rank * tables.groups_per_rank, (rank + 1) * tables.groups_per_rank):
         i = group * N_BANK_COMMANDS + ACT
         state.limit[i] = max(state.limit[i], earliest)
@@ -149,5 +151,7 @@ def issue_rank(tables, state, rank, command, t, log):
         state.ranks[rank, BLOCKED] &= ~REFRESHING
     for bank in range(first, first + tables.banks_per_rank):
         apply_rules(tables, state, command, bank, t)
+    if command == REFab:
+        t += tables.bank[REFab, ACT]  # powering down during a refresh would save nothing
     if command != PDE and command != PDX:
         state.scalars[LAST_COMMAND] = t

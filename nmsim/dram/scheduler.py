@@ -11,9 +11,30 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nmsim.dram.commands import ACT, ACTIVE, CONFLICT, HIT, MISS, N_BANK_COMMANDS, PDE, PDX, RD
-from nmsim.dram.commands import PRECHARGED, PREab, PREpb, REFab
-from nmsim.dram.rules import earliest_of_rank, helper, issue_rank, note_act, postpone, set_background, write_log
+from nmsim.dram.commands import (
+    ACT,
+    ACTIVE,
+    CONFLICT,
+    HIT,
+    MISS,
+    N_BANK_COMMANDS,
+    PDE,
+    PDX,
+    PRECHARGED,
+    RD,
+    PREab,
+    PREpb,
+    REFab,
+)
+from nmsim.dram.rules import (
+    earliest_of_rank,
+    helper,
+    issue_rank,
+    note_act,
+    postpone,
+    set_background,
+    write_log,
+)
 from nmsim.dram.state import (
     BLOCKED,
     COLUMN,
@@ -28,6 +49,7 @@ from nmsim.dram.state import (
     NONE,
     NOW,
     OLDEST_HIT,
+    ONE,
     OPEN_BANKS,
     OPEN_ROW,
     ORDER,
@@ -44,7 +66,7 @@ from nmsim.dram.state import (
     ZERO,
 )
 
-#: In `State.order`: a column command goes before any other, then the older request; the bank is carried along.
+#: In `State.order`: a column command goes before any other, then the older request; the bank comes along.
 _NOT_COLUMN = 1 << 61
 _BANK_BITS = 10
 _BANK_MASK = (1 << _BANK_BITS) - 1
@@ -115,22 +137,23 @@ def _rank_candidate(tables, state, rank, now, idle, power_down_idle_clk):
 
 @helper
 def _serve_ranks(tables, state, knobs, mode, now, best, bound, idle, log):
-    """Do what refresh and power-down ask for before clock `best`; return (whether anything was done, clock)."""
-    done = False
-    for rank in range(tables.ranks):
-        due = state.ranks[rank, REFRESH_DUE]
-        if due <= best and due < bound and not state.ranks[rank, BLOCKED] & REFRESHING:
-            state.ranks[rank, BLOCKED] |= REFRESHING
-            first = rank * tables.banks_per_rank
-            _set_candidates(tables, state, mode, first, first + tables.banks_per_rank)
-            done = True
-    if done:
-        return True, now
+    """Do what refresh and power-down want before clock `best`; return (whether anything was done, clock)."""
     chosen, chosen_command, earliest = NONE, NONE, FAR
     for rank in range(tables.ranks):
         command, t = _rank_candidate(tables, state, rank, now, idle, knobs.power_down_idle_clk)
         if t < earliest:
             chosen, chosen_command, earliest = rank, command, t
+    # A refresh that is due by the next command of any kind comes first.
+    served = False
+    for rank in range(tables.ranks):
+        due = state.ranks[rank, REFRESH_DUE]
+        if due <= min(best, earliest) and due < bound and not state.ranks[rank, BLOCKED] & REFRESHING:
+            state.ranks[rank, BLOCKED] |= REFRESHING
+            first = rank * tables.banks_per_rank
+            _set_candidates(tables, state, mode, first, first + tables.banks_per_rank)
+            served = True
+    if served:
+        return True, now
     if earliest > best or earliest >= bound:
         return False, now
     issue_rank(tables, state, chosen, chosen_command, earliest, log)
@@ -293,7 +316,9 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
             if recording and (request[ORDER] >> _BANK_BITS) >= first_sequence:
                 done_clk[(request[ORDER] >> _BANK_BITS) - first_sequence] = end
             if logging:
-                write_log(state, log, now, command, bank, request[ROW], request[COLUMN], request[OUTCOME], ZERO)
+                write_log(
+                    state, log, now, command, bank, request[ROW], request[COLUMN], request[OUTCOME], ZERO
+                )
         else:
             rank = np.int64(rank_of_bank[bank])
             slot = banks[bank, HEAD + mode]
@@ -318,7 +343,17 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
                 if state.ranks[rank, OPEN_BANKS] == 0:
                     set_background(state, rank, PRECHARGED, now)
             if logging:
-                write_log(state, log, now, command, bank, row, NONE, request[OUTCOME], ACT - command)
+                write_log(
+                    state,
+                    log,
+                    now,
+                    command,
+                    bank,
+                    row,
+                    NONE,
+                    request[OUTCOME],
+                    ONE if command == PREpb else ZERO,
+                )
         state.counts[command, bank] += 1
         state.last[command, bank] = now
         postpone(bank_next[bank], limit, bank_rules[command], group_rules[command * groups + group], now)

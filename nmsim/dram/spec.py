@@ -6,13 +6,14 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import pairwise
 
 from nmsim.dram.expression import evaluate, names_in
 from nmsim.dram.standard import Standard, load_standard
 from nmsim.errors import ConfigError
 
-#: Currents that every rail has. IDD5B is the current *during* a burst refresh (LPDDR4 data sheets call it IDD5; their
-#: IDD5AB is the average over tREFI, which is not what a refresh command costs).
+#: Currents that every rail has. IDD5B is the current *during* a burst refresh (LPDDR4 data sheets call it
+#: IDD5; their IDD5AB is the average over tREFI, which is not what a refresh command costs).
 CURRENTS = ("IDD0", "IDD2N", "IDD2P", "IDD3N", "IDD3P", "IDD4R", "IDD4W", "IDD5B", "IDD6")
 
 #: The rail that feeds only data pins. Its burst currents belong to the link, not to the device's core.
@@ -220,7 +221,7 @@ def _check_currents(rails: Mapping[str, Mapping[str, float]]) -> None:
         raise ConfigError("no core supply rail is given", expected="one besides VDDQ, such as VDD or VDD2")
     order = ("IDD0", "IDD3N", "IDD2N", "IDD2P")
     larger = [("IDD4R", "IDD3N"), ("IDD4W", "IDD3N"), ("IDD5B", "IDD3N"), ("IDD3N", "IDD3P")]
-    for more, less in [*zip(order, order[1:], strict=False), *larger]:
+    for more, less in [*pairwise(order), *larger]:
         power_W = {n: sum(r["voltage_V"] * r[f"{n}_A"] for r in core.values()) for n in (more, less)}
         falls = [name for name, rail in core.items() if rail[f"{more}_A"] < rail[f"{less}_A"]]
         if falls or not power_W[more] > power_W[less]:

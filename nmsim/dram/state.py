@@ -12,8 +12,8 @@ from nmsim.dram.tables import NEVER, Tables
 #: A clock after every other: what waits for nothing that is known.
 FAR = np.int64(1 << 60)
 
-#: No slot, no bank, no row; and the integer 0, both of NumPy for the reason given in `nmsim.dram.commands`.
-NONE, ZERO = np.int64(-1), np.int64(0)
+#: No slot, no bank, no row; and two numbers; all of NumPy for the reason given in `nmsim.dram.commands`.
+NONE, ZERO, ONE = np.int64(-1), np.int64(0), np.int64(1)
 
 #: ACTs of a rank that are remembered for the window of activations.
 ACT_MEMORY = 64
@@ -26,7 +26,7 @@ ACT_MEMORY = 64
     FREE,  # slots on the free stack
     READS,  # queued reads
     WRITES,  # queued writes
-    LAST_COMMAND,  # clock of the last command that was not PDE or PDX
+    LAST_COMMAND,  # clock of the last command that was not PDE or PDX, or the end of a refresh
     DATA_END,  # clock after the last data beat
     LOG_ROWS,  # rows written to the log in this call
     N_SCALARS,
@@ -36,18 +36,19 @@ ACT_MEMORY = 64
 REFRESHING, POWERED_DOWN = 1, 2
 
 
-#: Fields of a queued request: columns of `State.slots`. NEXT and PREVIOUS link the requests of one kind (read,
-#: write) and bank in the order of arrival; -1 ends the list.
+#: Fields of a queued request: columns of `State.slots`. NEXT and PREVIOUS link the requests of one kind
+#: (read, write) and bank in the order of arrival; -1 ends the list.
 ROW, COLUMN, ORDER, OUTCOME, NEXT, PREVIOUS = range(6)
 SLOT_FIELDS = 8  # a cache line
 
-#: Fields of a bank: columns of `State.banks`. OLDEST_HIT is the oldest request of the served kind to the open row;
-#: HEAD and TAIL are the ends of its list of reads, and HEAD + 1 and TAIL + 1 of its list of writes; slots or -1.
+#: Fields of a bank: columns of `State.banks`. OLDEST_HIT is the oldest request of the served kind to the
+#: open row; HEAD and TAIL are the ends of its list of reads, HEAD + 1 and TAIL + 1 of its list of writes; all
+#: are slots, or -1.
 OPEN_ROW, OLDEST_HIT, HEAD, TAIL = 0, 1, 2, 4
 BANK_FIELDS = 8
 
-#: Fields of a rank: columns of `State.ranks`. BACKGROUND is an index into BACKGROUND_STATES, and SINCE the clock at
-#: which that began or up to which it is accounted.
+#: Fields of a rank: columns of `State.ranks`. BACKGROUND is an index into BACKGROUND_STATES, and SINCE the
+#: clock at which that began or up to which it is accounted.
 OPEN_BANKS, REFRESH_DUE, BLOCKED, BACKGROUND, SINCE, ACT_COUNT, RANK_FIELDS = range(7)
 
 
@@ -74,9 +75,9 @@ class State(NamedTuple):
     background_clk: np.ndarray  # (R, len(BACKGROUND_STATES))
 
 
-#: Columns of a log, an array of int64 of shape (rows, LOG_FIELDS): the first commands of a call. LOG_BANK is the bank
-#: of the channel, for commands to a rank its first; LOG_OUTCOME an index into OUTCOMES or -1; LOG_CLOSED the
-#: number of banks that a precharge closes.
+#: Columns of a log, an array of int64 of shape (rows, LOG_FIELDS): the first commands of a call. LOG_BANK is
+#: the bank of the channel, for commands to a rank its first; LOG_OUTCOME an index into OUTCOMES or -1;
+#: LOG_CLOSED the number of banks that a precharge closes.
 LOG_CLK, LOG_COMMAND, LOG_BANK, LOG_ROW, LOG_COLUMN, LOG_OUTCOME, LOG_CLOSED, LOG_FIELDS = range(8)
 
 

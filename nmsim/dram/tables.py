@@ -31,6 +31,8 @@ class Tables(NamedTuple):
     ranks, groups_per_rank, banks_per_rank : int
     window_acts, window_clk : int
         At most `window_acts` ACTs of a rank within `window_clk` (tFAW).
+    bus_clk : int
+        Clocks after which the channel's command pins are free again, whatever came and whatever follows.
     """
 
     bank: np.ndarray
@@ -44,6 +46,7 @@ class Tables(NamedTuple):
     banks_per_rank: int
     window_acts: int
     window_clk: int
+    bus_clk: int
 
 
 def compile_tables(spec: DramSpec, near_memory: bool = False, simultaneous_act: int = 0) -> Tables:
@@ -84,7 +87,9 @@ def compile_tables(spec: DramSpec, near_memory: bool = False, simultaneous_act: 
                 if row.level == "bank" or (own_bank_only and row.level != "other_rank"):
                     bank[before, after] = max(bank[before, after], clocks)
                 elif not own_bank_only:
-                    apply = _applies(row.level, groups, org.bankgroups, before in RANK_WIDE or after in RANK_WIDE)
+                    apply = _applies(
+                        row.level, groups, org.bankgroups, before in RANK_WIDE or after in RANK_WIDE
+                    )
                     group[before, :, :, after] = np.where(
                         apply, np.maximum(group[before, :, :, after], clocks), group[before, :, :, after]
                     )
@@ -105,7 +110,14 @@ def compile_tables(spec: DramSpec, near_memory: bool = False, simultaneous_act: 
         banks_per_rank=spec.banks_per_rank,
         window_acts=window_acts,
         window_clk=window_clk,
+        bus_clk=bus_clocks(spec),
     )
+
+
+def bus_clocks(spec: DramSpec) -> int:
+    """Return the clocks after which the command pins are free again, whatever came and whatever follows."""
+    rows = [row for row in spec.table.constraints if row.resource == "command_bus"]
+    return max((spec.latency(row.latency) for row in rows), default=1)
 
 
 def _is_waived(row: Constraint, simultaneous_act: int) -> bool:

@@ -23,8 +23,8 @@ class CommandEnergies:
     background_fJ_per_clk : mapping of str to int
         One clock in each of `nmsim.dram.commands.BACKGROUND_STATES`.
     refresh_background_fJ : int
-        The part of `command_fJ["REFab"]` that is background: what a refresh adds where its time is charged at the
-        active background though all banks are closed. 0 by the convention "precharged".
+        The part of `command_fJ["REFab"]` that is background: what a refresh adds where its time is charged at
+        the active background though all banks are closed. 0 by the convention "precharged".
     """
 
     command_fJ: Mapping[str, int]
@@ -62,21 +62,22 @@ def command_energies(spec: DramSpec, refresh_background: str = "active") -> Comm
 
     References
     ----------
-    Micron, TN-40-07: Calculating Memory Power for DDR4 SDRAM. Chandrasekar et al., DRAMPower: Open-source DRAM
-    Power & Energy Estimation Tool (the split of IDD0 into ACT and PRE).
+    Micron, TN-40-07: Calculating Memory Power for DDR4 SDRAM. Chandrasekar et al., DRAMPower: Open-source
+    DRAM Power & Energy Estimation Tool (the split of IDD0 into ACT and PRE).
     """
     if refresh_background not in REFRESH_BACKGROUNDS:
         raise ConfigError(
-            "refresh_background cannot be read", found=refresh_background, expected=" or ".join(REFRESH_BACKGROUNDS)
+            "refresh_background cannot be read",
+            found=refresh_background,
+            expected=" or ".join(REFRESH_BACKGROUNDS),
         )
     clocks = spec.clocks
     core = [name for name in spec.rails if name != IO_RAIL]
 
     def energy_fJ(current: str, less: str | None, clk: int, rails: list[str] = core) -> int:
-        power_W = sum(
-            spec.rails[n]["voltage_V"] * (spec.rails[n][f"{current}_A"] - (spec.rails[n][f"{less}_A"] if less else 0))
-            for n in rails
-        )
+        power_W = 0.0
+        for rail in (spec.rails[name] for name in rails):
+            power_W += rail["voltage_V"] * (rail[f"{current}_A"] - (rail[f"{less}_A"] if less else 0))
         return round(power_W * clk * spec.tCK_ps * 1e3 * spec.organization.devices_per_rank)
 
     every = list(spec.rails)

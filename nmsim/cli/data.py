@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,15 +15,16 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, fetch and check data sets.", no_args_is_help=True)
 
 
-def open_named(data: str, seed: int) -> Dataset:
-    """Return the data set at a path or, where there is no such path, of a name."""
-    from pathlib import Path
+def is_name(data: str) -> bool:
+    """Say whether `data` is meant as the name of a data set: it is no path that exists or looks like one."""
+    return not Path(data).exists() and Path(data).name == data and not Path(data).suffix
 
+
+def open_named(data: str) -> Dataset:
+    """Return the data set at a path, or the one that has that name."""
     from nmsim.data import open_dataset
 
-    if Path(data).exists() or "/" in data:
-        return open_dataset(None, Path(data), seed=seed)
-    return open_dataset(data, None, seed=seed)
+    return open_dataset(data) if is_name(data) else open_dataset(path=Path(data))
 
 
 @app.command("list")
@@ -34,12 +36,11 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         print_json(rows)
         return
-    columns = ["name", "here", "licence", "path"]
-    print_table(
-        columns,
-        [(r["name"], "yes" if r["present"] else "no", r["licence"], r["path"] or "") for r in rows],
-        4,
-    )
+    texts = [
+        (row["name"], "yes" if row["present"] else "no", row["path"] or "", row["licence"], f"{row['n']:,}")
+        for row in rows
+    ]
+    print_table(["name", "here", "folder", "licence", "images"], texts, text=4)
 
 
 @app.command()
@@ -66,19 +67,27 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Read a data set whole and print what it holds; the exit code is 2 where it cannot be used."""
-    import numpy as np
+    from nmsim.data import check as read_whole
 
-    dataset = open_named(data, seed=1)
-    facts = {
-        "name": dataset.name,
-        "train_images": len(dataset.y_train),
-        "test_images": len(dataset.y_test),
-        "shape": list(dataset.X_train.shape[1:]),
-        "classes": len(dataset.class_names),
-        "smallest_class": int(np.bincount(dataset.y_train).min()),
-        "sha256": dataset.sha256,
-    }
+    facts = read_whole(data if is_name(data) else Path(data))
     if as_json:
         print_json(facts)
-    else:
-        print_table(["", ""], [(name.replace("_", " "), text) for name, text in facts.items()], text=2)
+        return
+    shape = " × ".join(map(str, facts["shape"]))
+    print_table(
+        ["", ""],
+        [
+            ("name", facts["name"]),
+            (
+                "images",
+                f"{facts['n_train']:,} for training, {facts['n_test']:,} for testing ({facts['split']})",
+            ),
+            ("an image", f"{shape}, {facts['image_bytes']:,} bytes"),
+            ("classes", facts["classes"]),
+            ("sha256", facts["sha256"]),
+        ],
+        text=2,
+    )
+    classes = facts["train_per_class"]
+    rows = [(name, f"{n:,}", f"{facts['test_per_class'][name]:,}") for name, n in classes.items()]
+    print_table(["class", "training", "testing"], rows)

@@ -40,15 +40,13 @@ def select(
     import numpy as np
 
     from nmsim.cli.data import open_named
-    from nmsim.selection import api
+    from nmsim.selection import select as choose
 
     with progress() as tell:
         tell(f"reading {data}", None)
-        dataset = open_named(data, seed)
+        dataset = open_named(data)
         tell(f"{method}: choosing of {len(dataset.y_train):,} images", None)
-        indices = api.select(
-            dataset.X_train, dataset.y_train, keep, method=method, random_state=seed, **options
-        )
+        indices = choose(dataset.X_train, dataset.y_train, keep, method=method, random_state=seed, **options)
     fs.write_npy(out, indices)
     per_class = np.bincount(dataset.y_train[indices], minlength=len(dataset.class_names))
     if as_json:

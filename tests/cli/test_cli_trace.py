@@ -73,7 +73,9 @@ def test_csv_has_all_rows(nmsim, run, tmp_path):
 
 def test_perfetto_has_the_single_commands_and_the_rest_is_said(nmsim, run, tmp_path):
     result = nmsim("trace", "convert", run, "--to", "perfetto", "--out", "trace.json")
-    assert result.stdout == "trace.json: 3 rows\n" and "aggregated rows left out: 1 (45.0 pJ)" in result.stderr
+    assert (
+        result.stdout == "trace.json: 3 rows\n" and "aggregated rows left out: 1 (45.0 pJ)" in result.stderr
+    )
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     assert [e["name"] for e in events if e["ph"] == "X"] == ["ACT", "RD", "RD"]
 

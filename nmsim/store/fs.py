@@ -142,6 +142,14 @@ def write_npy(path: Path | str, array: np.ndarray) -> None:
         np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
+def write_npz(path: Path | str, **arrays: np.ndarray) -> None:
+    """Write arrays of numbers under their names in NumPy's `.npz` format, compressed."""
+    if any(np.asanyarray(array).dtype.hasobject for array in arrays.values()):
+        raise ValueError("arrays of objects would be pickled")
+    with staged_file(path) as file:
+        np.savez_compressed(file, **arrays)
+
+
 @contextmanager
 def staged_dir(final: Path | str) -> Iterator[Path]:
     """Give an empty folder that becomes `final`, with everything in it, when the block ends well.

@@ -1,0 +1,121 @@
+"""Who is near whom: nearest neighbours, affinities of one perplexity, and their symmetric joint form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nmsim.selection import kernels
+from nmsim.selection.features import exact_float
+
+#: Largest difference between the perplexity asked for and reached: equal to three decimals.
+PERPLEXITY_TOLERANCE = 5e-4
+_TILE_VALUES = 1 << 22  # inner products held at a time (16 or 32 MB)
+
+
+@dataclass(frozen=True, eq=False)
+class Affinities:
+    """Joint affinities of n points as compressed sparse rows, and how they came about.
+
+    Attributes
+    ----------
+    starts : ndarray of int64, shape (n + 1,)
+        Row i is at starts[i] … starts[i+1]-1 of the next two.
+    indices : ndarray of int32, shape (e,)
+    P : ndarray of float32, shape (e,)
+        Symmetric, sum 1.
+    perplexity : ndarray of float64, shape (n,)
+        Reached by each point's search.
+    n_neighbours : int
+        Neighbours of each point before symmetrisation; 0 for a single point.
+    search_steps : int
+        Values of beta tried, over all points.
+    early, late : ndarray of int64, shape (n,)
+        Candidates that entered a point's list of nearest neighbours before and after its own turn.
+    """
+
+    starts: np.ndarray
+    indices: np.ndarray
+    P: np.ndarray
+    perplexity: np.ndarray
+    n_neighbours: int
+    search_steps: int
+    early: np.ndarray
+    late: np.ndarray
+
+    def dense(self) -> np.ndarray:
+        """Return P as a float64 matrix (n, n)."""
+        n = len(self.starts) - 1
+        matrix = np.zeros((n, n))
+        matrix[np.repeat(np.arange(n), np.diff(self.starts)), self.indices] = self.P
+        return matrix
+
+
+def joint_affinities(codes: np.ndarray, perplexity: float, n_neighbours: int | None = None) -> Affinities:
+    """Return the symmetric affinities of points with whole-number features.
+
+    Parameters
+    ----------
+    codes : ndarray of int16, shape (n, d)
+    perplexity : float
+        Above 1; at most a third of the neighbours can be asked for, and more is lowered to that, but never
+        below 1. Where m neighbours of a point are equally nearest (exact duplicates, say), its perplexity
+        cannot be below m.
+    n_neighbours : int, optional
+        Neighbours of each point that get an affinity; 3 · perplexity unless told, and never more than the
+        other points there are.
+
+    Notes
+    -----
+    p_ij = (p(j|i) + p(i|j)) / 2n (L. van der Maaten, G. Hinton, JMLR 9, 2008, section 3.1).
+    """
+    n = len(codes)
+    k = min(n - 1, n_neighbours or int(3 * perplexity))
+    if k == 0:
+        none = np.zeros(n, dtype=np.int64)
+        return Affinities(np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32),
+                          np.ones(n), 0, 0, none, none)  # fmt: skip
+    neighbours, distances, early, late = nearest_neighbours(codes, k)
+    target = max(1.0, min(perplexity, k / 3))
+    p = np.empty((n, k), dtype=np.float32)
+    achieved, steps = np.empty(n), np.empty(n, dtype=np.int32)
+    tolerance = 0.5 * PERPLEXITY_TOLERANCE / target
+    kernels.search_affinities(distances, target, tolerance, p, achieved, steps)
+    starts, indices, P = _symmetrised(neighbours, p)
+    return Affinities(starts, indices, P, achieved, k, int(steps.sum(dtype=np.int64)), early, late)
+
+
+def nearest_neighbours(codes: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
+    """Return neighbours (n, k) int32, squared distances (n, k) float64, and the counts `early`, `late` (n,).
+
+    Inner products come from the BLAS library tile by tile: exact, as `features.exact_float` sees to it.
+    """
+    X = exact_float(codes)
+    n = len(X)
+    norms = np.concatenate([(X[i : i + 1024].astype(np.float64) ** 2).sum(axis=1) for i in range(0, n, 1024)])
+    indices, distances = np.empty((n, k), dtype=np.int32), np.empty((n, k))
+    early, late = np.empty((2, n), dtype=np.int64)
+    tile = min(n, max(1, _TILE_VALUES // n))
+    scratch = np.empty((tile, n), dtype=X.dtype)
+    for first in range(0, n, tile):
+        rows = slice(first, min(first + tile, n))
+        dots = np.matmul(X[rows], X.T, out=scratch[: rows.stop - first])
+        kernels.nearest_neighbours(
+            dots, norms, first, indices[rows], distances[rows], early[rows], late[rows]
+        )
+    return indices, distances, early, late
+
+
+def _symmetrised(neighbours: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    n, k = p.shape
+    points = np.repeat(np.arange(n, dtype=np.int64), k)
+    others = neighbours.ravel().astype(np.int64)
+    cell = np.concatenate([points * n + others, others * n + points])
+    order = np.argsort(cell, kind="stable")
+    cell = cell[order]
+    value = np.concatenate([p.ravel(), p.ravel()])[order] / np.float32(2 * n)
+    first = np.flatnonzero(np.r_[True, cell[1:] != cell[:-1]])
+    row, column = np.divmod(cell[first], n)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n))]).astype(np.int64)
+    return starts, column.astype(np.int32), np.add.reduceat(value, first)

@@ -1,0 +1,74 @@
+"""The baseline that is hard to beat: the same share of every class, drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nmsim.access.work import ArraySpec, Step, Transfer
+from nmsim.rng import stream
+from nmsim.selection import features
+from nmsim.selection.budget import class_budgets, total_budget
+from nmsim.selection.selector import check_labels, check_number
+
+INDEX_BYTES = 4
+
+#: Instructions of one draw without replacement: a generator step, a bounded multiply, a swap of two indices
+#: and the loop around them. An estimate, and a small one beside anything that touches an image.
+INSTRUCTIONS_PER_DRAW = 20
+
+
+class RandomPerClass:
+    """Select at random within each class.
+
+    Parameters
+    ----------
+    keep_ratio : float
+        Share of the samples to keep, 0 < keep_ratio <= 1.
+    random_state : int
+        Seed, 0 <= random_state < 2**63.
+
+    Attributes
+    ----------
+    indices_ : ndarray of int64, shape (budget,)
+        The chosen records, ascending and distinct.
+    """
+
+    def __init__(self, keep_ratio: float = 0.1, *, random_state: int = 0):
+        self.keep_ratio, self.random_state = keep_ratio, random_state
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> RandomPerClass:
+        """Select from X, shape (n, …), with labels y, shape (n,), and return self; X is only counted.
+
+        Raises
+        ------
+        DataError
+            For data, labels or a keep ratio that cannot be used.
+        ConfigError
+            For a seed out of its range.
+        """
+        check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
+        features.check_records(X)
+        y = check_labels(y, len(X))
+        labels, sizes = np.unique(y, return_counts=True)
+        budgets = class_budgets(sizes, total_budget(len(X), self.keep_ratio))
+        chosen = [
+            stream(self.random_state, "selection", "random", int(label)).choice(
+                np.flatnonzero(y == label), int(share), replace=False
+            )
+            for label, share in zip(labels, budgets, strict=True)
+        ]
+        self.indices_ = np.sort(np.concatenate(chosen))
+        return self
+
+    def arrays(self) -> list[ArraySpec]:
+        """Return the one array that is written: the chosen indices."""
+        return [ArraySpec("indices", len(self.indices_), INDEX_BYTES)]
+
+    def steps(self, buffer_bytes: int, units: int = 1) -> Iterator[Step]:
+        """Return the draws, and the writing of the result; no record is read."""
+        budget = len(self.indices_)
+        yield Step("sampling", operations={"cpu_instruction": INSTRUCTIONS_PER_DRAW * budget})
+        rows = np.arange(budget, dtype=np.int64)
+        yield Step("indices", (Transfer("indices", rows, write=True),))

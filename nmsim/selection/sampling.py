@@ -1,0 +1,137 @@
+"""Exemplars from a map: exactly as many distinct points as the budget says, spread like the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nmsim.selection import kernels
+
+KINDS = ("grid_uniform", "grid_proportional", "medoid")
+
+_MAX_ROUNDS = 30  # of Lloyd's algorithm; it slows down long before it stands still
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The points chosen, and what it took.
+
+    Attributes
+    ----------
+    chosen : ndarray of int64, shape (budget,)
+        Distinct, ascending.
+    centres : int
+        Centres that every point was compared with in each round (`medoid`), else 0.
+    cells : int
+        Cells of the histograms of all rounds together (grids), else 0.
+    rounds : int
+        Passes over the map.
+    """
+
+    chosen: np.ndarray
+    centres: int
+    cells: int
+    rounds: int
+
+
+def sample(Y: np.ndarray, budget: int, kind: str, rng: np.random.Generator) -> Sample:
+    """Return `budget` exemplars of the map Y.
+
+    Parameters
+    ----------
+    Y : ndarray of float32, shape (n, 2)
+    budget : int
+        1 <= budget <= n.
+    kind : str
+        `medoid`: k-means with `budget` centres, then the member nearest to each. `grid_uniform`: one exemplar
+        a cell of the finest square grid that has at most `budget` occupied cells, then second ones where most
+        points are. `grid_proportional`: a grid of about `budget` cells, each with its share by population.
+        Within a cell the points nearest to its centre are taken.
+    rng : numpy.random.Generator
+        Draws the first centres of `medoid`.
+    """
+    Y = np.ascontiguousarray(Y, dtype=np.float32)
+    return {"medoid": _medoids, "grid_uniform": _uniform, "grid_proportional": _proportional}[kind](
+        Y, budget, rng
+    )
+
+
+def _medoids(Y: np.ndarray, budget: int, rng: np.random.Generator) -> Sample:
+    n = len(Y)
+    centres = Y[np.sort(rng.choice(n, budget, replace=False))]
+    labels, distances = np.full(n, -1, dtype=np.int32), np.empty(n, dtype=np.float32)
+    for rounds in range(1, _MAX_ROUNDS + 1):
+        before = labels.copy()
+        kernels.nearest_centres(Y, centres, labels, distances)
+        if np.array_equal(labels, before):
+            break
+        count = np.bincount(labels, minlength=budget)
+        total = np.stack([np.bincount(labels, Y[:, axis], budget) for axis in (0, 1)], axis=1)
+        full = count > 0  # an empty centre stays where it is
+        centres = centres.copy()
+        centres[full] = total[full] / count[full, None]
+    else:
+        kernels.nearest_centres(Y, centres, labels, distances)
+        rounds += 1
+    first = _first_of_each(labels, distances)
+    # Duplicates can leave centres empty: what they lack is taken where the map is covered worst.
+    free = np.setdiff1d(np.arange(n), first)
+    more = free[np.argsort(-distances[free], kind="stable")[: budget - len(first)]]
+    return Sample(np.sort(np.concatenate([first, more])), budget, 0, rounds)
+
+
+def _uniform(Y: np.ndarray, budget: int, rng: np.random.Generator) -> Sample:
+    # Finer grids have more occupied cells; search the side of the last one within the budget by halving.
+    low, high, rounds, looked_at = 1, 2, 1, 1
+    ceiling = 4 * len(Y)
+    while high < ceiling and _occupied(Y, high) <= budget:
+        low, high, rounds, looked_at = high, 2 * high, rounds + 1, looked_at + high * high
+    high = min(high, ceiling)
+    while high - low > 1:
+        middle = (low + high) // 2
+        rounds, looked_at = rounds + 1, looked_at + middle * middle
+        low, high = (middle, high) if _occupied(Y, middle) <= budget else (low, middle)
+    cell, from_centre = _cells(Y, low)
+    _, cell, population = np.unique(cell, return_inverse=True, return_counts=True)
+    quota = np.ones(len(population), dtype=np.int64)
+    while (missing := budget - quota.sum()) > 0:
+        crowded = np.argsort(-(population - quota) / quota, kind="stable")[:missing]
+        quota[crowded[population[crowded] > quota[crowded]]] += 1
+    return Sample(_fill(cell, from_centre, quota), 0, looked_at, rounds)
+
+
+def _proportional(Y: np.ndarray, budget: int, rng: np.random.Generator) -> Sample:
+    side = max(1, round(np.sqrt(budget)))
+    cell, from_centre = _cells(Y, side)
+    _, cell, population = np.unique(cell, return_inverse=True, return_counts=True)
+    quota, remainder = np.divmod(population * budget, len(Y))
+    quota[np.argsort(-remainder, kind="stable")[: budget - quota.sum()]] += 1
+    return Sample(_fill(cell, from_centre, quota), 0, side * side, 1)
+
+
+def _cells(Y: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cell of each point in a side × side grid of squares, and its squared distance to the middle."""
+    low = Y.min(axis=0)
+    width = float((Y.max(axis=0) - low).max()) / side or 1.0
+    position = (Y - low) / width
+    place = np.minimum(position.astype(np.int64), side - 1)
+    return place[:, 0] * side + place[:, 1], ((position - place - 0.5) ** 2).sum(axis=1)
+
+
+def _occupied(Y: np.ndarray, side: int) -> int:
+    return len(np.unique(_cells(Y, side)[0]))
+
+
+def _first_of_each(labels: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    """Return the point of least distance of every label that occurs."""
+    order = np.lexsort((distances, labels))
+    return order[np.unique(labels[order], return_index=True)[1]]
+
+
+def _fill(cell: np.ndarray, distance: np.ndarray, quota: np.ndarray) -> np.ndarray:
+    """Return the quota[c] points of least distance of every cell c, ascending."""
+    order = np.lexsort((distance, cell))
+    population = np.bincount(cell, minlength=len(quota))
+    rank = np.arange(len(cell)) - np.repeat(np.cumsum(population) - population, population)
+    return np.sort(order[rank < quota[cell[order]]])

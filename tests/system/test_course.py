@@ -116,3 +116,11 @@ def test_the_same_work_gives_the_same_trace_twice(execute):
 def test_interleaved_images_cannot_be_selected_near_memory(execute):
     with pytest.raises(ConfigError, match="interleaved"):
         execute(one_pass(), [epoch(np.arange(4))], near_memory__data_placement="interleaved")
+
+
+def test_power_down_saves_standby_energy_and_costs_little_time(execute):
+    epochs = [epoch(np.arange(N), macs=10**8)]  # compute-bound: the memory idles most of the time
+    awake, _ = execute(None, epochs)
+    asleep, _ = execute(None, epochs, memory__controller__power_down_idle="200 ns")
+    assert energies(asleep)["background"] < 0.6 * energies(awake)["background"]
+    assert duration_ps(asleep) == pytest.approx(duration_ps(awake), rel=0.01)

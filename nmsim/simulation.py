@@ -14,7 +14,8 @@ from nmsim.config import RunConfig, config_hash, dump_config
 from nmsim.data import Dataset, open_dataset
 from nmsim.report.outputs import write_outputs
 from nmsim.report.run import Run, load_run
-from nmsim.selection import Selector, make_selector
+from nmsim.selection.api import create
+from nmsim.selection.selector import Selector
 from nmsim.store import fs, manifest
 from nmsim.store.rundir import RunDir
 from nmsim.summary import SchemeResult, energy_table, summarise
@@ -128,7 +129,7 @@ class _Algorithms:
         parameters = (
             self._config.selection.de_sne.model_dump(exclude={"source"}) if method == "de-sne" else {}
         )
-        selector = make_selector(
+        selector = create(
             method,
             keep_ratio=self._config.selection.keep_ratio,
             random_state=self._config.seed,

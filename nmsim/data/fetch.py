@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from nmsim._version import __version__
-from nmsim.data.catalog import CATALOG, RemoteFile, cache_folder, find_entry
+from nmsim.data.catalog import CATALOG, Entry, RemoteFile, cache_folder, find_entry
 from nmsim.data.files import reading
 from nmsim.errors import DataError
 from nmsim.store import fs
@@ -67,7 +67,7 @@ def fetch(name: str, cache_dir: Path | None = None, progress: Progress | None = 
                 _check_given(remote, given)
                 file = given
             else:
-                _download(remote, file, by_hand, progress)
+                _download(entry, remote, file, by_hand, progress)
             if entry.unpack:
                 _unpack(file, stage, dict(entry.unpack))
                 if file is not given:
@@ -78,7 +78,7 @@ def fetch(name: str, cache_dir: Path | None = None, progress: Progress | None = 
     return folder
 
 
-def _download(remote: RemoteFile, file: Path, by_hand: Path, progress: Progress | None) -> None:
+def _download(entry: Entry, remote: RemoteFile, file: Path, by_hand: Path, progress: Progress | None) -> None:
     """Write `file` from the first of its addresses that gives the pinned content."""
     reasons = []
     for url in remote.urls:
@@ -86,11 +86,13 @@ def _download(remote: RemoteFile, file: Path, by_hand: Path, progress: Progress 
         if reason is None:
             return
         reasons.append(f"{url}: {reason}")
+    names = ", ".join(f.name for f in entry.remote)
     raise DataError(
         f"{remote.name} cannot be downloaded",
         found="; ".join(reasons),
-        hint=f"Where there is no network, get {remote.urls[-1]} on another machine, put it into {by_hand} "
-        "and fetch again; or set dataset.path to a folder of your own.",
+        hint=f"Where there is no network, get {names} from {remote.urls[-1].removesuffix(remote.name)} on "
+        f"another machine, put what you got into {by_hand} and fetch again; or set dataset.path to a folder "
+        "of your own.",
     )
 
 

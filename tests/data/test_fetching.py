@@ -154,7 +154,7 @@ def test_without_a_network_the_user_is_told_what_to_do(tmp_path, mnist, server, 
     monkeypatch.setitem(catalog.CATALOG, "mnist", dataclasses.replace(mnist, remote=(nobody,)))
     with pytest.raises(DataError, match="Connection refused") as caught:
         fetch("mnist", tmp_path / "cache")
-    assert "http://127.0.0.1:9/file" in caught.value.hint
+    assert f"get {nobody.name} from http://127.0.0.1:9/file on another machine" in caught.value.hint
     assert str(tmp_path / "cache" / "downloads" / "mnist") in caught.value.hint
 
 

@@ -68,7 +68,10 @@ def check(
 ) -> None:
     """Read a data set whole and print what it holds; the exit code is 2 where it cannot be used."""
     from nmsim.data import check as read_whole
+    from nmsim.data.catalog import find_entry
 
+    if is_name(data):
+        find_entry(data)  # says which names there are
     facts = read_whole(data if is_name(data) else Path(data))
     if as_json:
         print_json(facts)

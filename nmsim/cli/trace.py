@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from nmsim.cli.board import load_board
 from nmsim.cli.output import Json, note, print_json, print_table
+
+if TYPE_CHECKING:
+    from nmsim.dram.spec import DramSpec
 
 app = typer.Typer(help="Sum up an energy trace, or convert it.", no_args_is_help=True)
 
@@ -67,20 +71,23 @@ def convert(
 
     Perfetto and DRAMPower get the single commands only; how many aggregated rows were left out is printed.
     """
-    from nmsim.trace import exporters
+    from nmsim.trace.exporters.window import Window
     from nmsim.trace.reader import open_trace
 
-    window = exporters.Window(
-        _picoseconds(start, "--from"), _picoseconds(end, "--until"), scheme, phase, channel
-    )
+    window = Window(_picoseconds(start, "--from"), _picoseconds(end, "--until"), scheme, phase, channel)
     trace = open_trace(path)
     if to == "csv":
-        done = exporters.export_csv(trace, out, window)
+        from nmsim.trace.exporters.csv import export_csv
+
+        done = export_csv(trace, out, window)
     elif to == "perfetto":
-        done = exporters.export_perfetto(trace, out, window)
+        from nmsim.trace.exporters.perfetto import export_perfetto
+
+        done = export_perfetto(trace, out, window)
     else:
-        clock_ps, banks = _clock_and_banks(path, config)
-        done = exporters.export_drampower(trace, out, clock_ps, banks, window)
+        from nmsim.trace.exporters.drampower import export_drampower
+
+        done = export_drampower(trace, out, _memory(path, config), window)
     if as_json:
         print_json({"file": str(out), **vars(done)})
         return
@@ -103,12 +110,12 @@ def _picoseconds(text: str | None, option: str) -> int | None:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 
-def _clock_and_banks(path: Path, config: Path | None) -> tuple[int, int]:
-    """Return tCK in ps and the banks of a bank group, from the board of the trace."""
-    from nmsim.config import load_config
-
+def _memory(path: Path, config: Path | None) -> DramSpec:
+    """Return the memory of the trace: that of the board given, or of the run's own."""
     board = config or path / RESOLVED_CONFIG
     if config is None and not board.is_file():
         raise typer.BadParameter("DRAMPower needs the board of this trace", param_hint="--config")
-    memory = load_config(board).memory
-    return round(memory.timing.tCK.value), memory.organization.banks
+
+    from nmsim.system.board import dram_spec
+
+    return dram_spec(load_board(board).memory)

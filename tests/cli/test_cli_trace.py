@@ -31,7 +31,17 @@ SINGLES = {
     "scheme": "full",
     "count": 1,
 }
-REST = {"cmd": "RD", "channel": 0, "dur_ps": 10**9, "bytes": 28_800, "count": 900, "scheme": "full"}
+REST = {
+    "cmd": "RD",
+    "channel": 0,
+    "rank": 0,
+    "bankgroup": 0,
+    "bank": 2,
+    "dur_ps": 10**9,
+    "bytes": 28_800,
+    "count": 900,
+    "scheme": "full",
+}
 REST |= {"phase": "training", "energy_fJ": 45_000, "rd_fJ": 45_000}
 
 

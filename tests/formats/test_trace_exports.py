@@ -10,30 +10,47 @@ import pyarrow as pa
 import pytest
 from trace_samples import commands_table, random_table
 
-from nmsim.errors import ResourceLimitError, TraceFormatError
-from nmsim.trace.exporters import Window, export_csv, export_drampower, export_perfetto
+from nmsim.config import load_config
+from nmsim.dram.spec import DramSpec
+from nmsim.errors import NmsimError, ProtocolViolation, ResourceLimitError, TraceFormatError
+from nmsim.system.board import dram_spec
+from nmsim.trace.exporters.csv import export_csv
+from nmsim.trace.exporters.drampower import export_drampower
+from nmsim.trace.exporters.perfetto import export_perfetto
+from nmsim.trace.exporters.window import Window
 from nmsim.trace.reader import Trace, open_trace
 from nmsim.trace.schema import SCHEMA, trace_table
 from nmsim.trace.writer import TraceWriter
 
-# Two banks of two groups; clocks of 625 ps.
-COMMANDS = [
+# Clock, command, bank group, bank, row, column of DDR4-2400: two banks of two groups, power-down once with a
+# bank open and once without, a refresh. The distances are far above every minimum (the longest are nRAS = 39
+# and nCWL + nBL + nWR = 34).
+TCK_PS = 830
+CLOCKS = [
     (0, "ACT", 0, 1, 7, -1),
-    (18125, "RD", 0, 1, 7, 3),
-    (20000, "ACT", 1, 0, 9, -1),
-    (38125, "WR", 1, 0, 9, 4),
-    (60000, "PREpb", 0, 1, -1, -1),
-    (62500, "PDE", -1, -1, -1, -1),
-    (70000, "PDX", -1, -1, -1, -1),
-    (80000, "PREab", -1, -1, -1, -1),
-    (90000, "PDE", -1, -1, -1, -1),
-    (95000, "PDX", -1, -1, -1, -1),
-    (100000, "REFab", -1, -1, -1, -1),
+    (20, "ACT", 1, 0, 9, -1),
+    (40, "RD", 0, 1, 7, 3),
+    (80, "WR", 1, 0, 9, 4),
+    (140, "PREpb", 0, 1, 7, -1),
+    (200, "PDE", -1, -1, -1, -1),
+    (240, "PDX", -1, -1, -1, -1),
+    (280, "PREab", -1, -1, -1, -1),
+    (320, "PDE", -1, -1, -1, -1),
+    (360, "PDX", -1, -1, -1, -1),
+    (400, "REFab", -1, -1, -1, -1),
 ]
+COMMANDS = [(clk * TCK_PS, *rest) for clk, *rest in CLOCKS]
+
+
+@pytest.fixture(scope="module")
+def ddr4() -> DramSpec:
+    board = Path(__file__).parents[2] / "hw_configs" / "ddr4_2400.yaml"
+    return dram_spec(load_config(board).memory)
 
 
 def aggregate(count: int = 900) -> pa.Table:
-    columns = {"cmd": "RD", "count": count, "channel": 0, "dur_ps": 10**9, "energy_fJ": 11, "act_fJ": 11}
+    columns = {"cmd": "RD", "count": count, "channel": 0, "rank": 0, "bankgroup": 0, "bank": 3}
+    columns |= {"dur_ps": 5000, "energy_fJ": 11, "act_fJ": 11}
     return trace_table({**columns, "scheme": "full", "phase": "training"}, 1)
 
 
@@ -106,6 +123,7 @@ def test_perfetto_slices_of_a_track_do_not_overlap(tmp_path):
 
 
 def test_perfetto_leaves_aggregates_out_and_says_so(tmp_path):
+    # One command in a row does not make an aggregate a command: it has no row.
     trace = make(tmp_path / "t", commands_table(COMMANDS), aggregate(), aggregate(count=1))
     done = export_perfetto(trace, tmp_path / "t.json")
     events, _, other = events_of(tmp_path / "t.json")
@@ -126,39 +144,63 @@ def test_perfetto_refuses_more_than_a_browser_holds_and_writes_nothing(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["t"]
 
 
-def test_drampower_lines_are_clocks_and_flat_banks(tmp_path):
+def test_drampower_lines_are_clocks_and_flat_banks(tmp_path, ddr4):
     trace = make(tmp_path / "t", commands_table(COMMANDS))
-    export_drampower(trace, tmp_path / "t.csv", tCK_ps=625, banks_per_group=4)
-    # Clocks are t_ps / 625. Bank 0 of group 1 is bank 4 of its rank. Power-down is "active" while a bank is
-    # open, which PREab ends. REFab at 160 lasts 5 ns = 8 clocks, so the trace ends at 168.
+    export_drampower(trace, tmp_path / "t.csv", ddr4)
+    # Bank 0 of group 1 is bank 4 of its rank (four banks a group). Power-down is "active" while a bank is
+    # open, which PREab ends. REFab at 400 lasts 5 ns = 6.02 clocks here, so the trace ends at 407.
     assert (tmp_path / "t.csv").read_text().splitlines() == [
         "0,ACT,0,0,1,7,0",
-        "29,RD,0,0,1,7,3,00000000",
-        "32,ACT,0,1,4,9,0",
-        "61,WR,0,1,4,9,4,00000000",
-        "96,PRE,0,0,1,0,0",
-        "100,PDEA,0,0,0,0,0",
-        "112,PDXA,0,0,0,0,0",
-        "128,PREA,0,0,0,0,0",
-        "144,PDEP,0,0,0,0,0",
-        "152,PDXP,0,0,0,0,0",
-        "160,REFA,0,0,0,0,0",
-        "168,END,0,0,0,0,0",
+        "20,ACT,0,1,4,9,0",
+        "40,RD,0,0,1,7,3,00000000",
+        "80,WR,0,1,4,9,4,00000000",
+        "140,PRE,0,0,1,7,0",
+        "200,PDEA,0,0,0,0,0",
+        "240,PDXA,0,0,0,0,0",
+        "280,PREA,0,0,0,0,0",
+        "320,PDEP,0,0,0,0,0",
+        "360,PDXP,0,0,0,0,0",
+        "400,REFA,0,0,0,0,0",
+        "407,END,0,0,0,0,0",
     ]
 
 
+def test_a_window_of_a_legal_stream_that_starts_closed_is_legal_wherever_it_starts(tmp_path, ddr4):
+    # Ten refresh intervals of 9360 clocks later: a checker that counted from 0 would miss ten refreshes.
+    late = [(t_ps + 93_600 * TCK_PS, *rest) for t_ps, *rest in COMMANDS]
+    export_drampower(make(tmp_path / "t", commands_table(late)), tmp_path / "t.csv", ddr4)
+    assert (tmp_path / "t.csv").read_text().startswith("93600,ACT")
+
+
 @pytest.mark.parametrize(
-    ("tables", "words"),
+    ("tables", "kind", "words"),
     [
-        ([commands_table(COMMANDS), commands_table(COMMANDS, "random")], "one scheme at a time.*--scheme"),
-        ([commands_table(COMMANDS), commands_table(COMMANDS, channel=1)], "one channel at a time.*--channel"),
-        ([commands_table([(0, "XYZ", 0, 0, 0, 0)])], "no such command.*XYZ"),
-        ([commands_table([(700, "ACT", 0, 0, 0, 0)])], "no whole clock.*700"),
-        ([commands_table([(1250, "ACT", 0, 0, 0, 0), (625, "RD", 0, 0, 0, 0)])], "after a later one"),
+        (
+            [commands_table(COMMANDS), commands_table(COMMANDS, "random")],
+            TraceFormatError,
+            "scheme.*--scheme",
+        ),
+        (
+            [commands_table(COMMANDS), commands_table(COMMANDS, channel=1)],
+            TraceFormatError,
+            "channel.*--channel",
+        ),
+        ([commands_table([(0, "XYZ", 0, 0, 0, 0)])], TraceFormatError, "no such command.*XYZ"),
+        ([commands_table([(700, "ACT", 0, 0, 0, 0)])], TraceFormatError, "no whole clock.*700"),
+        ([commands_table(COMMANDS, source="nmc")], TraceFormatError, "near-memory"),
+        ([commands_table(COMMANDS[1:])], ProtocolViolation, "closed bank.*trace.level=access"),
+        ([commands_table(COMMANDS[:4] + COMMANDS[5:7] + COMMANDS[8:])], ProtocolViolation, "open bank"),
+        # nRCD = 17: a read 16 clocks after its ACT is a clock too early.
+        (
+            [commands_table([COMMANDS[0], (16 * TCK_PS, *COMMANDS[2][1:])])],
+            ProtocolViolation,
+            "tRCD.*clock 17",
+        ),
     ],
 )
-def test_drampower_refuses_what_it_would_misread_and_writes_nothing(tmp_path, tables, words):
+def test_drampower_refuses_what_it_would_misread_and_writes_nothing(tmp_path, ddr4, tables, kind, words):
     trace = make(tmp_path / "t", *tables)
-    with pytest.raises(TraceFormatError, match=words):
-        export_drampower(trace, tmp_path / "t.csv", tCK_ps=625, banks_per_group=4)
+    with pytest.raises(kind, match=words) as caught:
+        export_drampower(trace, tmp_path / "t.csv", ddr4)
+    assert isinstance(caught.value, NmsimError) and str(caught.value).startswith(str(tmp_path / "t"))
     assert not (tmp_path / "t.csv").exists()

@@ -43,7 +43,9 @@ def random_table(rows: int, seed: int, scheme: str = "full", start_ps: int = 0) 
     )
 
 
-def commands_table(commands: list[tuple], scheme: str = "full", channel: int = 0) -> pa.Table:
+def commands_table(
+    commands: list[tuple], scheme: str = "full", channel: int = 0, source: str = "host"
+) -> pa.Table:
     """Return one row per (t_ps, cmd, bankgroup, bank, row, col) of rank 0, lasting 5 ns, 7 fJ each."""
     t_ps, cmd, bankgroup, bank, row, col = zip(*commands, strict=True)
     return trace_table(
@@ -58,7 +60,7 @@ def commands_table(commands: list[tuple], scheme: str = "full", channel: int = 0
             "row": np.array(row),
             "col": np.array(col),
             "bytes": np.array([4 if c in ("RD", "WR") else 0 for c in cmd]),
-            "source": "host",
+            "source": source,
             "phase": "training",
             "energy_fJ": 7,
             "act_fJ": 7,

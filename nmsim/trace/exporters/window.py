@@ -1,0 +1,84 @@
+"""Which rows of a trace an export takes, and what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nmsim.trace.reader import Trace
+
+#: The columns that say which bank, row and column a command goes to.
+ADDRESS = ("channel", "rank", "bankgroup", "bank", "row", "col")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a trace to export; None: all of it.
+
+    Attributes
+    ----------
+    from_ps, to_ps : int or None
+        Rows that start at `from_ps` or later, and before `to_ps`.
+    scheme, phase : str or None
+        Rows of this scheme, of this phase.
+    channel : int or None
+        Rows of this channel.
+    """
+
+    from_ps: int | None = None
+    to_ps: int | None = None
+    scheme: str | None = None
+    phase: str | None = None
+    channel: int | None = None
+
+
+@dataclass
+class Exported:
+    """What an export wrote, and what it could not write.
+
+    Attributes
+    ----------
+    rows : int
+        Rows written.
+    left_out_rows, left_out_energy_fJ : int
+        Aggregated rows, which stand for many commands and have no time of their own.
+    """
+
+    rows: int = 0
+    left_out_rows: int = 0
+    left_out_energy_fJ: int = 0
+
+
+def rows_of(trace: Trace, window: Window, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the window; `columns` holds those that the window looks at."""
+    for batch in trace.batches(columns, window.from_ps, window.to_ps):
+        for name in ("scheme", "phase", "channel"):
+            wanted = getattr(window, name)
+            if wanted is not None:
+                column = batch.column(name)
+                column = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+                batch = batch.filter(pc.fill_null(pc.equal(column, wanted), False))
+        if batch.num_rows:
+            yield batch
+
+
+def singles_of(trace: Trace, window: Window, done: Exported) -> Iterator[pa.RecordBatch]:
+    """Yield the rows that are one command each; count in `done` them and those that are left out."""
+    columns = ["t_ps", "dur_ps", "cmd", *ADDRESS, "bytes", "source", "phase", "row_outcome", "energy_fJ"]
+    columns += ["scheme", "array", "count"]
+    for batch in rows_of(trace, window, columns):
+        # A command to a bank names its row, one to a whole rank names no bank; an aggregate is of a bank, or
+        # of no channel, and names no row.
+        of_a_bank = pc.greater_equal(batch.column("row"), 0)
+        of_a_rank = pc.and_(pc.less(batch.column("bank"), 0), pc.greater_equal(batch.column("channel"), 0))
+        single = pc.or_(of_a_bank, of_a_rank)
+        aggregates = batch.filter(pc.invert(single))
+        done.left_out_rows += aggregates.num_rows
+        done.left_out_energy_fJ += pc.sum(aggregates.column("energy_fJ")).as_py() or 0
+        batch = batch.filter(single)
+        done.rows += batch.num_rows
+        if batch.num_rows:
+            yield batch

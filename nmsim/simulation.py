@@ -11,7 +11,7 @@ import numpy as np
 
 from nmsim.access.work import ArraySpec
 from nmsim.config import RunConfig, config_hash, dump_config
-from nmsim.data import Dataset, open_dataset
+from nmsim.data import Dataset, load
 from nmsim.report.outputs import write_outputs
 from nmsim.report.run import Run, load_run
 from nmsim.selection.api import create
@@ -53,14 +53,7 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
     started = manifest.now()
     with RunDir(out, config.name, config_hash(config)) as run:
         tell("reading the data", 0.0)
-        glyphs = config.dataset.glyphs
-        dataset = open_dataset(
-            config.dataset.name,
-            config.dataset.path,
-            seed=config.seed,
-            n_train=glyphs.n_train,
-            n_test=glyphs.n_test,
-        )
+        dataset = load(config.dataset)
         algorithms = _Algorithms(config, dataset, tell)
         results: list[SchemeResult] = []
         writer = None if config.trace.level == "off" else TraceWriter(run.path("trace"))

@@ -1,0 +1,335 @@
+"""The trainer's loops in Numba, all of one form: rows of memory that hold many images side by side.
+
+The innermost axis of every array is the image (the *lane*), see `nmsim.training.planes`. So the pixels of
+one output row, for all images of a chunk, are one straight stretch of memory, and a convolution is nothing
+but sums of such stretches, each times one weight. Tiles of four by four keep the sixteen weights (or the
+sixteen sums) in registers: twelve memory accesses feed sixteen multiply-adds.
+
+A kernel runs on one thread and without the interpreter's lock; callers give each thread a chunk of its own.
+Hence a result does not depend on the number of threads. Offsets are unsigned, as a signed index would make
+the compiler provide for negative ones in the innermost loop.
+
+Each kernel has a slow readable twin in `nmsim.training.reference`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+#: Sums may be regrouped to fill vector registers; NaN and infinity keep their meaning.
+_SUMS = {"contract", "reassoc", "nsz", "arcp"}
+
+
+@njit(cache=True, fastmath=_SUMS)
+def _add_tile(out, o0, o1, o2, o3, src, s0, s1, s2, s3, w, k, di, dj, n):
+    """Add to four rows of `out` four rows of `src`, times the 4×4 weights at w[k + i·di + j·dj]."""
+    w00, w01, w02, w03 = w[k], w[k + dj], w[k + dj + dj], w[k + dj + dj + dj]
+    k += di
+    w10, w11, w12, w13 = w[k], w[k + dj], w[k + dj + dj], w[k + dj + dj + dj]
+    k += di
+    w20, w21, w22, w23 = w[k], w[k + dj], w[k + dj + dj], w[k + dj + dj + dj]
+    k += di
+    w30, w31, w32, w33 = w[k], w[k + dj], w[k + dj + dj], w[k + dj + dj + dj]
+    for x in range(n):
+        a, b, c, d = src[s0 + x], src[s1 + x], src[s2 + x], src[s3 + x]
+        out[o0 + x] += w00 * a + w01 * b + w02 * c + w03 * d
+        out[o1 + x] += w10 * a + w11 * b + w12 * c + w13 * d
+        out[o2 + x] += w20 * a + w21 * b + w22 * c + w23 * d
+        out[o3 + x] += w30 * a + w31 * b + w32 * c + w33 * d
+
+
+@njit(cache=True, fastmath=_SUMS)
+def _add_row(out, o, src, s, weight, n):
+    for x in range(n):
+        out[o + x] += weight * src[s + x]
+
+
+@njit(cache=True, fastmath=_SUMS)
+def _add_products(out, out_at, src, src_at, w, k, di, dj, n):
+    """Add sum_j w[k + i·di + j·dj] · src[src_at[j] + x] to out[out_at[i] + x], for all i and x < n."""
+    rows, terms = out_at.size, src_at.size
+    tiled_rows, tiled_terms = rows - rows % 4, terms - terms % 4
+    for i in range(0, tiled_rows, 4):
+        for j in range(0, tiled_terms, 4):
+            _add_tile(
+                out, out_at[i], out_at[i + 1], out_at[i + 2], out_at[i + 3],
+                src, src_at[j], src_at[j + 1], src_at[j + 2], src_at[j + 3],
+                w, k + np.uint64(i) * di + np.uint64(j) * dj, di, dj, n,
+            )  # fmt: skip
+    for i in range(rows):
+        for j in range(tiled_terms if i < tiled_rows else 0, terms):
+            _add_row(out, out_at[i], src, src_at[j], w[k + np.uint64(i) * di + np.uint64(j) * dj], n)
+
+
+@njit(cache=True, fastmath=_SUMS)
+def _inner_tile(g, g0, g1, g2, g3, src, s0, s1, s2, s3, w, k, dj, n):
+    """Add to the 4×4 sums at w[k + i + j·dj] the inner products of four rows of `g` and four of `src`."""
+    zero = g.dtype.type(0)
+    w00, w01, w02, w03 = zero, zero, zero, zero
+    w10, w11, w12, w13 = zero, zero, zero, zero
+    w20, w21, w22, w23 = zero, zero, zero, zero
+    w30, w31, w32, w33 = zero, zero, zero, zero
+    for x in range(n):
+        a, b, c, d = src[s0 + x], src[s1 + x], src[s2 + x], src[s3 + x]
+        e = g[g0 + x]
+        w00, w01, w02, w03 = w00 + e * a, w01 + e * b, w02 + e * c, w03 + e * d
+        e = g[g1 + x]
+        w10, w11, w12, w13 = w10 + e * a, w11 + e * b, w12 + e * c, w13 + e * d
+        e = g[g2 + x]
+        w20, w21, w22, w23 = w20 + e * a, w21 + e * b, w22 + e * c, w23 + e * d
+        e = g[g3 + x]
+        w30, w31, w32, w33 = w30 + e * a, w31 + e * b, w32 + e * c, w33 + e * d
+    one, two, three = k + np.uint64(1), k + np.uint64(2), k + np.uint64(3)
+    w[k] += w00
+    w[one] += w10
+    w[two] += w20
+    w[three] += w30
+    w[k + dj] += w01
+    w[one + dj] += w11
+    w[two + dj] += w21
+    w[three + dj] += w31
+    w[k + dj + dj] += w02
+    w[one + dj + dj] += w12
+    w[two + dj + dj] += w22
+    w[three + dj + dj] += w32
+    w[k + dj + dj + dj] += w03
+    w[one + dj + dj + dj] += w13
+    w[two + dj + dj + dj] += w23
+    w[three + dj + dj + dj] += w33
+
+
+@njit(cache=True, fastmath=_SUMS)
+def _inner_row(g, at, src, s, n):
+    total = g.dtype.type(0)
+    for x in range(n):
+        total += g[at + x] * src[s + x]
+    return total
+
+
+@njit(cache=True, fastmath=_SUMS)
+def _add_inner_products(g, g_at, src, src_at, w, dj, n):
+    """Add sum_x g[g_at[i] + x] · src[src_at[j] + x] to w[i + j·dj]."""
+    rows, terms = g_at.size, src_at.size
+    tiled_rows, tiled_terms = rows - rows % 4, terms - terms % 4
+    for i in range(0, tiled_rows, 4):
+        for j in range(0, tiled_terms, 4):
+            _inner_tile(
+                g, g_at[i], g_at[i + 1], g_at[i + 2], g_at[i + 3],
+                src, src_at[j], src_at[j + 1], src_at[j + 2], src_at[j + 3],
+                w, np.uint64(i) + np.uint64(j) * dj, dj, n,
+            )  # fmt: skip
+    for i in range(rows):
+        for j in range(tiled_terms if i < tiled_rows else 0, terms):
+            w[np.uint64(i) + np.uint64(j) * dj] += _inner_row(g, g_at[i], src, src_at[j], n)
+
+
+@njit(cache=True, nogil=True)
+def linear_forward(y, y_at, x, x_at, w, n):
+    """Set y[y_at[r, o] + l] = bias[o] + sum_t w[t, o] · x[x_at[r, t] + l] for every row r, l < n.
+
+    Parameters
+    ----------
+    y, x : float arrays, flat
+        The planes of the layer's output and input.
+    y_at : uint64, shape (rows, outputs)
+    x_at : uint64, shape (rows, terms)
+        Where each row of memory begins.
+    w : float array, flat, length (terms + 1) · outputs
+        The weights [t, o], then the biases [o].
+    n : int
+        Length of a row, pixels times lanes.
+    """
+    outputs, terms, n = np.uint64(y_at.shape[1]), np.uint64(x_at.shape[1]), np.uint64(n)
+    for r in range(y_at.shape[0]):
+        for o in range(y_at.shape[1]):
+            start, bias = y_at[r, o], w[terms * outputs + np.uint64(o)]
+            for i in range(n):
+                y[start + i] = bias
+        _add_products(y, y_at[r], x, x_at[r], w, np.uint64(0), np.uint64(1), outputs, n)
+
+
+@njit(cache=True, nogil=True, fastmath=_SUMS)
+def linear_backward(dy, y_at, x, x_at, dw, n):
+    """Add to `dw` the gradients of the weights and biases; the arguments are those of `linear_forward`."""
+    outputs, terms, n = np.uint64(y_at.shape[1]), np.uint64(x_at.shape[1]), np.uint64(n)
+    for r in range(y_at.shape[0]):
+        _add_inner_products(dy, y_at[r], x, x_at[r], dw, outputs, n)
+        for o in range(y_at.shape[1]):
+            total = dy.dtype.type(0)
+            for i in range(n):
+                total += dy[y_at[r, o] + i]
+            dw[terms * outputs + np.uint64(o)] += total
+
+
+@njit(cache=True, nogil=True)
+def linear_backward_input(dx, dx_at, dy, y_at, w, n):
+    """Set `dx` to the gradient of the input: dx[dx_at[r, tap, c] + l] += sum_o w[tap, c, o] · dy[y_at[r, o] + l].
+
+    `dx_at` has the shape (rows, taps, channels): the same places as `x_at` of `linear_forward`, with the taps
+    of a convolution apart from its channels, as only the rows of different channels never overlap.
+    """
+    dx[:] = 0
+    rows, taps, channels = dx_at.shape
+    outputs, n = np.uint64(y_at.shape[1]), np.uint64(n)
+    for r in range(rows):
+        for tap in range(taps):
+            k = np.uint64(tap * channels) * outputs
+            _add_products(dx, dx_at[r, tap], dy, y_at[r], w, k, outputs, np.uint64(1), n)
+
+
+@njit(cache=True, nogil=True)
+def load_images(out, images, rows, border, columns, mean, scale):
+    """Put images into the lanes of `out`, normalised: (value - mean[channel]) · scale[channel].
+
+    Parameters
+    ----------
+    out : float array, shape (channels, height + 2·border, stored width, lanes)
+    images : uint8, shape (n, height, width, channels)
+    rows : int64, shape (at most lanes,)
+        Which image goes into which lane; lanes without one keep what they hold.
+    border : int
+        Pixels of zeros around the image.
+    columns : int64
+        Where each column, border included, is stored.
+    mean, scale : float arrays, shape (channels,)
+    """
+    for y in range(images.shape[1]):
+        for x in range(images.shape[2]):
+            column = columns[x + border]
+            for c in range(images.shape[3]):
+                for lane in range(rows.size):
+                    value = out.dtype.type(images[rows[lane], y, x, c])
+                    out[c, y + border, column, lane] = (value - mean[c]) * scale[c]
+
+
+@njit(cache=True, nogil=True)
+def relu_forward(y, x, y_border, x_border, height, width):
+    """Set y = max(x, 0) inside the borders; arrays of shape (channels, rows, columns, lanes)."""
+    zero = x.dtype.type(0)
+    for c in range(x.shape[0]):
+        for i in range(height):
+            for j in range(width):
+                for lane in range(x.shape[3]):
+                    value = x[c, i + x_border, j + x_border, lane]
+                    y[c, i + y_border, j + y_border, lane] = value if value > zero else zero
+
+
+@njit(cache=True, nogil=True)
+def relu_backward(dx, dy, x, y_border, x_border, height, width):
+    """Set dx = dy where x > 0, else 0."""
+    zero = x.dtype.type(0)
+    for c in range(x.shape[0]):
+        for i in range(height):
+            for j in range(width):
+                for lane in range(x.shape[3]):
+                    gradient = dy[c, i + y_border, j + y_border, lane]
+                    positive = x[c, i + x_border, j + x_border, lane] > zero
+                    dx[c, i + x_border, j + x_border, lane] = gradient if positive else zero
+
+
+@njit(cache=True, nogil=True)
+def max_pool_forward(y, taken, x, y_border, x_border, window):
+    """Set y to the largest of each window and `taken` to its place in it, the first where several are equal.
+
+    `taken` has the shape (channels, height, width, lanes) of the output without a border.
+    """
+    for c in range(taken.shape[0]):
+        for i in range(taken.shape[1]):
+            for j in range(taken.shape[2]):
+                for place in range(window * window):
+                    row = i * window + place // window + x_border
+                    column = j * window + place % window + x_border
+                    for lane in range(x.shape[3]):
+                        value = x[c, row, column, lane]
+                        best = y[c, i + y_border, j + y_border, lane]
+                        larger = (value > best) | (place == 0)
+                        y[c, i + y_border, j + y_border, lane] = value if larger else best
+                        taken[c, i, j, lane] = np.int32(place) if larger else taken[c, i, j, lane]
+
+
+@njit(cache=True, nogil=True)
+def max_pool_backward(dx, taken, dy, y_border, x_border, window):
+    """Send each gradient to the pixel that was taken; pixels beyond the last whole window keep 0."""
+    zero = dx.dtype.type(0)
+    for c in range(taken.shape[0]):
+        for i in range(taken.shape[1]):
+            for j in range(taken.shape[2]):
+                for place in range(window * window):
+                    row = i * window + place // window + x_border
+                    column = j * window + place % window + x_border
+                    for lane in range(dx.shape[3]):
+                        gradient = dy[c, i + y_border, j + y_border, lane]
+                        dx[c, row, column, lane] = gradient if taken[c, i, j, lane] == place else zero
+
+
+@njit(cache=True, nogil=True)
+def mean_pool(pooled, full, pooled_border, full_border, height, width, window, backward):
+    """Average each window of `full` into `pooled`, or spread the gradient in `pooled` evenly over `full`."""
+    share = full.dtype.type(1.0 / (window * window))
+    for c in range(full.shape[0]):
+        for i in range(height):
+            for j in range(width):
+                if not backward:
+                    pooled[c, i + pooled_border, j + pooled_border, :] = 0
+                for place in range(window * window):
+                    row = i * window + place // window + full_border
+                    column = j * window + place % window + full_border
+                    for lane in range(full.shape[3]):
+                        if backward:
+                            full[c, row, column, lane] = share * pooled[c, i + pooled_border, j + pooled_border, lane]
+                        else:
+                            pooled[c, i + pooled_border, j + pooled_border, lane] += share * full[c, row, column, lane]
+
+
+@njit(cache=True, nogil=True)
+def cross_entropy(dlogits, logits, labels, share):
+    """Return the summed loss and the number of right answers; set the gradient of share · loss.
+
+    Parameters
+    ----------
+    dlogits, logits : float arrays, shape (classes, lanes)
+    labels : int64, shape (at most lanes,)
+        Lanes without a label have no loss and the gradient 0.
+    share : float
+        Weight of one image's loss, 1/batch.
+    """
+    loss, right = 0.0, 0
+    for lane in range(logits.shape[1]):
+        if lane >= labels.size:
+            dlogits[:, lane] = 0
+            continue
+        top = 0
+        for k in range(1, logits.shape[0]):
+            if logits[k, lane] > logits[top, lane]:
+                top = k
+        total = 0.0
+        for k in range(logits.shape[0]):
+            total += np.exp(float(logits[k, lane]) - float(logits[top, lane]))
+        log_total = np.log(total) + float(logits[top, lane])
+        for k in range(logits.shape[0]):
+            dlogits[k, lane] = share * np.exp(float(logits[k, lane]) - log_total)
+        label = labels[lane]
+        dlogits[label, lane] -= share
+        loss += log_total - float(logits[label, lane])
+        right += top == label
+    return loss, right
+
+
+@njit(cache=True, nogil=True)
+def sgd_step(weights, velocity, gradients, learning_rate, momentum, weight_decay):
+    """Update `weights` and `velocity` in place by the gradients of all chunks, summed in their order.
+
+    Parameters
+    ----------
+    weights, velocity : float arrays, shape (parameters,)
+    gradients : float array, shape (chunks, parameters)
+    """
+    kind = weights.dtype.type
+    rate, kept, decay = kind(learning_rate), kind(momentum), kind(weight_decay)
+    for p in range(weights.size):
+        gradient = decay * weights[p]
+        for chunk in range(gradients.shape[0]):
+            gradient += gradients[chunk, p]
+        velocity[p] = kept * velocity[p] + gradient
+        weights[p] -= rate * velocity[p]

@@ -1,0 +1,66 @@
+"""The optimiser: stochastic gradient descent with momentum, and its learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from nmsim.training import kernels
+
+#: Share of the steps over which `cosine` first rises; without it large rates diverge on small networks that
+#: have no batch normalisation.
+WARM_UP = 0.1
+
+
+def _constant(done: float) -> float:
+    return 1.0
+
+
+def _cosine(done: float) -> float:
+    return min(1.0, done / WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+#: Factor on the learning rate as a function of the share of all steps that are done, 0 < share <= 1.
+#: `cosine` is that of Loshchilov and Hutter (ICLR 2017, eq. 5, without restarts) with a linear warm-up.
+SCHEDULES: dict[str, Callable[[float], float]] = {"constant": _constant, "cosine": _cosine}
+
+
+class SGD:
+    """v = momentum · v + gradient + weight_decay · w;  w = w - rate · v.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (parameters,)
+        Changed in place.
+    learning_rate : float
+        Peak rate, above 0.
+    momentum : float
+        0 <= momentum < 1.
+    weight_decay : float
+        L2 penalty on all parameters, at least 0.
+    schedule : str
+        A name in `SCHEDULES`.
+    steps : int
+        Steps in all, at least 1.
+    """
+
+    def __init__(
+        self,
+        weights: np.ndarray,
+        learning_rate: float,
+        momentum: float,
+        weight_decay: float,
+        schedule: str,
+        steps: int,
+    ):
+        self._weights, self._velocity = weights, np.zeros_like(weights)
+        self._rate, self._momentum, self._weight_decay = learning_rate, momentum, weight_decay
+        self._factor, self._steps, self._done = SCHEDULES[schedule], steps, 0
+
+    def step(self, gradients: np.ndarray) -> None:
+        """Take one step along the sum of `gradients`, shape (chunks, parameters), added in their order."""
+        rate = self._rate * self._factor((self._done + 0.5) / self._steps)
+        kernels.sgd_step(self._weights, self._velocity, gradients, rate, self._momentum, self._weight_decay)
+        self._done += 1

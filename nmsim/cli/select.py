@@ -35,7 +35,8 @@ def select(
         raise typer.BadParameter("the file's name must end in .npy", param_hint="--out")
     from nmsim.store import fs
 
-    fs.ensure_writable(out.parent)
+    # Better now than after the work. Folders that are still missing are made once there is something for them.
+    fs.ensure_writable(next((folder for folder in out.absolute().parents if folder.exists()), out.parent))
 
     import numpy as np
 

@@ -84,7 +84,8 @@ def test_select_for_people_says_where_and_how_many(nmsim, tmp_path):
         (["--keep", "0"], "keep"),
         (["--keep", "1.5"], "keep"),
         (["--keep", "nan"], "keep"),
-        (["--keep", "0.001"], "class"),
+        (["--keep", "0.001"], "keeps nothing"),
+        (["--keep", "0.01"], "class"),  # two images for four classes
         (["--method", "desne"], "de-sne"),
         (["--method", "de-sne", "--set", "n_iters=3"], "n_iter"),
         (["--method", "de-sne", "--set", "n_iter"], "name=value"),
@@ -95,7 +96,7 @@ def test_a_selection_that_cannot_be_meant_is_one_line_and_writes_nothing(
     refused, tmp_path_factory, words, message
 ):
     data = tiny(tmp_path_factory.mktemp("data") / "tiny.npz")
-    assert message in refused("select", data, "--out", "idx.npy", *words)
+    assert message in refused("select", data, "--out", "sub/idx.npy", *words)
 
 
 def test_select_refuses_another_kind_of_file_and_a_folder_that_cannot_be(nmsim, tmp_path):

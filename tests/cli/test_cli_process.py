@@ -64,6 +64,14 @@ def test_every_command_helps_without_colour_where_none_is_wanted():
         assert done.returncode == 0 and "Usage" in done.stdout and "\x1b[" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "last", "expected"), [("nmsim co", 1, {"config"}), ("nmsim trace ", 2, {"summary", "convert"})]
+)
+def test_the_shell_completes_verbs(words, last, expected):
+    env = {"_NMSIM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(last)}
+    assert set(program(**env).stdout.split()) == expected
+
+
 def test_a_reader_that_goes_away_gets_no_traceback(lpddr4):
     command = f"{sys.executable} -m nmsim config show {lpddr4} | head -c 10"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)

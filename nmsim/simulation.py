@@ -20,6 +20,7 @@ from nmsim.store import fs, manifest
 from nmsim.store.rundir import RunDir
 from nmsim.summary import SchemeResult, energy_table, summarise
 from nmsim.system.board import Board, SelectionWork
+from nmsim.system.nmc import team_units
 from nmsim.trace.writer import TraceWriter
 from nmsim.training import TrainResult, train, training_arrays, training_steps
 
@@ -154,14 +155,15 @@ def _execute(
     """Return what a scheme costs on the board; the first seed's training is the one that is simulated."""
     images = ArraySpec("images", len(dataset.y_train), int(np.prod(dataset.X_train.shape[1:])))
     rows = np.arange(images.rows) if selector is None else selector.indices_
-    place = scheme.partition("@")[2]
+    place = scheme.partition("@")[2] or "host"
     first, batch = trained[0], config.training.batch_size
     sram_bytes = int(config.soc.sram.value)
     arrays = {a.name: a for a in (images, *training_arrays(first.network, batch, sram_bytes))}
     selection = None
-    if selector is not None and place:
+    if selector is not None:
         buffer = config.near_memory.buffer if place == "nmc" else config.soc.sram
-        selection = SelectionWork(place, selector.steps(int(buffer.value)), len(rows))
+        steps = selector.steps(int(buffer.value), units=team_units(config) if place == "nmc" else 1)
+        selection = SelectionWork(place, steps, len(rows))
         arrays |= {a.name: a for a in selector.arrays()}
     board = Board(config, scheme, list(arrays.values()), dataset.y_train, writer)
     epochs = training_steps(first.network, first.epoch_orders, rows, batch, sram_bytes)

@@ -11,7 +11,7 @@ import simpy
 
 from nmsim.access.layout import Layout, RowVisits
 from nmsim.access.work import Step
-from nmsim.config.schema import NearMemory, Organization
+from nmsim.config.schema import NearMemory, Organization, RunConfig
 from nmsim.system.memory import MemoryChannel
 from nmsim.system.meter import Meter
 
@@ -24,6 +24,13 @@ def units_per_channel(placement: str, organization: Organization) -> int:
         "rank": 1,
     }
     return organization.ranks * per_rank[placement]
+
+
+def team_units(config: RunConfig) -> int:
+    """Return how many units work on one class together."""
+    if config.near_memory.data_placement == "class_per_bank":
+        return 1
+    return units_per_channel(config.near_memory.placement, config.memory.organization)
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,7 +35,7 @@ def select(
         raise typer.BadParameter("the file's name must end in .npy", param_hint="--out")
     from nmsim.store import fs
 
-    # Better now than after the work. Folders that are still missing are made once there is something for them.
+    # Better now than after the work. Missing folders are made once there is something to put into them.
     fs.ensure_writable(next((folder for folder in out.absolute().parents if folder.exists()), out.parent))
 
     import numpy as np

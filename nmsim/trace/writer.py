@@ -63,16 +63,14 @@ class TraceWriter:
         self.folder, self.part_rows, self.rows = Path(folder), part_rows, 0
         self._pending: list[pa.Table] = []
         self._pending_rows = 0
+        self._sums_fJ: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._encoder = _Encoder(self.folder)
         self._closed = False
 
     @property
     def energy_fJ(self) -> dict[str, dict[str, int]]:
-        """Return the exact sums by scheme and component, and `total`, the sum of the column `energy_fJ`.
-
-        Complete once the writer is closed.
-        """
-        return {scheme: dict(sums) for scheme, sums in self._encoder.energy_fJ.items()}
+        """Return the exact sums so far by scheme and component, and in `total` that of `energy_fJ`."""
+        return {scheme: dict(sums) for scheme, sums in self._sums_fJ.items()}
 
     def write(self, table: pa.Table) -> None:
         """Append rows; `table` has the schema `nmsim.trace.schema.SCHEMA`."""
@@ -80,6 +78,7 @@ class TraceWriter:
             raise ValueError("the trace is closed")
         if table.schema != SCHEMA:
             raise ValueError("a trace table must have the schema of nmsim.trace.schema")
+        self._add_energy(table)
         self.rows += table.num_rows
         while table.num_rows:
             part_left = self.part_rows - (self.rows - table.num_rows) % self.part_rows
@@ -89,6 +88,16 @@ class TraceWriter:
             if self._pending_rows == GROUP_ROWS or table.num_rows >= part_left:
                 self._flush(ends_part=table.num_rows >= part_left)
             table = table.slice(room)
+
+    def _add_energy(self, table: pa.Table) -> None:
+        wanted = [*COMPONENT_COLUMNS, "energy_fJ"]
+        groups = table.select(["scheme", *wanted]).group_by("scheme", use_threads=False)
+        sums = groups.aggregate([(n, "sum") for n in wanted])
+        for row in sums.to_pylist():
+            into = self._sums_fJ[row["scheme"] or ""]
+            for name in wanted:
+                key = "total" if name == "energy_fJ" else name.removesuffix("_fJ")
+                into[key] += row[f"{name}_sum"]
 
     def _flush(self, ends_part: bool) -> None:
         self._encoder.put(self._pending, ends_part)
@@ -120,7 +129,6 @@ class _Encoder:
     """The thread that turns row groups into Parquet parts; one thread, so the order of rows is kept."""
 
     def __init__(self, folder: Path):
-        self.energy_fJ: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._folder = folder
         self._queue: queue.Queue[tuple[list[pa.Table], bool] | None] = queue.Queue(_WAITING)
         self._error: BaseException | None = None
@@ -155,22 +163,12 @@ class _Encoder:
             tables, ends_part = item
             try:
                 group = pa.concat_tables(tables or [SCHEMA.empty_table()]).unify_dictionaries()
-                self._add_energy(group)
                 part.write(group)
                 if ends_part:
                     part.publish()
                     part = _Part(self._folder, part.number + 1)
             except BaseException as error:
                 self._error = error
-
-    def _add_energy(self, group: pa.Table) -> None:
-        wanted = [*COMPONENT_COLUMNS, "energy_fJ"]
-        sums = group.select(["scheme", *wanted]).group_by("scheme").aggregate([(n, "sum") for n in wanted])
-        for row in sums.to_pylist():
-            into = self.energy_fJ[row["scheme"] or ""]
-            for name in wanted:
-                key = "total" if name == "energy_fJ" else name.removesuffix("_fJ")
-                into[key] += row[f"{name}_sum"]
 
 
 class _Part:

@@ -125,11 +125,11 @@ class Checker:
         paired = i >= 0
         paired[paired] &= keys_before[i[paired]] == keys_after[paired]
         earliest = events.log.clk[before[i[paired]]] + self.spec.latency(row.latency)
-        early = events.log.clk[after[paired]] < earliest
-        return [
-            self._violation(events.log, j, row.name, row.table, int(t))
-            for j, t in zip(after[paired][early], earliest[early], strict=True)
-        ]
+        # A command to a rank has as many partners as banks: the latest of them counts.
+        latest = np.zeros(n, dtype=np.int64)
+        np.maximum.at(latest, after[paired], earliest)
+        early = np.flatnonzero(events.log.clk < latest)
+        return [self._violation(events.log, j, row.name, row.table, int(latest[j])) for j in early]
 
     def _wrong_states(self, events: _Events, old: int) -> list[Violation]:
         log, found = events.log, []
@@ -151,7 +151,7 @@ class Checker:
         report(at[is_column & (open_row < 0)], "column command to a closed bank")
         report(
             at[is_column & (open_row >= 0) & (open_row != log.row[at])],
-            "column command to another row than the open",
+            "column command to another row than the open one",
         )
         report(np.unique(at[(command == REFab) & (open_row >= 0)]), "REFab with an open bank")
 

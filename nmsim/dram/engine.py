@@ -274,7 +274,7 @@ class Channel:
         return Activity(
             start_clk=start,
             accounted_clk=self.clk,
-            end_clk=max(start, int(state.scalars[DATA_END])),
+            end_clk=int(state.scalars[DATA_END]),
             counts=state.counts.copy(),
             outcomes=state.outcomes.copy(),
             background_clk=state.background_clk.copy(),

@@ -1,9 +1,9 @@
 """Does the fast engine do, command for command, what the readable one does?"""
 
 import numpy as np
-from conftest import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_memories import small
 
 from nmsim.dram.checker import Checker
 from nmsim.dram.commands import COMMANDS
@@ -24,7 +24,9 @@ def commands_of(spec, log):
     group = log.rank * org.bankgroups + np.maximum(log.bankgroup, 0)
     bank = group * org.banks + np.maximum(log.bank, 0)
     names = [COMMANDS[c] for c in log.command]
-    return list(zip(log.clk.tolist(), names, bank.tolist(), log.row.tolist(), log.column.tolist(), strict=True))
+    return list(
+        zip(log.clk.tolist(), names, bank.tolist(), log.row.tolist(), log.column.tolist(), strict=True)
+    )
 
 
 def as_batch(spec, requests, start):

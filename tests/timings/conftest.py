@@ -1,0 +1,10 @@
+"""The two presets, one after the other."""
+
+import pytest
+from laid_out import memory
+
+
+@pytest.fixture(params=["lpddr4-3200", "ddr4-2400"])
+def spec(request):
+    """Return each preset's DramSpec in turn."""
+    return memory(request.param)[0]

@@ -1,6 +1,6 @@
 """Does the engine take as long as two established simulators do on the same requests?
 
-A million requests of 64 bytes, one offered per clock, to DDR4-2400 8 Gb x8 with the timings of the preset: one
+A million requests of 64 bytes, one offered per clock, to DDR4-2400 8 Gb x8 with the preset's timings: one
 rank, address map row:bank:bank group:rank:column, open rows, FR-FCFS, all-bank refresh. The clocks are those
 that DRAMsim3 and Ramulator 2.1 print; the two differ by up to 4.7 % from each other.
 """

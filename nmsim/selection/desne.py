@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step
-from nmsim.errors import ConfigError
 from nmsim.rng import stream
 from nmsim.selection import desne_work, embedding, features, sampling
-from nmsim.selection.affinities import joint_affinities
+from nmsim.selection.affinities import Affinities, joint_affinities
 from nmsim.selection.budget import class_budgets, total_budget
 from nmsim.selection.selector import check_choice, check_labels, check_number
 
@@ -47,6 +46,23 @@ class MapFit:
     late: np.ndarray
     kl_divergence: float
     sample: sampling.Sample
+
+    @classmethod
+    def of(
+        cls, group: int | None, members: np.ndarray, joint: Affinities, kl: float, taken: sampling.Sample
+    ) -> MapFit:
+        """Return the facts of one map, without its affinities, which are large."""
+        return cls(
+            group,
+            members,
+            joint.n_neighbours,
+            joint.search_steps,
+            len(joint.P),
+            joint.early,
+            joint.late,
+            kl,
+            taken,
+        )
 
 
 class DESNE:
@@ -155,10 +171,25 @@ class DESNE:
         self.embedding_ = np.empty((len(X), 2), dtype=np.float32)
         self.perplexity_ = np.empty(len(X))
         self.n_iter_ = self.n_iter
-        self.maps_ = [
-            self._fit_map(group, members, made.codes, int(share))
-            for (group, members), share in zip(groups, budgets, strict=True)
+        rngs = [
+            stream(self.random_state, "selection", "de-sne", "all" if g is None else g) for g, _ in groups
         ]
+        joints = [joint_affinities(made.codes[members], self.perplexity) for _, members in groups]
+        starts = [
+            embedding.start_map(made.codes[members], rng)
+            for (_, members), rng in zip(groups, rngs, strict=True)
+        ]
+        descent = embedding.Descent(
+            self.kernel, self.n_iter, self.early_exaggeration, self.exaggeration_share, self.learning_rate
+        )
+        maps, divergences = embedding.embed(joints, starts, descent)
+        self.maps_ = []
+        for (group, members), joint, Y, kl, share, rng in zip(
+            groups, joints, maps, divergences, budgets, rngs, strict=True
+        ):
+            self.embedding_[members], self.perplexity_[members] = Y, joint.perplexity
+            taken = sampling.sample(Y, int(share), self.sampling, rng)
+            self.maps_.append(MapFit.of(group, members, joint, float(kl), taken))
         self.kl_divergence_ = {fit.group: fit.kl_divergence for fit in self.maps_}
         self.indices_ = np.sort(np.concatenate([fit.members[fit.sample.chosen] for fit in self.maps_]))
         self._facts = desne_work.Facts.of(X, made, self.n_iter, self.kernel)
@@ -171,30 +202,6 @@ class DESNE:
     def steps(self, buffer_bytes: int, units: int = 1) -> Iterator[Step]:
         """Return the accesses and operations of the last fit; see `desne_work.steps`."""
         return desne_work.steps(self._facts, self.maps_, buffer_bytes, units)
-
-    def _fit_map(self, group: int | None, members: np.ndarray, codes: np.ndarray, budget: int) -> MapFit:
-        own = codes[members]
-        joint = joint_affinities(own, self.perplexity)
-        name = "all" if group is None else group
-        rng = stream(self.random_state, "selection", "de-sne", name)
-        descent = embedding.Descent(
-            self.kernel, self.n_iter, self.early_exaggeration, self.exaggeration_share, self.learning_rate
-        )
-        Y, divergence = embedding.embed(joint, embedding.start_map(own, rng), descent)
-        sample = sampling.sample(Y, budget, self.sampling, rng)
-        self.embedding_[members] = Y
-        self.perplexity_[members] = joint.perplexity
-        return MapFit(
-            group,
-            members,
-            joint.n_neighbours,
-            joint.search_steps,
-            len(joint.P),
-            joint.early,
-            joint.late,
-            divergence,
-            sample,
-        )
 
     def _check_parameters(self) -> None:
         check_choice("scope", self.scope, SCOPES)
@@ -209,6 +216,3 @@ class DESNE:
         check_number("exaggeration_share", self.exaggeration_share, 0, 1)
         check_number("learning_rate", self.learning_rate, 0, 1000, above=True)
         check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
-
-
-__all__ = ["DESNE", "SCOPES", "ConfigError", "MapFit"]

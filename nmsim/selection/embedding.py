@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numba import parallel_chunksize
 
 from nmsim.selection import kernels
 from nmsim.selection.affinities import Affinities
@@ -14,6 +16,7 @@ KERNELS = ("student", "gaussian")
 
 _START_SPREAD = 1e-4  # standard deviation of the first map: small, so that clusters are free to form
 _MIN_GAIN = 0.01
+_CHUNK_PAIRS = 64  # handed to a thread at a time, so that a thread kept waiting delays the others little
 
 
 @dataclass(frozen=True)
@@ -41,40 +44,73 @@ class Descent:
     learning_rate: float = 1.0
 
 
-@dataclass(eq=False)
 class Forces:
-    """The gradient of a map, with the scratch arrays that its kernel writes."""
+    """The gradient of independent maps side by side, with the scratch arrays that its kernel writes.
 
-    affinities: Affinities
-    gaussian: bool
+    Parameters
+    ----------
+    joints : sequence of Affinities
+        Of each map, with n_1, n_2, … points; n is their sum.
+    gaussian : bool
+        The kernel of the maps.
+    """
 
-    def __post_init__(self) -> None:
-        n = len(self.affinities.starts) - 1
+    def __init__(self, joints: Sequence[Affinities], gaussian: bool):
+        self.sizes = np.array([len(a.starts) - 1 for a in joints])
+        self.firsts = np.cumsum(self.sizes) - self.sizes
+        edges = np.cumsum([0] + [len(a.P) for a in joints])
+        self.starts = np.concatenate(
+            [a.starts[:-1] + e for a, e in zip(joints, edges, strict=False)] + [edges[-1:]]
+        )
+        self.indices = np.concatenate(
+            [a.indices + np.int32(f) for a, f in zip(joints, self.firsts, strict=True)]
+        )
+        self.P = np.concatenate([a.P for a in joints])
+        self.gaussian = gaussian
+        ends = self.firsts + self.sizes
+        leaders = [np.arange(first, end, 2) for first, end in zip(self.firsts, ends, strict=True)]
+        maps = np.repeat(np.arange(len(joints)), [len(i) for i in leaders])
+        self.pairs = np.stack([np.concatenate(leaders), self.firsts[maps], ends[maps]], axis=1)
+        n = int(ends[-1])
         self.attraction, self.repulsion = np.empty((2, 2, n), dtype=np.float32)
         self.weights = np.empty(n, dtype=np.float32)
 
-    def evaluate(self, Y: np.ndarray) -> float:
-        """Fill the arrays for the map Y, float32 of shape (2, n), and return Z, the sum of all weights."""
-        a = self.affinities
-        kernels.map_forces(
-            Y, a.starts, a.indices, a.P, self.gaussian, self.attraction, self.repulsion, self.weights
-        )
-        return max(float(self.weights.sum(dtype=np.float64)) - Y.shape[1], np.finfo(np.float32).tiny)
+    def evaluate(self, Y: np.ndarray) -> np.ndarray:
+        """Fill the arrays for the maps Y, float32 (2, n), and return Z, the sum of weights, of each."""
+        with parallel_chunksize(_CHUNK_PAIRS):
+            kernels.map_forces(
+                Y,
+                self.pairs,
+                self.starts,
+                self.indices,
+                self.P,
+                self.gaussian,
+                self.attraction,
+                self.repulsion,
+                self.weights,
+            )
+        sums = np.add.reduceat(self.weights, self.firsts, dtype=np.float64)
+        return np.maximum(sums - self.sizes, np.finfo(np.float32).tiny)
 
     def gradient(self, Y: np.ndarray, exaggeration: float = 1.0) -> np.ndarray:
-        """Return dKL/dY, shape (2, n), with P times `exaggeration`."""
-        Z = self.evaluate(Y)
-        return 4.0 * (np.float32(exaggeration) * self.attraction - self.repulsion / np.float32(Z))
+        """Return dKL/dY of every map, shape (2, n), with P times `exaggeration`."""
+        Z = np.repeat(self.evaluate(Y), self.sizes).astype(np.float32)
+        return np.float32(4.0) * (np.float32(exaggeration) * self.attraction - self.repulsion / Z)
 
-    def kl_divergence(self, Y: np.ndarray) -> float:
-        """Return KL(P‖Q) of the map, in nats."""
-        a, Z = self.affinities, self.evaluate(Y)
-        P = a.P.astype(np.float64)
-        points = np.repeat(np.arange(Y.shape[1]), np.diff(a.starts))
-        d2 = ((Y[:, points] - Y[:, a.indices]).astype(np.float64) ** 2).sum(axis=0)
-        log_w = -d2 if self.gaussian else -np.log1p(d2)
-        there = P > 0
-        return float((P[there] * (np.log(P[there] * Z) - log_w[there])).sum())
+    def kl_divergence(self, Y: np.ndarray) -> np.ndarray:
+        """Return KL(P‖Q) of each map, in nats."""
+        Z = self.evaluate(Y)
+        divergence = np.zeros(len(Z))
+        for m, (first, size) in enumerate(zip(self.firsts, self.sizes, strict=True)):
+            starts = self.starts[first : first + size + 1]
+            edges = slice(starts[0], starts[-1])
+            points = np.repeat(np.arange(first, first + size), np.diff(starts))
+            d2 = ((Y[:, points] - Y[:, self.indices[edges]]).astype(np.float64) ** 2).sum(axis=0)
+            log_w = -d2 if self.gaussian else -np.log1p(d2)
+            P = self.P[edges].astype(np.float64)
+            there = P > 0
+            divergence[m] = (P[there] * (np.log(P[there] * Z[m]) - log_w[there])).sum()
+        return divergence
 
 
 def start_map(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -94,36 +130,39 @@ def start_map(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return ((coordinates + 0.01 * rng.standard_normal((n, 2))) * _START_SPREAD).astype(np.float32)
 
 
-def embed(affinities: Affinities, start: np.ndarray, descent: Descent) -> tuple[np.ndarray, float]:
-    """Return the map, float32 (n, 2), and its KL divergence.
+def embed(
+    joints: Sequence[Affinities], starts: Sequence[np.ndarray], descent: Descent
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return a map for each set of affinities, float32 (n_m, 2), and their KL divergences, float64.
 
     Parameters
     ----------
-    affinities : Affinities
-        Of n points.
-    start : ndarray of float32, shape (n, 2)
-        The first map.
+    joints : sequence of Affinities
+        Of sets of n_m points.
+    starts : sequence of ndarray of float32, shape (n_m, 2)
+        The first maps.
     descent : Descent
 
     Notes
     -----
     Gradient descent with momentum 0.5 under exaggeration and 0.8 after it, and one adaptive gain a
-    coordinate (R. Jacobs, Neural Networks 1, 1988), as in the authors' t-SNE.
+    coordinate (R. Jacobs, Neural Networks 1, 1988), as in the authors' t-SNE. The maps do not see each other;
+    they advance together because few long parallel loops cost less than many short ones.
     """
-    n = len(start)
-    Y = np.ascontiguousarray(start.T)
-    if n == 1:
-        return np.zeros((1, 2), dtype=np.float32), 0.0
-    forces = Forces(affinities, descent.kernel == "gaussian")
+    forces = Forces(joints, descent.kernel == "gaussian")
+    Y = np.ascontiguousarray(np.concatenate(starts).T)
     velocity, gains = np.zeros_like(Y), np.ones_like(Y)
-    rate = np.float32(descent.learning_rate * n / descent.early_exaggeration)
+    rate = np.repeat(descent.learning_rate / descent.early_exaggeration * forces.sizes, forces.sizes)
+    rate = rate.astype(np.float32)
     early = round(descent.exaggeration_share * descent.n_iter)
     for iteration in range(descent.n_iter):
         exaggerated = iteration < early
         gradient = forces.gradient(Y, descent.early_exaggeration if exaggerated else 1.0)
         against = (velocity > 0) != (gradient > 0)
-        gains = np.maximum(np.where(against, gains + np.float32(0.2), gains * np.float32(0.8)), _MIN_GAIN)
+        gains = np.where(against, gains + np.float32(0.2), gains * np.float32(0.8))
+        np.maximum(gains, np.float32(_MIN_GAIN), out=gains)
         velocity *= np.float32(0.5 if exaggerated else 0.8)
         velocity -= rate * gains * gradient
         Y += velocity
-    return np.ascontiguousarray(Y.T), forces.kl_divergence(Y)
+    divergences = forces.kl_divergence(Y)
+    return [np.ascontiguousarray(part.T) for part in np.split(Y, forces.firsts[1:], axis=1)], divergences

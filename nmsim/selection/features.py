@@ -21,6 +21,25 @@ _CHUNK_VALUES = 1 << 22  # values converted at a time: bounds the scratch memory
 _FIT_PASSES = 5  # of the subspace iteration; enough for axes that are only a start or a reduction
 
 
+@dataclass(frozen=True)
+class Fit:
+    """Passes over all records that learn something about them before features can be made.
+
+    Attributes
+    ----------
+    passes : int
+        Times that every record is read, at least 1.
+    operations : dict of str to int
+        Arithmetic for one record in one pass.
+    exchanged_bytes : int
+        What must be known everywhere before a pass and is summed up after it.
+    """
+
+    passes: int
+    operations: dict[str, int]
+    exchanged_bytes: int
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """Whole-number records, and what it took to make them.
@@ -34,19 +53,16 @@ class Features:
     stored : bool
         False where the records are the images themselves and nothing was written.
     operations : dict of str to int
-        Arithmetic of the pass that makes the records, over all records.
-    fit_passes : int
-        Times that all images were read beforehand, to learn a range or axes.
-    fit_operations : dict of str to int
-        Arithmetic of one such pass.
+        Arithmetic that makes one record.
+    fits : tuple of Fit
+        What was learnt beforehand.
     """
 
     codes: np.ndarray
     bits: int
     stored: bool
     operations: dict[str, int] = field(default_factory=dict)
-    fit_passes: int = 0
-    fit_operations: dict[str, int] = field(default_factory=dict)
+    fits: tuple[Fit, ...] = ()
 
     @property
     def row_bytes(self) -> int:
@@ -87,30 +103,31 @@ def extract(X: np.ndarray, kind: str, pool_size: int, n_features: int, random_st
     eight_bit = X.dtype == np.uint8
     values = int(np.prod(X.shape[1:], dtype=np.int64))
     codes = X if eight_bit else _to_16_bits(X)
-    ranged = {} if eight_bit else {"compare": 2 * len(X) * values}
-    scaled = {} if eight_bit else {"mac_fp32": len(X) * values}
-    fit_passes = 0 if eight_bit else 1
+    bits = 8 if eight_bit else 16
+    fits = () if eight_bit else (Fit(1, {"compare": 2 * values}, 8),)
+    scaling = {} if eight_bit else {"mac_fp32": values}
     if kind == "pool" and X.ndim >= 3 and pool_size > 1:
         pooled = _pool(codes, pool_size)
-        # one addition a value, and one to round each mean; the division is a shift
-        scaled["add_int32"] = len(X) * values + pooled.size
-        codes = _centred(pooled, eight_bit)
-        return Features(codes, 8 if eight_bit else 16, True, scaled, fit_passes, ranged)
+        # One addition a value, and one to round each mean; the division is a shift.
+        adding = {"add_int32": values + pooled.shape[1]}
+        return Features(_centred(pooled, eight_bit), bits, True, scaling | adding, fits)
     codes = _centred(codes.reshape(len(X), -1), eight_bit)
     if kind in ("raw", "pool"):
-        return Features(codes, 8 if eight_bit else 16, not eight_bit, scaled, fit_passes, ranged)
+        return Features(codes, bits, not eight_bit, scaling, fits)
     if kind == "random_projection":
-        signs = stream(random_state, "selection", "signs").integers(0, 2, (values, n_features)) * 2 - 1
-        bound = float(values) * (1 << (7 if eight_bit else 15))
-        sums = _projected(codes, signs, np.zeros(values), bound)
-        scaled["add_int32"] = len(X) * values * n_features
-        return Features(sums, 16, True, scaled, fit_passes, ranged)
+        signs = stream(random_state, "selection", "signs").integers(0, 2, (values, n_features)) * 2.0 - 1.0
+        sums = _projected(codes, signs, np.zeros(values), bound=float(values) * 2 ** (bits - 1))
+        return Features(sums, 16, True, scaling | {"add_int32": values * n_features}, fits)
     n_axes = min(n_features, values, len(X))
     axes, mean, width = principal_axes(codes, n_axes, stream(random_state, "selection", "axes"))
-    bound = np.sqrt(values) * (1 << (8 if eight_bit else 16))
-    scaled["mac_fp32"] = scaled.get("mac_fp32", 0) + len(X) * values * n_axes
-    learning = {"mac_fp32": 2 * len(X) * values * width}
-    return Features(_projected(codes, axes, mean, bound), 16, True, scaled, _FIT_PASSES, learning)
+    projected = _projected(codes, axes, mean, bound=np.sqrt(values) * 2**bits)
+    projecting = {"mac_fp32": values * n_axes + scaling.get("mac_fp32", 0)}
+    return Features(projected, 16, True, projecting, (*fits, axes_fit(values, width)))
+
+
+def axes_fit(values: int, width: int) -> Fit:
+    """Return what `principal_axes` costs: x's products with a block of axes, and their sum weighted by x."""
+    return Fit(_FIT_PASSES, {"mac_fp32": 2 * values * width}, 4 * values * width)
 
 
 def check_records(X: np.ndarray) -> None:
@@ -155,11 +172,6 @@ def principal_axes(
     _, turn = np.linalg.eigh(0.5 * (small + small.T))
     axes = (axes @ turn[:, ::-1])[:, :n_axes]
     return axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(n_axes)] + 0.5), mean, width
-
-
-def fit_passes() -> int:
-    """Return how many passes over the records `principal_axes` makes."""
-    return _FIT_PASSES
 
 
 def exact_float(codes: np.ndarray) -> np.ndarray:

@@ -136,7 +136,8 @@ def _exp_of_minus(x):
     """Return exp(-x) for 0 <= x in float32, to a relative error of 2e-7, in arithmetic that vectorises.
 
     exp(-x) = 2**k · 2**f with whole k and |f| <= 1/2; 2**f by its Taylor series to the seventh power (the
-    next term, (f log 2)**8 / 8!, is below 6e-9); 2**k by setting the exponent's bits. x above 87 counts as 87.
+    next term, (f log 2)**8 / 8!, is below 6e-9); 2**k by setting the exponent's bits. Beyond 87, x counts as
+    87.
     """
     power = max(-x, np.float32(-87.0)) * np.float32(1.4426950408889634)
     whole = np.floor(power + np.float32(0.5))
@@ -154,13 +155,16 @@ def _exp_of_minus(x):
 
 
 @njit(parallel=True, cache=True, fastmath=_VECTOR)
-def map_forces(Y, starts, indices, P, gaussian, attraction, repulsion, weights):
-    """Write the two halves of the gradient of an embedding.
+def map_forces(Y, pairs, starts, indices, P, gaussian, attraction, repulsion, weights):
+    """Write the two halves of the gradient of maps that lie side by side in one array.
 
     Parameters
     ----------
     Y : ndarray of float32, shape (2, n)
-        The map, one row a coordinate.
+        The maps, one row a coordinate.
+    pairs : ndarray of int64, shape (m, 3)
+        Points in twos: i, standing for i and i+1, and the first and the end of the points of their map. Where
+        i+1 is that end, i stands alone. Every point occurs once.
     starts, indices, P : ndarray of int64 (n + 1,), int32 (e,), float32 (e,)
         Joint affinities p_ij, row i at starts[i] … starts[i+1]-1 (compressed sparse rows).
     gaussian : bool
@@ -170,22 +174,21 @@ def map_forces(Y, starts, indices, P, gaussian, attraction, repulsion, weights):
     repulsion : ndarray of float32, shape (2, n), written
         sum_j w_ij g_ij (y_i - y_j).
     weights : ndarray of float32, shape (n,), written
-        sum_j w_ij with j = i, which counts 1, included.
+        sum_j w_ij over i's own map with j = i, which counts 1, included.
 
     Notes
     -----
-    With Z = sum_i (weights_i - 1) the gradient of KL(P‖Q) is 4 (attraction - repulsion / Z).
+    With Z = sum_i (weights_i - 1) over a map the gradient of KL(P‖Q) is 4 (attraction - repulsion / Z).
     Points go in twos, as 1/u and 1/v cost one division together: r = 1/(u v), 1/u = v r, 1/v = u r.
     """
-    n = Y.shape[1]
     one = np.float32(1.0)
-    for pair in prange((n + 1) // 2):
-        i = 2 * pair
-        k = min(i + 1, n - 1)  # with odd n the last point is its own partner and is done twice, alike
+    for pair in prange(pairs.shape[0]):
+        i, first, end = pairs[pair]
+        k = min(i + 1, end - 1)  # a point alone is its own partner and is done twice, alike
         xi, yi, xk, yk = Y[0, i], Y[1, i], Y[0, k], Y[1, k]
         si = sk = fi = gi = fk = gk = np.float32(0.0)
         if gaussian:
-            for j in range(n):
+            for j in range(first, end):
                 dx, dy, ex, ey = xi - Y[0, j], yi - Y[1, j], xk - Y[0, j], yk - Y[1, j]
                 a = _exp_of_minus(dx * dx + dy * dy)
                 b = _exp_of_minus(ex * ex + ey * ey)
@@ -196,7 +199,7 @@ def map_forces(Y, starts, indices, P, gaussian, attraction, repulsion, weights):
                 fk += b * ex
                 gk += b * ey
         else:
-            for j in range(n):
+            for j in range(first, end):
                 dx, dy, ex, ey = xi - Y[0, j], yi - Y[1, j], xk - Y[0, j], yk - Y[1, j]
                 u = one + dx * dx + dy * dy
                 v = one + ex * ex + ey * ey

@@ -24,7 +24,7 @@ class Sample:
     centres : int
         Centres that every point was compared with in each round (`medoid`), else 0.
     cells : int
-        Cells of the histograms of all rounds together (grids), else 0.
+        Counters kept in all rounds together (grids): those of a grid's cells, or one a point if that is less.
     rounds : int
         Passes over the map.
     """
@@ -61,19 +61,16 @@ def _medoids(Y: np.ndarray, budget: int, rng: np.random.Generator) -> Sample:
     n = len(Y)
     centres = Y[np.sort(rng.choice(n, budget, replace=False))]
     labels, distances = np.full(n, -1, dtype=np.int32), np.empty(n, dtype=np.float32)
-    for rounds in range(1, _MAX_ROUNDS + 1):
-        before = labels.copy()
+    rounds = 0
+    while rounds < _MAX_ROUNDS:
+        rounds, before = rounds + 1, labels.copy()
         kernels.nearest_centres(Y, centres, labels, distances)
         if np.array_equal(labels, before):
             break
         count = np.bincount(labels, minlength=budget)
         total = np.stack([np.bincount(labels, Y[:, axis], budget) for axis in (0, 1)], axis=1)
         full = count > 0  # an empty centre stays where it is
-        centres = centres.copy()
         centres[full] = total[full] / count[full, None]
-    else:
-        kernels.nearest_centres(Y, centres, labels, distances)
-        rounds += 1
     first = _first_of_each(labels, distances)
     # Duplicates can leave centres empty: what they lack is taken where the map is covered worst.
     free = np.setdiff1d(np.arange(n), first)
@@ -83,14 +80,14 @@ def _medoids(Y: np.ndarray, budget: int, rng: np.random.Generator) -> Sample:
 
 def _uniform(Y: np.ndarray, budget: int, rng: np.random.Generator) -> Sample:
     # Finer grids have more occupied cells; search the side of the last one within the budget by halving.
-    low, high, rounds, looked_at = 1, 2, 1, 1
+    low, high, rounds, counters = 1, 2, 1, 1
     ceiling = 4 * len(Y)
     while high < ceiling and _occupied(Y, high) <= budget:
-        low, high, rounds, looked_at = high, 2 * high, rounds + 1, looked_at + high * high
+        low, high, rounds, counters = high, 2 * high, rounds + 1, counters + min(high * high, len(Y))
     high = min(high, ceiling)
     while high - low > 1:
         middle = (low + high) // 2
-        rounds, looked_at = rounds + 1, looked_at + middle * middle
+        rounds, counters = rounds + 1, counters + min(middle * middle, len(Y))
         low, high = (middle, high) if _occupied(Y, middle) <= budget else (low, middle)
     cell, from_centre = _cells(Y, low)
     _, cell, population = np.unique(cell, return_inverse=True, return_counts=True)
@@ -98,7 +95,7 @@ def _uniform(Y: np.ndarray, budget: int, rng: np.random.Generator) -> Sample:
     while (missing := budget - quota.sum()) > 0:
         crowded = np.argsort(-(population - quota) / quota, kind="stable")[:missing]
         quota[crowded[population[crowded] > quota[crowded]]] += 1
-    return Sample(_fill(cell, from_centre, quota), 0, looked_at, rounds)
+    return Sample(_fill(cell, from_centre, quota), 0, counters, rounds)
 
 
 def _proportional(Y: np.ndarray, budget: int, rng: np.random.Generator) -> Sample:
@@ -107,11 +104,11 @@ def _proportional(Y: np.ndarray, budget: int, rng: np.random.Generator) -> Sampl
     _, cell, population = np.unique(cell, return_inverse=True, return_counts=True)
     quota, remainder = np.divmod(population * budget, len(Y))
     quota[np.argsort(-remainder, kind="stable")[: budget - quota.sum()]] += 1
-    return Sample(_fill(cell, from_centre, quota), 0, side * side, 1)
+    return Sample(_fill(cell, from_centre, quota), 0, min(side * side, len(Y)), 1)
 
 
 def _cells(Y: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cell of each point in a side × side grid of squares, and its squared distance to the middle."""
+    """Return each point's cell in a side × side grid of squares, and its squared distance to the middle."""
     low = Y.min(axis=0)
     width = float((Y.max(axis=0) - low).max()) / side or 1.0
     position = (Y - low) / width

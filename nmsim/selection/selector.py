@@ -36,7 +36,7 @@ class Selector(Protocol):
         ...
 
     def steps(self, buffer_bytes: int, units: int = 1) -> Iterator[Step]:
-        """Return what `fit` did as accesses and operations, for buffers of a size and units that share work."""
+        """Return what `fit` did as accesses and operations, for a buffer size and units that share work."""
         ...
 
 
@@ -67,7 +67,7 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 def check_number(
     name: str, value: object, low: float, high: float, *, whole: bool = False, above: bool = False
 ) -> None:
-    """Raise ConfigError unless `value` is a number, `whole` if asked, within low … high (`above` low if asked)."""
+    """Raise ConfigError unless `value` is a number in low … high, `whole` and `above` low if asked."""
     kinds = int | np.integer if whole else int | float | np.number
     fits = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
     if not (fits and low <= value <= high and not (above and value == low)):

@@ -313,8 +313,6 @@ class Channel:
         state.scalars[NOW] += clocks
         state.scalars[LAST_COMMAND] += clocks
 
-    _shift = skip
-
     def _checked(self, batch: AccessBatch) -> AccessBatch:
         org = self.spec.organization
         dtypes = (np.int64, np.int64, np.int64, np.bool_, np.int64)

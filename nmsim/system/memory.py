@@ -81,7 +81,7 @@ class MemoryChannel:
 
     def skip(self, duration_ps: int) -> None:
         """Move the channel's clock on without simulating: what happens meanwhile was counted by `times`."""
-        self._engine._shift(duration_ps // self._meter.clock_ps)
+        self._engine.skip(duration_ps // self._meter.clock_ps)
 
     def _until(self, end_clk: int) -> int:
         return max(0, end_clk * self._meter.clock_ps - self._env.now)

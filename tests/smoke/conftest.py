@@ -1,20 +1,9 @@
 """One small run that all smoke tests look at."""
 
-from pathlib import Path
-
 import pytest
+from smoke_samples import BOARDS, SMALL
 
 import nmsim
-
-BOARDS = Path(__file__).parents[2] / "hw_configs"
-SMALL = [
-    "dataset.name=digits",
-    "selection.de_sne.n_iter=100",
-    "training.network=softmax",
-    "training.epochs=2",
-    "training.seeds=2",
-    "trace.rows_per_phase=500",
-]
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import BOARDS, SMALL
+from smoke_samples import BOARDS, SMALL
 
 import nmsim
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS

@@ -1,38 +1,16 @@
-"""A board with two arrays, and small pieces of work for it."""
+"""A board with two arrays that executes a scheme."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
+from board_samples import GROUPS, RECORD_BYTES, N
 
-from nmsim.access.work import ArraySpec, Step, Transfer
+from nmsim.access.work import ArraySpec
 from nmsim.config import load_config
 from nmsim.system.board import Board, SelectionWork
 from nmsim.trace.writer import TraceWriter
 
 BOARDS = Path(__file__).parents[2] / "hw_configs"
-N, CLASSES, RECORD_BYTES = 400, 4, 3072
-GROUPS = np.arange(N) % CLASSES
-
-
-def epoch(rows, batch=40, macs=0):
-    """Return the steps of one training epoch that reads `rows` in batches."""
-    batches = [rows[i : i + batch] for i in range(0, len(rows), batch)]
-    return [Step("training", (Transfer("images", b),), {"mac_fp16": macs}) for b in batches]
-
-
-def one_pass(phase="scan", repeat=1, operations=None):
-    """Return one step per class that streams its images once."""
-    return [
-        Step(
-            phase,
-            (Transfer("images", np.flatnonzero(g == GROUPS)),),
-            operations or {},
-            group=g,
-            repeat=repeat,
-        )
-        for g in range(CLASSES)
-    ]
 
 
 @pytest.fixture
@@ -51,9 +29,3 @@ def execute(tmp_path):
         return machine, writer
 
     return run
-
-
-def energies(board):
-    """Return the whole energy by component, in fJ."""
-    frame = board.meter.frame()
-    return {c.removesuffix("_fJ"): int(frame[c].sum()) for c in frame.columns if c.endswith("_fJ")}

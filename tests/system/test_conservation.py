@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import RECORD_BYTES, N, energies, epoch, one_pass
+from board_samples import RECORD_BYTES, N, energies, epoch, one_pass
 
 from nmsim.access.work import Step
 from nmsim.trace.reader import open_trace

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import GROUPS, RECORD_BYTES, N, energies, epoch, one_pass
+from board_samples import GROUPS, RECORD_BYTES, N, energies, epoch, one_pass
 
 from nmsim.access.work import Step, Transfer
 from nmsim.errors import ConfigError

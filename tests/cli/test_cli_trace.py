@@ -134,3 +134,14 @@ def test_an_output_that_cannot_be_written_is_one_line_with_code_1(nmsim, run):
     result = nmsim("trace", "convert", run, "--to", "csv", "--out", run / "config.resolved.yaml" / "t.csv")
     assert result.exit_code == 1 and result.stderr.startswith("nmsim: error: ")
     assert result.stderr.count("\n") == 1
+
+
+def test_plot_draws_from_the_trace_alone_and_names_its_files(nmsim_json, run, tmp_path):
+    files = nmsim_json("plot", run / "trace", "--out", "figures")["files"]
+    assert files and all((tmp_path / file).stat().st_size > 0 for file in files)
+    assert sorted(str(p.relative_to(tmp_path)) for p in (tmp_path / "figures").iterdir()) == sorted(files)
+    assert any(file.endswith("energy_breakdown.png") for file in files)
+
+
+def test_plot_of_nothing_is_one_line(refused):
+    assert "absent" in refused("plot", "absent")

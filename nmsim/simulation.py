@@ -166,6 +166,6 @@ def _execute(
         selection = SelectionWork(place, steps, len(rows))
         arrays |= {a.name: a for a in selector.arrays()}
     board = Board(config, scheme, list(arrays.values()), dataset.y_train, writer)
-    epochs = training_steps(first.network, first.epoch_orders, rows, batch, sram_bytes)
+    epochs = list(training_steps(first.network, first.epoch_orders, rows, batch, sram_bytes))
     board.execute(selection, epochs)
     return SchemeResult(scheme, rows, trained, board)

@@ -316,20 +316,29 @@ def cross_entropy(dlogits, logits, labels, share):
     return loss, right
 
 
-@njit(cache=True, nogil=True)
-def sgd_step(weights, velocity, gradients, learning_rate, momentum, weight_decay):
+@njit(cache=True, nogil=True, fastmath=_SUMS)
+def sgd_step(weights, velocity, gradients, learning_rate, momentum, weight_decay, clip_norm):
     """Update `weights` and `velocity` in place by the gradients of all chunks, summed in their order.
 
     Parameters
     ----------
     weights, velocity : float arrays, shape (parameters,)
     gradients : float array, shape (chunks, parameters)
+        Overwritten: the first row becomes their sum.
+    clip_norm : float
+        A longer sum is shortened to this Euclidean length, before weight decay.
     """
     kind = weights.dtype.type
+    gradient = gradients[0]
+    for chunk in range(1, gradients.shape[0]):
+        for p in range(weights.size):
+            gradient[p] += gradients[chunk, p]
+    squares = kind(0)
+    for p in range(weights.size):
+        squares += gradient[p] * gradient[p]
+    length = np.sqrt(squares)
+    share = kind(clip_norm) / length if length > clip_norm else kind(1)
     rate, kept, decay = kind(learning_rate), kind(momentum), kind(weight_decay)
     for p in range(weights.size):
-        gradient = decay * weights[p]
-        for chunk in range(gradients.shape[0]):
-            gradient += gradients[chunk, p]
-        velocity[p] = kept * velocity[p] + gradient
+        velocity[p] = kept * velocity[p] + (share * gradient[p] + decay * weights[p])
         weights[p] -= rate * velocity[p]

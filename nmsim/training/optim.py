@@ -14,6 +14,9 @@ from nmsim.training import kernels
 WARM_UP = 0.1
 
 
+CLIP = 2.0
+
+
 def _constant(done: float) -> float:
     return 1.0
 
@@ -62,5 +65,5 @@ class SGD:
     def step(self, gradients: np.ndarray) -> None:
         """Take one step along the sum of `gradients`, shape (chunks, parameters), added in their order."""
         rate = self._rate * self._factor((self._done + 0.5) / self._steps)
-        kernels.sgd_step(self._weights, self._velocity, gradients, rate, self._momentum, self._weight_decay)
+        kernels.sgd_step(self._weights, self._velocity, gradients, rate, self._momentum, self._weight_decay, CLIP)
         self._done += 1

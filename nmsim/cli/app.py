@@ -6,6 +6,7 @@ interrupted. An error is one line on stderr; NMSIM_DEBUG=1 adds the traceback.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -35,6 +36,12 @@ class _Verbs(TyperGroup):
         except KeyboardInterrupt:
             _debug()
             raise _end("interrupted; nothing half-written is left", INTERRUPTED) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # who read the output has gone; that is for typer to end
+            _debug()
+            reason = error.strerror or str(error)
+            raise _end(f"error: {error.filename or 'a file'}: {reason}", 1) from None
         except MemoryError:
             _debug()
             hint = "Choose a smaller data set, or a lower selection.keep_ratio."

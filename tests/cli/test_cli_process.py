@@ -83,6 +83,7 @@ def test_a_reader_that_goes_away_gets_no_traceback(lpddr4):
     [
         (ConfigError("wrong"), 2, "error: wrong"),
         (StoreError("full", file="x"), 1, "error: x: full"),
+        (OSError(28, "No space left on device", "f.nbi"), 1, "error: f.nbi: No space left on device"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (MemoryError(), 1, "error: there is not enough memory"),
     ],

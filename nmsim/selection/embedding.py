@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from numba import parallel_chunksize
+from numba import get_num_threads, parallel_chunksize, set_num_threads
 
 from nmsim.selection import kernels
 from nmsim.selection.affinities import Affinities
@@ -16,6 +17,7 @@ KERNELS = ("student", "gaussian")
 
 _START_SPREAD = 1e-4  # standard deviation of the first map: small, so that clusters are free to form
 _MIN_GAIN = 0.01
+_PAIRS_PER_THREAD = 250_000  # of points: some 50 µs, below which it does not pay to wake another thread
 _CHUNK_PAIRS = 64  # handed to a thread at a time, so that a thread kept waiting delays the others little
 
 
@@ -77,7 +79,7 @@ class Forces:
 
     def evaluate(self, Y: np.ndarray) -> np.ndarray:
         """Fill the arrays for the maps Y, float32 (2, n), and return Z, the sum of weights, of each."""
-        with parallel_chunksize(_CHUNK_PAIRS):
+        with _threads(int((self.sizes**2).sum()) // _PAIRS_PER_THREAD), parallel_chunksize(_CHUNK_PAIRS):
             kernels.map_forces(
                 Y,
                 self.pairs,
@@ -90,7 +92,7 @@ class Forces:
                 self.weights,
             )
         sums = np.add.reduceat(self.weights, self.firsts, dtype=np.float64)
-        return np.maximum(sums - self.sizes, np.finfo(np.float32).tiny)
+        return np.maximum(sums, np.finfo(np.float32).tiny)
 
     def gradient(self, Y: np.ndarray, exaggeration: float = 1.0) -> np.ndarray:
         """Return dKL/dY of every map, shape (2, n), with P times `exaggeration`."""
@@ -128,6 +130,17 @@ def start_map(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if spread > 0:
         coordinates = np.round(coordinates / spread, 6)
     return ((coordinates + 0.01 * rng.standard_normal((n, 2))) * _START_SPREAD).astype(np.float32)
+
+
+@contextmanager
+def _threads(worth: int) -> Iterator[None]:
+    """Let kernels use `worth` threads, at least one and no more than they are allowed now."""
+    allowed = get_num_threads()
+    set_num_threads(max(1, min(allowed, worth)))
+    try:
+        yield
+    finally:
+        set_num_threads(allowed)
 
 
 def embed(

@@ -174,11 +174,11 @@ def map_forces(Y, pairs, starts, indices, P, gaussian, attraction, repulsion, we
     repulsion : ndarray of float32, shape (2, n), written
         sum_j w_ij g_ij (y_i - y_j).
     weights : ndarray of float32, shape (n,), written
-        sum_j w_ij over i's own map with j = i, which counts 1, included.
+        sum_j w_ij over the other points of i's map.
 
     Notes
     -----
-    With Z = sum_i (weights_i - 1) over a map the gradient of KL(P‖Q) is 4 (attraction - repulsion / Z).
+    With Z = sum_i weights_i over a map the gradient of KL(P‖Q) is 4 (attraction - repulsion / Z).
     Points go in twos, as 1/u and 1/v cost one division together: r = 1/(u v), 1/u = v r, 1/v = u r.
     """
     one = np.float32(1.0)
@@ -187,41 +187,55 @@ def map_forces(Y, pairs, starts, indices, P, gaussian, attraction, repulsion, we
         k = min(i + 1, end - 1)  # a point alone is its own partner and is done twice, alike
         xi, yi, xk, yk = Y[0, i], Y[1, i], Y[0, k], Y[1, k]
         si = sk = fi = gi = fk = gk = np.float32(0.0)
-        if gaussian:
-            for j in range(first, end):
-                dx, dy, ex, ey = xi - Y[0, j], yi - Y[1, j], xk - Y[0, j], yk - Y[1, j]
-                a = _exp_of_minus(dx * dx + dy * dy)
-                b = _exp_of_minus(ex * ex + ey * ey)
-                si += a
-                sk += b
-                fi += a * dx
-                gi += a * dy
-                fk += b * ex
-                gk += b * ey
-        else:
-            for j in range(first, end):
-                dx, dy, ex, ey = xi - Y[0, j], yi - Y[1, j], xk - Y[0, j], yk - Y[1, j]
-                u = one + dx * dx + dy * dy
-                v = one + ex * ex + ey * ey
-                r = one / (u * v)
-                a = v * r
-                b = u * r
-                si += a
-                sk += b
-                a *= a
-                b *= b
-                fi += a * dx
-                gi += a * dy
-                fk += b * ex
-                gk += b * ey
+        for start, stop in ((first, i), (k + 1, end)):
+            xs, ys = Y[0, start:stop], Y[1, start:stop]  # no j is i or k, and no index below 0
+            if gaussian:
+                for j in range(len(xs)):
+                    dx, dy, ex, ey = xi - xs[j], yi - ys[j], xk - xs[j], yk - ys[j]
+                    a = _exp_of_minus(dx * dx + dy * dy)
+                    b = _exp_of_minus(ex * ex + ey * ey)
+                    si += a
+                    sk += b
+                    fi += a * dx
+                    gi += a * dy
+                    fk += b * ex
+                    gk += b * ey
+            else:
+                for j in range(len(xs)):
+                    dx, dy, ex, ey = xi - xs[j], yi - ys[j], xk - xs[j], yk - ys[j]
+                    u = one + dx * dx + dy * dy
+                    v = one + ex * ex + ey * ey
+                    r = one / (u * v)
+                    a = v * r
+                    b = u * r
+                    si += a
+                    sk += b
+                    a *= a
+                    b *= b
+                    fi += a * dx
+                    gi += a * dy
+                    fk += b * ex
+                    gk += b * ey
+        if k > i:
+            dx, dy = xi - xk, yi - yk
+            a = _exp_of_minus(dx * dx + dy * dy) if gaussian else one / (one + dx * dx + dy * dy)
+            si += a
+            sk += a
+            a *= one if gaussian else a
+            fi += a * dx
+            gi += a * dy
+            fk -= a * dx
+            gk -= a * dy
         weights[i], repulsion[0, i], repulsion[1, i] = si, fi, gi
         weights[k], repulsion[0, k], repulsion[1, k] = sk, fk, gk
         for point in (i, k):
             x, y = Y[0, point], Y[1, point]
+            others, p = indices[starts[point] : starts[point + 1]], P[starts[point] : starts[point + 1]]
             f = g = np.float32(0.0)
-            for edge in range(starts[point], starts[point + 1]):
-                dx, dy = x - Y[0, indices[edge]], y - Y[1, indices[edge]]
-                pull = P[edge] if gaussian else P[edge] / (one + dx * dx + dy * dy)
+            for edge in range(len(p)):
+                other = np.uint32(others[edge])  # unsigned: no look whether it counts from the end
+                dx, dy = x - Y[0, other], y - Y[1, other]
+                pull = p[edge] if gaussian else p[edge] / (one + dx * dx + dy * dy)
                 f += pull * dx
                 g += pull * dy
             attraction[0, point], attraction[1, point] = f, g

@@ -1,0 +1,265 @@
+"""Request traces through the memory alone: how long, what the rows did, and what it cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nmsim.dram.activity import Activity
+from nmsim.dram.address import AddressMap
+from nmsim.dram.commands import (
+    ACT,
+    BACKGROUND_STATES,
+    COMMANDS,
+    CONFLICT,
+    HIT,
+    MISS,
+    PDE,
+    PDX,
+    RD,
+    WR,
+    PREab,
+    PREpb,
+    REFab,
+)
+from nmsim.dram.controller import ControllerSpec
+from nmsim.dram.engine import AccessBatch, Channel
+from nmsim.dram.spec import DramSpec
+from nmsim.energy.idd import command_energies
+from nmsim.system.command_file import CommandFile
+from nmsim.trace.importers import Requests, read_requests
+
+#: A gap between two arrivals of this many refresh intervals is skipped in one stride.
+_LONG_IDLE_INTERVALS = 64
+#: While commands are written: requests served at a time.
+_LOGGED_REQUESTS = 1 << 13
+
+
+def replay(
+    spec: DramSpec,
+    controller: ControllerSpec,
+    trace: Path | str,
+    *,
+    format: str = "auto",
+    commands: Path | str | None = None,
+    refresh_background: str = "active",
+) -> dict[str, Any]:
+    """Run a request trace of any length through a memory, in constant memory.
+
+    Parameters
+    ----------
+    spec : DramSpec
+    controller : ControllerSpec
+    trace : Path or str
+        See `nmsim.trace.importers`.
+    format : str
+        One of `nmsim.trace.importers.FORMATS`.
+    commands : Path or str, optional
+        Where to write the DRAM commands, each checked against the standard's table; see
+        `nmsim.system.command_file`. A memory of several channels has a file for each, `NAME.channelN.csv`.
+    refresh_background : {"active", "precharged"}
+        The background that runs during a refresh; see `nmsim.energy.idd.command_energies`.
+
+    Returns
+    -------
+    dict
+        What `replay_requests` returns.
+
+    Raises
+    ------
+    TraceFormatError
+        Where the trace is damaged.
+    ProtocolViolation
+        Where `commands` is given and a command breaks its standard; no file is left then.
+    StoreError
+        Where `commands` cannot be written.
+    """
+    requests = read_requests(trace, AddressMap(spec, controller.address_map), format)
+    return replay_requests(
+        spec, controller, requests, commands=commands, refresh_background=refresh_background
+    )
+
+
+def replay_requests(
+    spec: DramSpec,
+    controller: ControllerSpec,
+    requests: Iterable[Requests],
+    *,
+    commands: Path | str | None = None,
+    refresh_background: str = "active",
+) -> dict[str, Any]:
+    """Run requests, chunk by chunk, through a memory.
+
+    Parameters
+    ----------
+    spec, controller, commands, refresh_background
+        As in `replay`.
+    requests : iterable of Requests
+        Clocks do not decrease.
+
+    Returns
+    -------
+    dict
+        requests, bytes : bursts, and their bytes. clocks, time_ps : up to the last data beat of the last
+        channel. row_hits, row_misses, row_conflicts : requests that found their row open, their bank closed,
+        another row open. commands : by kind, over all ranks; PRE counts the banks that are closed, by PREpb
+        or PREab. bandwidth_GBps : 1e9 bytes a second. energy_fJ : integers; `ref` is what refreshing adds to
+        the background, `background` the standby of all ranks over all clocks, with the active background
+        during refresh where `refresh_background` says so; `total` is the sum of the others. wall_s,
+        requests_per_s : how fast this was simulated, from the first line read to the last clock; without
+        compiling the kernels, or loading them from Numba's cache.
+
+    Notes
+    -----
+    Channels are independent: a full queue of one does not hold up the requests to another. How the requests
+    are cut into chunks changes nothing.
+    """
+    with ExitStack() as files:
+        lanes = []
+        for number in range(spec.organization.channels):
+            file = None
+            if commands is not None:
+                path = _path_of(Path(commands), number, spec.organization.channels)
+                file = files.enter_context(CommandFile(path, spec))
+            lanes.append(_Lane(Channel(spec, controller, number), file))
+        began = time.perf_counter()
+        for chunk in requests:
+            for number, lane in enumerate(lanes):
+                lane.serve(_batch(chunk, number if len(lanes) > 1 else None))
+        clocks = max(lane.drain() for lane in lanes)
+        for lane in lanes:
+            lane.finish(clocks)
+    result = _result(spec, [lane.done for lane in lanes], clocks, refresh_background)
+    result["wall_s"] = time.perf_counter() - began
+    result["requests_per_s"] = result["requests"] / result["wall_s"]
+    return result
+
+
+def _path_of(path: Path, channel: int, channels: int) -> Path:
+    return path if channels == 1 else path.with_name(f"{path.stem}.channel{channel}{path.suffix}")
+
+
+def _batch(chunk: Requests, channel: int | None) -> AccessBatch:
+    """Return the requests to one channel; None: there is only one."""
+    place, is_write, arrival_clk = chunk
+    if channel is None:
+        return AccessBatch(place.bank, place.row, place.column, is_write, arrival_clk)
+    here = place.channel == channel
+    arrival_clk = arrival_clk[here] if len(arrival_clk) else arrival_clk
+    return AccessBatch(place.bank[here], place.row[here], place.column[here], is_write[here], arrival_clk)
+
+
+class _Lane:
+    """A channel, what it has done so far, and where its commands go."""
+
+    def __init__(self, channel: Channel, file: CommandFile | None):
+        self._channel, self._file = channel, file
+        self._interval = channel.spec.clocks["nREFI"]
+        # A log must hold all commands of a call. Room that is not used is never touched.
+        banks = channel.spec.banks_per_channel
+        self._log_rows = 0 if file is None else _LOGGED_REQUESTS * (4 + 2 * banks)
+        self.done: Activity = channel.advance(0)
+
+    def serve(self, batch: AccessBatch) -> None:
+        """Serve requests as far as those that follow cannot matter."""
+        gap = self._interval if self._file else _LONG_IDLE_INTERVALS * self._interval
+        cuts = (
+            np.arange(0, len(batch.bank) + 1, _LOGGED_REQUESTS)[1:] if self._file else np.empty(0, np.int64)
+        )
+        idle = np.empty(0, dtype=np.int64)
+        if len(batch.arrival_clk):
+            idle = np.flatnonzero(np.diff(batch.arrival_clk, prepend=0) > gap)
+        start = 0
+        for end in sorted({*cuts.tolist(), *idle.tolist(), len(batch.bank)} - {0}):
+            self._serve(batch, start, end)
+            start = end
+
+    def _serve(self, batch: AccessBatch, start: int, end: int) -> None:
+        part = AccessBatch(*(array[start:end] for array in batch[:4]), batch.arrival_clk[start:end])
+        if len(part.arrival_clk):
+            # Nothing arrives before the first of these, so what waits is served without them.
+            self._pass(int(part.arrival_clk[0]))
+        self._note(self._channel.access(part, drain=False, log_rows=self._log_rows))
+
+    def _pass(self, until_clk: int) -> None:
+        """Let a long time pass; in steps while each refresh is written."""
+        gap = self._interval if self._file else _LONG_IDLE_INTERVALS * self._interval
+        step = 1024 * self._interval if self._file else until_clk
+        while until_clk - self._channel.clk > gap:
+            clk = min(until_clk, self._channel.clk + step)
+            self._note(self._channel.advance(clk, log_rows=self._log_rows))
+
+    def drain(self) -> int:
+        """Serve all that waits; return the clock after the last data beat."""
+        nothing = np.empty(0, dtype=np.int64)
+        empty = AccessBatch(nothing, nothing, nothing, nothing.astype(bool), nothing)
+        self._note(self._channel.access(empty, log_rows=self._log_rows))
+        return self.done.end_clk
+
+    def finish(self, clocks: int) -> None:
+        """Let time pass to the end of the whole memory's work."""
+        self._pass(clocks)
+        self._note(self._channel.advance(clocks, log_rows=self._log_rows))
+        if self._file:
+            self._file.end(clocks)
+
+    def _note(self, activity: Activity) -> None:
+        if self._file:
+            self._file.write(activity)
+        self.done = self.done + replace(activity, log=self.done.log)
+
+
+def _result(spec: DramSpec, lanes: list[Activity], clocks: int, refresh_background: str) -> dict[str, Any]:
+    """Return what the channels did, and its energy, in the words of `replay_requests`."""
+    energies = command_energies(spec, refresh_background)
+    counts = sum(lane.counts.sum(axis=1) for lane in lanes)
+    outcomes = sum(lane.outcomes.sum(axis=1) for lane in lanes)
+    state_clk = sum(lane.background_clk.sum(axis=0) for lane in lanes)
+
+    def number(command: int) -> int:
+        return int(counts[command])
+
+    def energy_fJ(*commands: int) -> int:
+        return sum(number(c) * energies.command_fJ[COMMANDS[c]] for c in commands)
+
+    refresh_background_fJ = number(REFab) * energies.refresh_background_fJ
+    background_fJ = sum(
+        int(clk) * energies.background_fJ_per_clk[state]
+        for state, clk in zip(BACKGROUND_STATES, state_clk, strict=True)
+    )
+    energy = {
+        "act": energy_fJ(ACT),
+        "pre": energy_fJ(PREpb, PREab),
+        "rd": energy_fJ(RD),
+        "wr": energy_fJ(WR),
+        "ref": energy_fJ(REFab) - refresh_background_fJ,
+        "background": background_fJ + refresh_background_fJ,
+    }
+    requests, time_ps = int(outcomes.sum()), clocks * spec.tCK_ps
+    bytes_moved = requests * spec.access_bytes
+    return {
+        "requests": requests,
+        "clocks": clocks,
+        "time_ps": time_ps,
+        "row_hits": int(outcomes[HIT]),
+        "row_misses": int(outcomes[MISS]),
+        "row_conflicts": int(outcomes[CONFLICT]),
+        "commands": {
+            "ACT": number(ACT),
+            "PRE": number(PREpb) + number(PREab),
+            "RD": number(RD),
+            "WR": number(WR),
+            "REF": number(REFab),
+            "PDE": number(PDE),
+            "PDX": number(PDX),
+        },
+        "bytes": bytes_moved,
+        "bandwidth_GBps": bytes_moved / (time_ps * 1e-3),
+        "energy_fJ": {**energy, "total": sum(energy.values())},
+    }

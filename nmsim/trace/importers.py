@@ -1,0 +1,350 @@
+"""Request traces of other programs, read in chunks: which bursts are wanted, and from which clock on.
+
+| format     | a line                                       | public program that reads it               |
+|------------|----------------------------------------------|--------------------------------------------|
+| `ramulator`| `LD 0x1f40` or `ST 8000`                     | Ramulator 2, LoadStoreTrace                |
+| `ramulator`| `R 0,0,1,2,77,5`: c, rank, bg, bank, row, col| Ramulator 2, ReadWriteTrace                |
+| `dramsim3` | `0x1F40 READ 12` or WRITE, and the clock     | DRAMsim3, trace CPU                        |
+| `stl`      | `12: (128) write 0x1f40 0xdata`              | DRAMSys, trace player; length, data may lack |
+| `csv`      | `R,8000` or `W,0x1f40`                       |                                            |
+
+Blank lines and lines that begin with # hold no request; words may be in small letters; the file may be
+gzipped, whatever its name. Every other line that is not a request is an error.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NamedTuple, NoReturn
+
+import numpy as np
+
+from nmsim.dram.address import AddressMap, Location
+from nmsim.dram.engine import LAST_CLK
+from nmsim.errors import TraceFormatError
+from nmsim.trace.importers_kernel import (
+    BLANKS,
+    COLON,
+    COMMA,
+    DATA,
+    DECIMAL,
+    END,
+    HEX,
+    LENGTH,
+    NUMBER,
+    WORD,
+    parse_lines,
+)
+
+#: Text that is read at a time, and the longest line.
+CHUNK_BYTES = 1 << 20
+#: The shortest line of any format is "R,0" and a newline.
+_SHORTEST_LINE_BYTES = 4
+#: Bursts at most in one batch.
+_BATCH_BURSTS = 1 << 18
+
+
+class Requests(NamedTuple):
+    """Burst accesses in the order of a trace: arrays of shape (n,).
+
+    `arrival_clk` is the first clock at which each may be served; of length 0 where all may at once.
+    """
+
+    place: Location
+    is_write: np.ndarray
+    arrival_clk: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What a line of a format consists of; `columns` names its numbers in their order."""
+
+    name: str
+    shown: str
+    words: tuple[str, str]
+    steps: tuple[np.int64, ...]
+    columns: tuple[str, ...]
+
+
+_VECTOR = ("channel", "rank", "bankgroup", "bank", "row", "column")
+_FORMS = (
+    _Form("ramulator", "LD|ST ADDRESS", ("LD", "ST"), (WORD, BLANKS, NUMBER, END), ("address",)),
+    _Form(
+        "ramulator",
+        "R|W channel,rank,bankgroup,bank,row,column",
+        ("R", "W"),
+        (WORD, BLANKS, DECIMAL, *(COMMA, DECIMAL) * 5, END),
+        _VECTOR,
+    ),
+    _Form(
+        "dramsim3",
+        "0xADDRESS READ|WRITE CLOCK",
+        ("READ", "WRITE"),
+        (HEX, BLANKS, WORD, BLANKS, DECIMAL, END),
+        ("address", "clock"),
+    ),
+    _Form(
+        "stl",
+        "CLOCK: [(LENGTH)] read|write 0xADDRESS [0xDATA]",
+        ("READ", "WRITE"),
+        (DECIMAL, COLON, LENGTH, WORD, BLANKS, HEX, DATA, END),
+        ("clock", "length", "address"),
+    ),
+    _Form("csv", "R|W,ADDRESS", ("R", "W"), (WORD, COMMA, NUMBER, END), ("address",)),
+)
+FORMATS = ("auto", *dict.fromkeys(form.name for form in _FORMS))
+
+
+def read_requests(path: Path | str, address_map: AddressMap, format: str = "auto") -> Iterator[Requests]:
+    """Return an iterator over the requests of a trace, chunk by chunk, in constant memory.
+
+    Parameters
+    ----------
+    path : Path or str
+        Text, gzipped or not.
+    address_map : AddressMap
+        Where byte addresses lie; its memory bounds them.
+    format : str
+        One of `FORMATS`; "auto" takes the format that the first request is written in.
+
+    Yields
+    ------
+    Requests
+        A request without a length is one burst, that which holds its address; one with a length (`stl`) is
+        all bursts that hold its bytes. A clock before its predecessor's stands for the predecessor's: neither
+        DRAMsim3 nor DRAMSys serves a trace out of order. Clocks of `stl` are taken as the memory's.
+
+    Raises
+    ------
+    TraceFormatError
+        Where the file cannot be read, holds no request, or a line is damaged, or names a place outside the
+        memory. Other simulators silently ignore address bits that the memory lacks, and so simulate another
+        access than the one that was asked for.
+    """
+    path = Path(path)
+    if format not in FORMATS:
+        raise TraceFormatError("unknown format of a request trace", file=path, found=format,
+                               expected=" or ".join(FORMATS))  # fmt: skip
+    if ".rstl" in path.suffixes:
+        raise TraceFormatError(
+            "relative STL traces are not supported: their times depend on the memory that is simulated",
+            file=path,
+            hint="Convert it to absolute times (.stl).",
+        )
+    forms = [form for form in _FORMS if format in ("auto", form.name)]
+    _parse(forms[0], bytearray(b"\n"), 1, _limits(address_map))  # compiles or loads the parser
+    return _requests(path, address_map, forms)
+
+
+def _requests(path: Path, address_map: AddressMap, forms: list[_Form]) -> Iterator[Requests]:
+    limits = _limits(address_map)
+    lines, latest_clk, empty = 0, 0, True
+    for text, size in _texts(path):
+        if len(forms) > 1:
+            forms = _chosen(forms, text, size, limits)
+        fields, is_write, read, fault = _parse(forms[0], text, size, limits)
+        if fault:
+            fault.raise_for(path, lines + read + 1, text)
+        lines += read
+        if len(is_write) == 0:
+            continue
+        empty = False
+        for requests in _located(fields, is_write, address_map):
+            arrival_clk = requests.arrival_clk
+            if len(arrival_clk):
+                arrival_clk[0] = max(latest_clk, arrival_clk[0])
+                np.maximum.accumulate(arrival_clk, out=arrival_clk)
+                latest_clk = int(arrival_clk[-1])
+                if latest_clk == 0:
+                    arrival_clk = arrival_clk[:0]
+            yield requests._replace(arrival_clk=arrival_clk)
+    if empty:
+        raise TraceFormatError("holds no request", file=path, expected=_known(forms))
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """What is wrong with a line: at byte `at`, by the step `step` of `form`."""
+
+    form: _Form
+    at: int
+    step: int
+    limit: int | None
+    column: str
+
+    def raise_for(self, path: Path, line: int, text: bytearray) -> NoReturn:
+        """Raise TraceFormatError for the line."""
+        token = bytes(text[self.at : self.at + 60]).split(b"\n")[0].strip()
+        separators = b" \t" if self.step in (BLANKS, END) else b" \t,:"
+        for separator in separators:
+            token = token.split(bytes([separator]))[0] or token
+        found = repr(token.decode("ascii", "backslashreplace"))[1:-1] if token else "end of line"
+        if self.limit is not None:
+            hint = "Take the memory that the trace was made for (memory.organization)."
+            outside = self.column != "clock"
+            raise TraceFormatError(
+                f"this {self.column} lies outside the memory" if outside else "this clock is too late",
+                file=path,
+                line=line,
+                found=found,
+                expected=f"below {self.limit:#x}" if self.column == "address" else f"below {self.limit}",
+                hint=hint if outside else None,
+            )
+        read, write = self.form.words
+        expected = {
+            int(BLANKS): "a blank",
+            int(WORD): f"{read} or {write}",
+            int(NUMBER): "a number, decimal or after 0x",
+            int(HEX): "a hexadecimal number",
+            int(DECIMAL): "a decimal number",
+            int(COMMA): "a comma",
+            int(COLON): "a colon",
+            int(LENGTH): "a length in bytes, such as (64)",
+            int(END): "the end of the line",
+        }[self.step]
+        raise TraceFormatError(
+            "damaged line of a request trace",
+            file=path,
+            line=line,
+            found=found,
+            expected=f"{expected}, as in {self.form.shown}",
+        )
+
+
+def _limits(address_map: AddressMap) -> dict[str, int]:
+    """Return what each number of a trace must be below."""
+    spec = address_map.spec
+    org = spec.organization
+    counts = {"channel": org.channels, "rank": org.ranks, "bankgroup": org.bankgroups, "bank": org.banks}
+    counts |= {"row": org.rows, "column": spec.row_bursts}
+    size = address_map.size_bytes
+    return counts | {"address": size, "length": size + 1, "clock": LAST_CLK}
+
+
+def _known(forms: list[_Form]) -> str:
+    return "lines such as " + " or ".join(form.shown for form in forms)
+
+
+def _chosen(forms: list[_Form], text: bytearray, size: int, limits: dict[str, int]) -> list[_Form]:
+    """Return the form of the first request, or the one that goes furthest; all where the text has none."""
+    furthest, best = -1, forms
+    end = 0
+    while end < size:  # the first line with a request
+        start, end = end, text.index(b"\n", end) + 1
+        line = text[start:end]
+        if line.strip() and not line.lstrip().startswith(b"#"):
+            for form in forms:
+                fault = _parse(form, line, len(line), limits)[3]
+                reached = len(line) if fault is None else fault.at
+                if reached > furthest:
+                    furthest, best = reached, [form]
+            return best
+    return forms
+
+
+def _parse(
+    form: _Form, text: bytearray, size: int, limits: dict[str, int]
+) -> tuple[dict[str, np.ndarray], np.ndarray, int, _Fault | None]:
+    """Return (numbers by name, whether each request is a write, lines read, what is wrong)."""
+    rows = size // _SHORTEST_LINE_BYTES + 1
+    fields = np.empty((len(form.columns), rows), dtype=np.int64)
+    is_write = np.empty(rows, dtype=np.bool_)
+    allowed = np.array([limits[name] for name in form.columns], dtype=np.int64)
+    rows, lines, at, step, column = parse_lines(
+        np.frombuffer(text, dtype=np.uint8),
+        size,
+        np.array(form.steps, dtype=np.int64),
+        *(int.from_bytes(word.encode(), "big") for word in form.words),
+        allowed,
+        fields,
+        is_write,
+    )
+    limit = int(allowed[column]) if column >= 0 else None
+    name = form.columns[column] if column >= 0 else ""
+    fault = None if step < 0 else _Fault(form, int(at), int(step), limit, name)
+    numbers = {name: fields[i, :rows] for i, name in enumerate(form.columns)}
+    return numbers, is_write[:rows], int(lines), fault
+
+
+def _located(
+    fields: dict[str, np.ndarray], is_write: np.ndarray, address_map: AddressMap
+) -> Iterator[Requests]:
+    """Yield the requests as bursts at their places."""
+    arrival_clk = fields.get("clock", np.empty(0, dtype=np.int64))
+    if "row" in fields:
+        org = address_map.spec.organization
+        bank = (fields["rank"] * org.bankgroups + fields["bankgroup"]) * org.banks + fields["bank"]
+        yield Requests(
+            Location(fields["channel"], bank, fields["row"], fields["column"]), is_write, arrival_clk
+        )
+        return
+    burst_bytes = address_map.spec.access_bytes
+    address, length = fields["address"], fields.get("length")
+    if length is None or not length.any():
+        yield Requests(address_map.decode(address), is_write, arrival_clk)
+        return
+    first = address // burst_bytes
+    bursts = (address + np.maximum(length, 1) - 1) // burst_bytes - first + 1
+    ends = np.cumsum(bursts)
+    for start in range(0, int(ends[-1]), _BATCH_BURSTS):
+        index = np.arange(start, min(start + _BATCH_BURSTS, int(ends[-1])))
+        of = np.searchsorted(ends, index, side="right")
+        burst = first[of] + index - (ends[of] - bursts[of])
+        yield Requests(address_map.decode(burst * burst_bytes), is_write[of], arrival_clk[of])
+
+
+def _texts(path: Path) -> Iterator[tuple[bytearray, int]]:
+    """Yield (buffer, bytes of it that are whole lines); the buffer is the same every time."""
+    text, filled = bytearray(CHUNK_BYTES), 0
+    with _opened(path) as file:
+        while True:
+            with _reading(path):
+                got = file.readinto(memoryview(text)[filled:-1])
+            filled += got
+            if not got and filled:
+                text[filled] = ord("\n")  # the last line may lack its end
+                filled += 1
+            size = text.rfind(b"\n", 0, filled) + 1
+            if size:
+                yield text, size
+                text[: filled - size] = text[size:filled]
+                filled -= size
+            elif filled >= CHUNK_BYTES - 1:
+                raise TraceFormatError(
+                    f"a line is longer than {CHUNK_BYTES} bytes: this is no request trace", file=path
+                )
+            if not got:
+                return
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    with _reading(path):
+        file = open(path, "rb")  # noqa: SIM115 - closed below
+    with file:
+        with _reading(path):
+            magic = file.read(2)
+            file.seek(0)
+        if magic == b"\x1f\x8b":
+            with gzip.open(file) as unpacked:
+                yield unpacked
+        else:
+            yield file
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn a refusal to read into one line for the user."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise TraceFormatError(
+            "the gzip stream is truncated or damaged", file=path, found=str(error), hint="Fetch it again."
+        ) from error
+    except OSError as error:
+        raise TraceFormatError(f"cannot read this: {error.strerror or error}", file=path) from error

@@ -1,0 +1,165 @@
+"""The byte parser of request traces (Numba): lines of text to columns of integers, by a list of steps."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+#: Steps that a line is read by. BLANKS: one or more blanks. WORD: the format's word for a read or a write.
+#: NUMBER: decimal, or hexadecimal after 0x. HEX: hexadecimal, 0x or not. DECIMAL. COMMA: with blanks or not.
+#: COLON. LENGTH: "(bytes)" and blanks, or nothing. DATA: a hexadecimal number of any length, or nothing.
+STEPS = ("BLANKS", "WORD", "NUMBER", "HEX", "DECIMAL", "COMMA", "COLON", "LENGTH", "DATA", "END")
+BLANKS, WORD, NUMBER, HEX, DECIMAL, COMMA, COLON, LENGTH, DATA, END = np.arange(len(STEPS))
+
+#: Bytes that mean something.
+_TAB, _NEWLINE, _RETURN, _SPACE, _HASH, _OPEN, _CLOSE = 9, 10, 13, 32, 35, 40, 41
+_COMMA, _ZERO, _COLON, _A, _X, _Z, _UPPER = 44, 48, 58, 65, 88, 90, 0xDF
+
+#: Numbers from here on are too large for any field, and far from overflow.
+_HUGE = np.int64(1 << 58)
+
+_helper = njit(cache=True, no_cpython_wrapper=True)
+
+
+@_helper
+def _after_blanks(data, i):
+    while data[i] == _SPACE or data[i] == _TAB:
+        i += 1
+    return i
+
+
+@_helper
+def _digit(byte):
+    """Return the value of a hexadecimal digit, 16 for other bytes."""
+    value = np.int64(byte) - _ZERO
+    if value < 0:
+        return np.int64(16)
+    if value < 10:
+        return value
+    value = np.int64(byte & _UPPER) - _A
+    return value + 10 if 0 <= value < 6 else np.int64(16)
+
+
+@_helper
+def _number(data, i, step):
+    """Return (value, position after it); the position is `i` where there is no number."""
+    start = i
+    base = np.int64(16 if step == HEX else 10)
+    if step != DECIMAL and data[i] == _ZERO and data[i + 1] & _UPPER == _X:
+        base = np.int64(16)
+        i += 2
+    first, value = i, np.int64(0)
+    digit = _digit(data[i])
+    while digit < base:
+        value = min(value * base + digit, _HUGE)
+        i += 1
+        digit = _digit(data[i])
+    return value, (i if i > first else start)
+
+
+@_helper
+def _word(data, i):
+    """Return (the letters as one number, capitals, position after them)."""
+    value = np.int64(0)
+    while _A <= data[i] & _UPPER <= _Z:
+        value = min(value << 8 | np.int64(data[i] & _UPPER), _HUGE)
+        i += 1
+    return value, i
+
+
+@njit(cache=True)
+def parse_lines(data, size, steps, read_word, write_word, limits, fields, is_write):
+    """Read whole lines; blank lines and lines that begin with # hold no request.
+
+    Parameters
+    ----------
+    data : ndarray of uint8, shape (m,)
+        Text.
+    size : int
+        Bytes of `data` to read; the last is a newline.
+    steps : ndarray of int64
+        What a line consists of; the last is END.
+    read_word, write_word : int
+        Words as `_word` returns them: capitals, 8 bits each, the first letter highest.
+    limits : ndarray of int64, shape (k,)
+        Each number must be below its limit; a LENGTH of n counts n - 1 to the number that follows.
+    fields : ndarray of int64, shape (k, rows)
+        Filled: row i holds the numbers of step i, counting only steps that are numbers. 0 for no LENGTH.
+    is_write : ndarray of bool, shape (rows,)
+        Filled.
+
+    Returns
+    -------
+    rows : int
+        Requests read.
+    lines : int
+        Lines read, with those that hold no request; a damaged line is the next.
+    at : int
+        Position after the last line, or of what is wrong.
+    step : int
+        -1, or the step that failed.
+    column : int
+        Of a number that is too large its index in `limits`, else -1.
+    """
+    row, lines, i = 0, 0, 0
+    while i < size:
+        i = _after_blanks(data, i)
+        if data[i] == _HASH:
+            while data[i] != _NEWLINE:
+                i += 1
+        if data[i] == _RETURN:
+            i += 1
+        if data[i] == _NEWLINE:
+            i += 1
+            lines += 1
+            continue
+        column, length = 0, np.int64(1)
+        for step in steps:
+            start = i
+            if step == BLANKS:
+                i = _after_blanks(data, i)
+                if i == start:
+                    return row, lines, start, step, -1
+            elif step == WORD:
+                word, i = _word(data, i)
+                if word != read_word and word != write_word:
+                    return row, lines, start, step, -1
+                is_write[row] = word == write_word
+            elif step in (COMMA, COLON):
+                i = _after_blanks(data, i)
+                if data[i] != (_COMMA if step == COMMA else _COLON):
+                    return row, lines, start, step, -1
+                i = _after_blanks(data, i + 1)
+            elif step == LENGTH:
+                fields[column, row] = 0
+                if data[i] == _OPEN:
+                    length, i = _number(data, i + 1, DECIMAL)
+                    if i == start + 1 or length < 1 or data[i] != _CLOSE:
+                        return row, lines, start, step, -1
+                    if length >= limits[column]:
+                        return row, lines, start, step, column
+                    fields[column, row] = length
+                    i = _after_blanks(data, i + 1)
+                column += 1
+            elif step == DATA:
+                i = _after_blanks(data, i)
+                if i > start:
+                    i = _number(data, i, HEX)[1]
+            elif step == END:
+                i = _after_blanks(data, i)
+                if data[i] == _RETURN:
+                    i += 1
+                if data[i] != _NEWLINE:
+                    return row, lines, i, step, -1
+                i += 1
+                lines += 1
+                row += 1
+            else:
+                value, i = _number(data, i, step)
+                if i == start:
+                    return row, lines, start, step, -1
+                if value + length > limits[column]:
+                    return row, lines, start, step, column
+                fields[column, row] = value
+                column += 1
+    return row, lines, i, np.int64(-1), -1

@@ -150,9 +150,15 @@ class Channel:
             *(np.empty(0, dtype=d) for d in (np.int64, np.int64, np.int64, np.bool_, np.int64))
         )
         nothing = np.empty(0, dtype=np.int64)
-        first = self._run(empty, min(until_clk, self.clk + 2 * interval), True, log_rows, nothing)
-        left = until_clk - self.clk
         rows = self.log_rows if log_rows is None else log_rows
+        until_clk = max(until_clk, self.clk)
+        waited = self.queued
+        first = self._run(empty, min(until_clk, self.clk + 2 * interval), True, rows, nothing)
+        while waited and self.clk < until_clk:  # a long queue outlasts two intervals
+            waited = self.queued
+            until = min(until_clk, self.clk + 2 * interval)
+            first = first + self._run(empty, until, True, rows - len(first.log), nothing)
+        left = until_clk - self.clk
         if left < 4 * interval or len(first.log) < rows:
             return first + self._run(empty, until_clk, True, rows - len(first.log), nothing)
         # All ranks are idle: one refresh interval is like another.

@@ -35,7 +35,8 @@ def replay(
     from nmsim.system.replay import replay as replay_one
 
     spec, controller = dram_spec(memory), controller_spec(memory)
-    results = [replay_one(spec, controller, trace, format=form, commands=commands) for trace in traces]
+    options = {"format": form, "commands": commands, "refresh_background": memory.refresh_background}
+    results = [replay_one(spec, controller, trace, **options) for trace in traces]
     if as_json:
         print_json(results[0] if len(results) == 1 else results)
         return

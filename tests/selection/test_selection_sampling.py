@@ -42,7 +42,8 @@ def test_every_distinct_place_is_sampled_where_the_budget_allows_it(kind):
 def test_medoids_and_proportional_cells_keep_the_density_and_uniform_cells_do_not():
     # A dense and a thin disc of equal size, 900 and 100 points, far apart. Of 100 exemplars proportional
     # cells take the population's share, 90. k-means in the plane spreads centres like density^(1/2)
-    # (P. Zador, IEEE Trans. Inf. Theory 28, 1982), 3 : 1, hence about 75. Uniform cells see two equal areas: about 50 : 50.
+    # (P. Zador, IEEE Trans. Inf. Theory 28, 1982), 3 : 1, hence about 75. Uniform cells see
+    # two equal areas: about 50 : 50.
     noise = np.random.default_rng(0)
     radius, angle = np.sqrt(noise.random(1000)), 2 * np.pi * noise.random(1000)
     Y = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).astype(np.float32)

@@ -47,9 +47,17 @@ class CommandLog:
     @staticmethod
     def concatenate(logs: list[CommandLog]) -> CommandLog:
         """Return the logs one after another."""
+        logs = [log for log in logs if len(log)] or logs[:1]
+        if len(logs) == 1:
+            return logs[0]
         return CommandLog(
             *(np.concatenate([getattr(g, f) for g in logs]) for f in CommandLog.__annotations__)
         )
+
+
+_NOTHING = np.empty(0, dtype=np.int64)
+_NOTHING.flags.writeable = False
+NO_COMMANDS = CommandLog(*[_NOTHING] * 9, _NOTHING.astype(np.bool_))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmsim.dram.activity import Activity, CommandLog
-from nmsim.dram.commands import PDX, RANK_WIDE, RD, WR, PREab
+from nmsim.dram.activity import NO_COMMANDS, Activity, CommandLog
+from nmsim.dram.commands import N_COMMANDS, PDX, RANK_WIDE, RD, WR, PREab
 from nmsim.dram.controller import ControllerSpec
 from nmsim.dram.near import stream as run_visits
 from nmsim.dram.scheduler import schedule
@@ -32,6 +32,8 @@ from nmsim.dram.tables import Tables, compile_tables
 
 #: Clocks beyond this are refused: sums must stay below 2**62.
 LAST_CLK = 1 << 56
+
+_IS_RANK_WIDE = np.isin(np.arange(N_COMMANDS), RANK_WIDE)
 
 
 class AccessBatch(NamedTuple):
@@ -290,13 +292,15 @@ class Channel:
 
     def _command_log(self, log: np.ndarray, rows: int, near_memory: bool) -> CommandLog:
         log = log[: int(self._state.scalars[LOG_ROWS])]
+        if not len(log):  # nearly every call of a long run
+            return NO_COMMANDS
         clk, command, bank, row, column, outcome, closed = log[
             np.argsort(log[:, 0], kind="stable")[:rows]
         ].T.copy()
         org = self.spec.organization
         group, bank = np.divmod(bank, org.banks)
         rank, bankgroup = np.divmod(group, org.bankgroups)
-        wide = np.isin(command, RANK_WIDE)
+        wide = _IS_RANK_WIDE[command]
         return CommandLog(
             clk=clk,
             command=command,
@@ -307,7 +311,7 @@ class Channel:
             column=column,
             outcome=outcome,
             closed=closed,
-            near_memory=near_memory & ~np.isin(command, (PREab, PDX)),
+            near_memory=near_memory & (command != PREab) & (command != PDX),
         )
 
     def skip(self, clocks: int) -> None:

@@ -16,7 +16,7 @@ from nmsim.trace.schema import COMPONENT_COLUMNS, trace_table
 from nmsim.trace.writer import TraceWriter
 
 #: Commands that the memory causes by itself, whoever works meanwhile.
-_OWN = (REFab, PDE, PDX)
+_OWN = [REFab, PDE, PDX]
 
 
 class Meter:
@@ -81,15 +81,13 @@ class Meter:
         """Count what a channel did in one call, `times` over."""
         counts = self._by_rank(activity.counts)
         shown = self._show(phase, source, array, channel, activity.log)
-        refreshes = np.zeros_like(counts)
-        refreshes[list(_OWN)] = counts[list(_OWN)]
-        for key, part in (
-            (CommandKey(phase, source, array, channel), counts - refreshes),
-            (CommandKey(phase, "dram", "", channel), refreshes),
-        ):
-            if part.any():
-                self.total.add_commands(key, part, times)
-                self._rest.add_commands(key, part * times - np.where(part != 0, shown, 0))
+        own = counts[_OWN]
+        if own.any():
+            counts[_OWN] = 0
+            refreshes = np.zeros_like(counts)
+            refreshes[_OWN] = own
+            self._count(CommandKey(phase, "dram", "", channel), refreshes, shown, times)
+        self._count(CommandKey(phase, source, array, channel), counts, shown, times)
         for state, clocks in zip(BACKGROUND_STATES, activity.background_clk.sum(axis=0), strict=True):
             if clocks:
                 self.work(phase, "dram", state, int(clocks) * times)
@@ -97,6 +95,13 @@ class Meter:
         self.all_accesses += activity.bursts * times
         for name, requests in zip(OUTCOMES, activity.outcomes.sum(axis=1), strict=True):
             self.outcomes[name] += int(requests) * times
+
+    def _count(self, key: CommandKey, counts: np.ndarray, shown: np.ndarray | None, times: int) -> None:
+        self.total.add_commands(key, counts, times)
+        if shown is None:
+            self._rest.add_commands(key, counts, times)
+        else:
+            self._rest.add_commands(key, counts * times - np.where(counts != 0, shown, 0))
 
     def work(self, phase: str, source: str, kind: str, count: int, moved_bytes: int = 0) -> None:
         """Count operations, bits, clocks or picoseconds of one kind (a kind of the price list)."""
@@ -141,21 +146,23 @@ class Meter:
 
     def _by_rank(self, counts: np.ndarray) -> np.ndarray:
         """Return the counts with those of PREab, which closes banks of a rank, put under its first bank."""
-        ranks, groups, banks = self._bank_shape
         counts = counts.copy()
+        if not counts[PREab].any():
+            return counts
+        ranks, groups, banks = self._bank_shape
         of_rank = counts[PREab].reshape(ranks, groups * banks)
         closed = of_rank.sum(axis=1)
         of_rank[:] = 0
         of_rank[:, 0] = closed
         return counts
 
-    def _show(self, phase: str, source: str, array: str, channel: int, log: CommandLog) -> np.ndarray:
-        """Write the logged commands as trace rows; return how many of each command and bank these were."""
-        ranks, groups, banks = self._bank_shape
-        shown = np.zeros((len(COMMANDS), ranks * groups * banks), dtype=np.int64)
+    def _show(self, phase: str, source: str, array: str, channel: int, log: CommandLog) -> np.ndarray | None:
+        """Write the logged commands as trace rows; return how many of each command and bank, or None."""
         rows = len(log)
         if rows == 0 or self._writer is None:
-            return shown
+            return None
+        ranks, groups, banks = self._bank_shape
+        shown = np.zeros((len(COMMANDS), ranks * groups * banks), dtype=np.int64)
         self._shown[phase] = self._shown.get(phase, 0) + rows
         command = log.command
         # A precharge of all banks costs as much as the banks that it closes.

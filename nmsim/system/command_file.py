@@ -21,6 +21,8 @@ from nmsim.store import fs
 #: power-down are named by whether a bank is open: the second half is for ranks with one.
 _NAMES = ("PRE", "ACT", "RD", "WR", "PREA", "REFA", "PDEP", "PDXP")
 _NAMES += (*_NAMES[:-2], "PDEA", "PDXA")
+#: Commands that are checked and written at a time.
+_ROWS = 1 << 16
 _COLUMNS = ("cycle", "command", "rank", "bankgroup", "bank", "row", "column")
 
 
@@ -39,6 +41,7 @@ class CommandFile:
     def __init__(self, path: Path, spec: DramSpec):
         self._path, self._spec, self._checker = path, spec, Checker(spec)
         self._open_banks = np.zeros(spec.organization.ranks, dtype=np.int64)
+        self._waiting: list[CommandLog] = []
         self._exit = ExitStack()
 
     def __enter__(self) -> CommandFile:
@@ -64,12 +67,24 @@ class CommandFile:
         Raises
         ------
         ProtocolViolation
-            Where one breaks a rule of the standard.
+            Where a command, of this activity or one before, breaks a rule of the standard.
         """
-        log = activity.log
         _check_complete(activity)
-        if len(log) == 0:
+        self._waiting.append(activity.log)
+        if sum(len(log) for log in self._waiting) >= _ROWS:
+            self._flush()
+
+    def end(self, clk: int) -> None:
+        """Write the last line: everything was over at clock `clk`."""
+        self._flush()
+        self._writer.close()
+        self._file.write(f"{clk},END,0,0,0,0,0\n".encode())
+
+    def _flush(self) -> None:
+        if not self._waiting:
             return
+        log = CommandLog.concatenate(self._waiting)
+        self._waiting = []
         try:
             self._checker.check(log)
         except ProtocolViolation as error:
@@ -79,11 +94,6 @@ class CommandFile:
         places = (log.rank, log.bankgroup, bank, log.row, log.column)
         arrays = [pa.array(log.clk), self._names(log)] + [pa.array(np.maximum(p, 0)) for p in places]
         self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
-
-    def end(self, clk: int) -> None:
-        """Write the last line: everything was over at clock `clk`."""
-        self._writer.close()
-        self._file.write(f"{clk},END,0,0,0,0,0\n".encode())
 
     def _names(self, log: CommandLog) -> pa.Array:
         name = log.command.copy()

@@ -37,8 +37,8 @@ from nmsim.trace.importers import Requests, read_requests
 
 #: A gap between two arrivals of this many refresh intervals is skipped in one stride.
 _LONG_IDLE_INTERVALS = 64
-#: While commands are written: requests served at a time.
-_LOGGED_REQUESTS = 1 << 13
+#: While commands are written: requests, and refresh intervals, that one call of the engine logs.
+_LOGGED_REQUESTS, _LOGGED_INTERVALS = 1 << 13, 1 << 10
 
 
 def replay(
@@ -160,7 +160,8 @@ class _Lane:
 
     def __init__(self, channel: Channel, file: CommandFile | None):
         self._channel, self._file = channel, file
-        self._interval = channel.spec.clocks["nREFI"]
+        interval = channel.spec.clocks["nREFI"]
+        self._long_clk, self._stride_clk = _LONG_IDLE_INTERVALS * interval, _LOGGED_INTERVALS * interval
         # A log must hold all commands of a call. Room that is not used is never touched.
         banks = channel.spec.banks_per_channel
         self._log_rows = 0 if file is None else _LOGGED_REQUESTS * (4 + 2 * banks)
@@ -168,31 +169,27 @@ class _Lane:
 
     def serve(self, batch: AccessBatch) -> None:
         """Serve requests as far as those that follow cannot matter."""
-        gap = self._interval if self._file else _LONG_IDLE_INTERVALS * self._interval
-        cuts = (
-            np.arange(0, len(batch.bank) + 1, _LOGGED_REQUESTS)[1:] if self._file else np.empty(0, np.int64)
-        )
-        idle = np.empty(0, dtype=np.int64)
-        if len(batch.arrival_clk):
-            idle = np.flatnonzero(np.diff(batch.arrival_clk, prepend=0) > gap)
+        n, clk = len(batch.bank), batch.arrival_clk
+        cuts = {n}
+        if len(clk):
+            cuts.update(np.flatnonzero(np.diff(clk, prepend=0) > self._long_clk).tolist())
+        if self._file:
+            cuts.update(range(_LOGGED_REQUESTS, n, _LOGGED_REQUESTS))
+            cuts.update(np.flatnonzero(np.diff(clk // self._stride_clk, prepend=0)).tolist())
         start = 0
-        for end in sorted({*cuts.tolist(), *idle.tolist(), len(batch.bank)} - {0}):
-            self._serve(batch, start, end)
+        for end in sorted(cuts - {0}):
+            part = AccessBatch(*(array[start:end] for array in batch[:4]), clk[start:end])
+            if len(part.arrival_clk):
+                # Nothing arrives before the first of these, so what waits is served without them.
+                self._pass(int(part.arrival_clk[0]))
+            self._note(self._channel.access(part, drain=False, log_rows=self._log_rows))
             start = end
 
-    def _serve(self, batch: AccessBatch, start: int, end: int) -> None:
-        part = AccessBatch(*(array[start:end] for array in batch[:4]), batch.arrival_clk[start:end])
-        if len(part.arrival_clk):
-            # Nothing arrives before the first of these, so what waits is served without them.
-            self._pass(int(part.arrival_clk[0]))
-        self._note(self._channel.access(part, drain=False, log_rows=self._log_rows))
-
     def _pass(self, until_clk: int) -> None:
-        """Let a long time pass; in steps while each refresh is written."""
-        gap = self._interval if self._file else _LONG_IDLE_INTERVALS * self._interval
-        step = 1024 * self._interval if self._file else until_clk
-        while until_clk - self._channel.clk > gap:
-            clk = min(until_clk, self._channel.clk + step)
+        """Let a long time pass, a short one not: `Channel.access` does."""
+        while until_clk - self._channel.clk > self._long_clk:
+            stride = self._stride_clk if self._file else until_clk
+            clk = min(until_clk, self._channel.clk + stride)
             self._note(self._channel.advance(clk, log_rows=self._log_rows))
 
     def drain(self) -> int:

@@ -76,10 +76,11 @@ def format_si(value: float, unit: str, digits: int = 3) -> str:
     """Return `value` (in the plain SI unit given) with a prefix and `digits` significant digits."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
-    factor, prefix = next((p for p in _PREFIXES if abs(value) >= p[0]), _PREFIXES[-1])
-    scaled = value / factor
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(scaled))))
-    return f"{scaled:.{decimals}f} {prefix}{unit}"
+    # Round first: 999.9 with 3 digits is 1.00 k, not 1000.
+    rounded = float(f"{abs(value):.{digits - 1}e}")
+    factor, prefix = next((p for p in _PREFIXES if rounded >= p[0]), _PREFIXES[-1])
+    decimals = max(0, digits - 1 - math.floor(math.log10(rounded / factor)))
+    return f"{value / factor:.{decimals}f} {prefix}{unit}"
 
 
 def format_energy(energy_fJ: float) -> str:

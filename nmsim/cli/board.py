@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nmsim.errors import ConfigError
-
 if TYPE_CHECKING:
     from nmsim.config import RunConfig
 
@@ -24,14 +22,7 @@ def load_board(path: Path, overrides: Sequence[str] | None = None) -> RunConfig:
 
     config = load_config(path, overrides or ())
 
-    from nmsim.system.board import controller_spec, dram_spec
+    from nmsim.system.board import check_memory
 
-    try:
-        dram_spec(config.memory)
-        controller_spec(config.memory)
-    except ConfigError as error:
-        if error.file is None:
-            origin = config.origin("memory.timing")
-            error.file, error.line = origin.file, origin.line
-        raise
+    check_memory(config)
     return config

@@ -339,6 +339,11 @@ class RunConfig(Section):
         nearest = (self._origins[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in self._origins)
         return next(nearest, Origin("the configuration"))
 
+    def known_paths(self, prefix: str) -> list[str]:
+        """Return the dotted paths under `prefix` that were written somewhere."""
+        paths = [".".join(map(str, keys)) for keys in self._origins]
+        return [path for path in paths if path.startswith(f"{prefix}.")]
+
     @field_validator("schemes")
     @classmethod
     def _no_scheme_stands_twice(cls, schemes: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,6 +20,7 @@ from nmsim.dram.spec import DramSpec
 from nmsim.dram.spec import Organization as DramOrganization
 from nmsim.energy.idd import command_energies
 from nmsim.energy.link import flight_time_ps
+from nmsim.energy.logic import node_energy_factor
 from nmsim.energy.prices import DramPrices, PriceList
 from nmsim.errors import ConfigError
 from nmsim.system.host import Host
@@ -184,6 +186,34 @@ class Board:
         duration = self.env.now - start
         self.meter.work(phase, "soc", "STATIC", duration)
         self.meter.time(phase, start, duration)
+
+
+def check_memory(config: RunConfig) -> None:
+    """Refuse a memory whose timings, currents or address map cannot be, before any work is done.
+
+    Raises
+    ------
+    ConfigError
+        With the file and line of the value that the message names; of several, of the one given last.
+    """
+    memory, near_memory, npu = config.memory, config.near_memory, config.soc.npu
+    checks = {
+        "memory": lambda: dram_spec(memory),
+        "memory.controller": lambda: controller_spec(memory),
+        "memory.controller.address_map": lambda: AddressMap(dram_spec(memory), memory.controller.address_map),
+        "near_memory.node_nm": lambda: node_energy_factor(near_memory.node_nm.value),
+        "soc.npu.node_nm": lambda: node_energy_factor(npu.node_nm.value),
+    }
+    for section, check in checks.items():
+        try:
+            check()
+        except ConfigError as error:
+            named = re.findall(r"[A-Za-z]\w*", f"{error.message} {error.found} {error.expected}")
+            paths = [path for path in config.known_paths(section) if path.rsplit(".", 1)[-1] in named]
+            origins = [config.origin(path) for path in paths or [section]]
+            origin = next((o for o in origins if o.line is None), origins[-1])
+            error.file, error.line = origin.file, origin.line
+            raise
 
 
 def dram_spec(memory: Memory) -> DramSpec:

@@ -55,12 +55,13 @@ def refused(nmsim: Callable[..., Result]) -> Callable[..., str]:
     """Return a function that runs a command line that must fail; gives its one line on stderr."""
 
     def call(*words: object, code: int = 2) -> str:
+        before = sorted(Path.cwd().iterdir())
         result = nmsim(*words)
         assert result.exit_code == code, result.output
         assert result.stdout == ""
         assert result.stderr.startswith("nmsim: error: ") and result.stderr.count("\n") == 1
         assert "Traceback" not in result.stderr
-        assert not list(Path.cwd().iterdir()), "something was left behind"
+        assert sorted(Path.cwd().iterdir()) == before, "something was left behind"
         return result.stderr
 
     return call

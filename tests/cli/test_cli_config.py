@@ -48,10 +48,13 @@ def test_check_as_json_still_fails(nmsim, lpddr4):
     assert result.exit_code == 2 and not found["ok"] and found["hash"] is None and len(found["problems"]) == 1
 
 
-def test_impossible_timings_are_refused_with_file_line_and_reason(refused, lpddr4):
-    line = refused("config", "check", lpddr4, "--set", "memory.timing.nRC=20")
+def test_impossible_timings_are_refused_where_they_were_written(refused, lpddr4, tmp_path):
     # nRC >= nRAS + nRP: a row must be restored and precharged before the next (JESD209-4).
-    assert "nRC = 20" in line and "nRAS" in line and "memory-lpddr4-3200.yaml:" in line
+    option = refused("config", "check", lpddr4, "--set", "memory.timing.nRC=20")
+    assert "--set memory.timing.nRC=20: impossible timing" in option and "nRC >= nRAS" in option
+    board = tmp_path / "board.yaml"
+    board.write_text(f"extends: {lpddr4}\nmemory:\n  timing:\n    nRC: 20\n")
+    assert f"{board}:4: impossible timing" in refused("config", "check", board)
 
 
 @pytest.mark.parametrize(

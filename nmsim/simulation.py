@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numba
@@ -107,10 +109,10 @@ class _Algorithms:
         rows = np.arange(len(self._dataset.y_train)) if selector is None else selector.indices_
         key = rows.tobytes()
         if key not in self._trained:
-            self._trained[key] = []
-            for seed in self.training_seeds:
-                self._tell(f"{method}: training with seed {seed}", share)
-                self._trained[key].append(self._train(rows, seed))
+            self._tell(f"{method}: training with {len(self.training_seeds)} seeds", share)
+            # A small batch keeps one thread busy, so the seeds run side by side; they share nothing.
+            with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+                self._trained[key] = list(pool.map(partial(self._train, rows), self.training_seeds))
         return selector, self._trained[key]
 
     def write_map(self, path: Path) -> None:

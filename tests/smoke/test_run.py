@@ -116,11 +116,12 @@ def test_a_run_without_a_trace_gives_the_same_energies(small_run, tmp_path):
     assert {s: f["energy_fJ"] for s, f in run.summary["schemes"].items()} == expected
 
 
-def test_the_access_level_shows_every_read_by_itself(tmp_path):
+def test_the_access_level_shows_every_access_by_itself(tmp_path):
     sets = [*SMALL, "trace.level=access", "schemes=[random]"]
     run = nmsim.simulate(nmsim.load_config(BOARDS / "lpddr4.yaml", sets), out=tmp_path)
-    reads = trace(run).query("cmd == 'RD'")
-    assert (reads["count"] == 1).all() and len(reads) == run.summary["schemes"]["random"]["accesses"]
+    accesses = trace(run).query("cmd in ('RD', 'WR')")
+    assert (accesses["count"] == 1).all()
+    assert len(accesses) == run.summary["schemes"]["random"]["accesses"]
 
 
 def test_a_second_board_runs_as_well(tmp_path):
@@ -130,7 +131,7 @@ def test_a_second_board_runs_as_well(tmp_path):
 
 def test_a_failing_run_leaves_nothing_behind(tmp_path):
     config = nmsim.load_config(BOARDS / "lpddr4.yaml", [*SMALL, "selection.keep_ratio=0.001"])
-    with pytest.raises(NmsimError, match="per class"):
+    with pytest.raises(NmsimError, match="below one sample a class"):
         nmsim.simulate(config, out=tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -58,6 +58,7 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
     with RunDir(out, config.name, config_hash(config)) as run:
         tell("reading the data", 0.0)
         dataset = load(config.dataset)
+        Board(config, "", [_images(dataset)], dataset.y_train, None)  # refuses a memory that is too small
         algorithms = _Algorithms(config, dataset, tell)
         results: list[SchemeResult] = []
         writer = None if config.trace.level == "off" else TraceWriter(run.path("trace"))
@@ -156,7 +157,7 @@ def _execute(
     writer: TraceWriter | None,
 ) -> SchemeResult:
     """Return what a scheme costs on the board; the first seed's training is the one that is simulated."""
-    images = ArraySpec("images", len(dataset.y_train), int(np.prod(dataset.X_train.shape[1:])))
+    images = _images(dataset)
     rows = np.arange(images.rows) if selector is None else selector.indices_
     place = scheme.partition("@")[2] or "host"
     first, batch = trained[0], config.training.batch_size
@@ -172,3 +173,7 @@ def _execute(
     epochs = list(training_steps(first.network, first.epoch_orders, rows, batch, sram_bytes))
     board.execute(selection, epochs)
     return SchemeResult(scheme, rows, trained, board)
+
+
+def _images(dataset: Dataset) -> ArraySpec:
+    return ArraySpec("images", len(dataset.y_train), dataset.image_bytes)

@@ -1,7 +1,15 @@
-"""The small trainer: networks, the training loop, and what a training asks of the hardware."""
+"""The trainer: small networks on a chosen subset, its accuracy, and what the training asked of the hardware."""
 
-from nmsim.training.loop import TrainResult, train
-from nmsim.training.network import NetworkCost
-from nmsim.training.work import training_arrays, training_steps
+from nmsim.training.loop import TrainResult, train, train_seeds
+from nmsim.training.network import NETWORKS, NetworkCost
+from nmsim.training.steps import training_arrays, training_steps
 
-__all__ = ["NetworkCost", "TrainResult", "train", "training_arrays", "training_steps"]
+__all__ = [
+    "NETWORKS",
+    "NetworkCost",
+    "TrainResult",
+    "train",
+    "train_seeds",
+    "training_arrays",
+    "training_steps",
+]

@@ -179,6 +179,21 @@ def linear_backward_input(dx, dx_at, dy, y_at, w, n):
 
 
 @njit(cache=True, nogil=True)
+def count_values(images):
+    """Return how often each value stands in each channel: int64, shape (channels, 256).
+
+    `images` is uint8 of shape (n, height, width, channels).
+    """
+    counts = np.zeros((images.shape[3], 256), np.int64)
+    for i in range(images.shape[0]):
+        for y in range(images.shape[1]):
+            for x in range(images.shape[2]):
+                for c in range(images.shape[3]):
+                    counts[c, images[i, y, x, c]] += 1
+    return counts
+
+
+@njit(cache=True, nogil=True)
 def load_images(out, images, rows, border, columns, mean, scale):
     """Put images into the lanes of `out`, normalised: (value - mean[channel]) · scale[channel].
 
@@ -277,9 +292,13 @@ def mean_pool(pooled, full, pooled_border, full_border, height, width, window, b
                     column = j * window + place % window + full_border
                     for lane in range(full.shape[3]):
                         if backward:
-                            full[c, row, column, lane] = share * pooled[c, i + pooled_border, j + pooled_border, lane]
+                            full[c, row, column, lane] = (
+                                share * pooled[c, i + pooled_border, j + pooled_border, lane]
+                            )
                         else:
-                            pooled[c, i + pooled_border, j + pooled_border, lane] += share * full[c, row, column, lane]
+                            pooled[c, i + pooled_border, j + pooled_border, lane] += (
+                                share * full[c, row, column, lane]
+                            )
 
 
 @njit(cache=True, nogil=True)

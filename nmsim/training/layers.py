@@ -103,7 +103,9 @@ class Conv2d(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         height, width = ((side + 2 * self.padding - self.kernel) // self.stride + 1 for side in shape[1:])
         if min(height, width) < 1:
-            raise ValueError(f"a {self.kernel}×{self.kernel} kernel does not fit into {shape[1]}×{shape[2]} pixels")
+            raise ValueError(
+                f"a {self.kernel}×{self.kernel} kernel does not fit into {shape[1]}×{shape[2]} pixels"
+            )
         return self.channels, height, width
 
     def fan_in(self, shape: Shape) -> int:
@@ -140,7 +142,9 @@ class Dense(Layer):
 class _Linear:
     """A convolution at work: tables of where every row of memory begins, and the kernels that add them up."""
 
-    def __init__(self, x: Signal, y: Signal, weights: np.ndarray, gradient: np.ndarray, kernel: int, stride: int):
+    def __init__(
+        self, x: Signal, y: Signal, weights: np.ndarray, gradient: np.ndarray, kernel: int, stride: int
+    ):
         self._x, self._y, self._weights, self._gradient = x, y, weights, gradient
         outputs, height, width = y.values.shape
         channels, rows, tap = np.arange(x.values.shape[0]), np.arange(height), np.arange(kernel)

@@ -11,6 +11,7 @@ import numpy as np
 
 from nmsim.errors import ConfigError, DataError
 from nmsim.rng import stream
+from nmsim.training import kernels
 from nmsim.training.loss import softmax_cross_entropy
 from nmsim.training.network import Chunk, Network, NetworkCost
 from nmsim.training.optim import SCHEDULES, SGD
@@ -149,6 +150,9 @@ def train(
             found="×".join(map(str, X_test.shape[1:])),
             expected="×".join(map(str, X_train.shape[1:])),
         )
+    # One kind of array for the kernels, whether or not the caller's may be written to: one compilation.
+    X_train, X_test = (np.ascontiguousarray(X)[:] for X in (X_train, X_test))
+    X_train.flags.writeable = X_test.flags.writeable = False
     net = Network(network, X_train.shape[1:], n_classes)
     n = len(X_train)
     steps_per_epoch = -(-n // batch_size)
@@ -202,11 +206,10 @@ def train_seeds(*data: np.ndarray, seeds: Sequence[int], **options: object) -> l
 
 def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and 1/standard deviation of each channel, float32; a constant channel has the scale 1."""
-    pixels = images.reshape(-1, images.shape[-1])
+    share = kernels.count_values(images) / (images.size // images.shape[-1])
     values = np.arange(256)
-    counts = np.stack([np.bincount(pixels[:, c], minlength=256) for c in range(pixels.shape[1])])
-    mean = counts @ values / len(pixels)
-    variance = counts @ values**2 / len(pixels) - mean**2
+    mean = share @ values
+    variance = share @ values**2 - mean**2
     deviation = np.sqrt(np.where(variance > 1e-9, variance, 1.0))
     return mean.astype(np.float32), (1.0 / deviation).astype(np.float32)
 

@@ -18,7 +18,7 @@ NETWORKS: dict[str, tuple[Layer, ...]] = {
     "softmax": (Flatten(),),
     "mlp": (Flatten(), Dense(128), ReLU()),
     "cnn-s": (
-        Conv2d(16, kernel=4, padding=1, stride=2),
+        Conv2d(12, kernel=4, padding=1, stride=2),
         MaxPool2d(2),
         ReLU(),
         Conv2d(32, kernel=3, padding=1),
@@ -103,12 +103,18 @@ class Network:
     """
 
     def __init__(
-        self, layers: str | Sequence[Layer], image_shape: tuple[int, int, int], n_classes: int, dtype=np.float32
+        self,
+        layers: str | Sequence[Layer],
+        image_shape: tuple[int, int, int],
+        n_classes: int,
+        dtype=np.float32,
     ):
         self.name = layers if isinstance(layers, str) else "custom"
         if isinstance(layers, str):
             if layers not in NETWORKS:
-                raise ConfigError("no network has this name", found=repr(layers), expected=", ".join(NETWORKS))
+                raise ConfigError(
+                    "no network has this name", found=repr(layers), expected=", ".join(NETWORKS)
+                )
             layers = (*NETWORKS[layers], Dense(n_classes))
         if any(getattr(layer, "stride", 1) > 1 for layer in layers[1:]):
             raise ValueError("only the first layer may have a stride above 1")
@@ -124,7 +130,9 @@ class Network:
                     found=f"{height}×{width}×{channels}",
                     hint="Choose training.network: mlp or softmax.",
                 ) from None
-        counts = [layer.parameter_count(shape) for layer, shape in zip(self.layers, self.shapes, strict=False)]
+        counts = [
+            layer.parameter_count(shape) for layer, shape in zip(self.layers, self.shapes, strict=False)
+        ]
         ends = np.cumsum([0, *counts])
         self.parameter_slices = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
         self.parameter_count = int(ends[-1])
@@ -149,7 +157,9 @@ class Network:
     def cost(self, mac: str = "mac_fp16", momentum: bool = True) -> NetworkCost:
         """Return what training costs where numbers have the format of the operation `mac`."""
         if mac not in FORMAT_BYTES:
-            raise ConfigError("training cannot be priced in this operation", found=mac, expected=", ".join(FORMAT_BYTES))
+            raise ConfigError(
+                "training cannot be priced in this operation", found=mac, expected=", ".join(FORMAT_BYTES)
+            )
         pairs = list(zip(self.layers, self.shapes, strict=False))
         macs = [layer.macs(shape) for layer, shape in pairs]
         first = next(i for i, n in enumerate(macs) if n)
@@ -188,7 +198,9 @@ class Chunk:
         Gradient of the loss, set by `backward`.
     """
 
-    def __init__(self, network: Network, parameters: np.ndarray, lanes: int, gradient: np.ndarray | None = None):
+    def __init__(
+        self, network: Network, parameters: np.ndarray, lanes: int, gradient: np.ndarray | None = None
+    ):
         self.gradient = np.zeros_like(parameters) if gradient is None else gradient
         borders = [*(layer.border for layer in network.layers), 0]
         stride = getattr(network.layers[0], "stride", 1)
@@ -200,7 +212,9 @@ class Chunk:
                 gradient_view = signal.gradient.flattened() if signal.gradient else None
                 out = Signal(signal.values.flattened(), gradient_view)
             else:
-                planes = [Planes(network.shapes[i + 1], lanes, borders[i + 1], 1, network.dtype) for _ in range(2)]
+                planes = [
+                    Planes(network.shapes[i + 1], lanes, borders[i + 1], 1, network.dtype) for _ in range(2)
+                ]
                 out = Signal(*planes)
             self._bound.append(layer.bind(signal, out, parameters[part], self.gradient[part]))
             signal = out

@@ -13,8 +13,10 @@ from nmsim.training import kernels
 #: have no batch normalisation.
 WARM_UP = 0.1
 
-
-CLIP = 2.0
+#: Longest gradient of a batch. Networks without batch normalisation that see raw pixels (mlp, softmax) diverge at
+#: the rate that suits cnn-s; this bounds their first steps and hardly touches later ones (Pascanu, Mikolov
+#: and Bengio, ICML 2013, algorithm 1).
+CLIP_NORM = 2.0
 
 
 def _constant(done: float) -> float:
@@ -31,7 +33,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {"constant": _constant, "cosine
 
 
 class SGD:
-    """v = momentum · v + gradient + weight_decay · w;  w = w - rate · v.
+    """v = momentum · v + gradient + weight_decay · w;  w = w - rate · v, the gradient at most `CLIP_NORM` long.
 
     Parameters
     ----------
@@ -65,5 +67,7 @@ class SGD:
     def step(self, gradients: np.ndarray) -> None:
         """Take one step along the sum of `gradients`, shape (chunks, parameters), added in their order."""
         rate = self._rate * self._factor((self._done + 0.5) / self._steps)
-        kernels.sgd_step(self._weights, self._velocity, gradients, rate, self._momentum, self._weight_decay, CLIP)
+        kernels.sgd_step(
+            self._weights, self._velocity, gradients, rate, self._momentum, self._weight_decay, CLIP_NORM
+        )
         self._done += 1

@@ -1,0 +1,113 @@
+"""Slow readable twins of the kernels: plain NumPy on arrays of shape (images, channels, height, width)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray, padding: int, stride: int) -> np.ndarray:
+    """Return the convolution of x, shape (n, c, h, w), with w, shape (kernel, kernel, c, outputs).
+
+    y[n, o, i, j] = bias[o] + sum over p, q, c of w[p, q, c, o] · x[n, c, stride·i + p - padding, …]
+    """
+    patches = _patches(_padded(x, padding), w.shape[0], stride)
+    return np.einsum("ncijpq,pqco->noij", patches, w, optimize=True) + bias[:, None, None]
+
+
+def conv2d_gradients(
+    dy: np.ndarray, x: np.ndarray, w: np.ndarray, padding: int, stride: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the gradients of input, weights and biases for the output's gradient dy, shape (n, o, i, j)."""
+    padded = _padded(x, padding)
+    dw = np.einsum("ncijpq,noij->pqco", _patches(padded, w.shape[0], stride), dy, optimize=True)
+    dx = np.zeros_like(padded)
+    height, width = dy.shape[2:]
+    for p in range(w.shape[0]):
+        for q in range(w.shape[1]):
+            seen = (slice(p, p + stride * height, stride), slice(q, q + stride * width, stride))
+            dx[:, :, *seen] += np.einsum("noij,co->ncij", dy, w[p, q], optimize=True)
+    inside = slice(padding, -padding or None)
+    return dx[:, :, inside, inside], dw, dy.sum(axis=(0, 2, 3))
+
+
+def max_pool(x: np.ndarray, window: int) -> np.ndarray:
+    """Return the largest of each whole window."""
+    return _windows(x, window).max(axis=-1)
+
+
+def max_pool_gradient(dy: np.ndarray, x: np.ndarray, window: int) -> np.ndarray:
+    """Return dy sent to the first largest pixel of each window, row by row."""
+    windows = _windows(x, window)
+    spread = np.zeros_like(windows)
+    np.put_along_axis(spread, windows.argmax(axis=-1)[..., None], dy[..., None], axis=-1)
+    return _unwindowed(spread, x.shape, window)
+
+
+def mean_pool(x: np.ndarray, window: int) -> np.ndarray:
+    """Return the mean of each whole window."""
+    return _windows(x, window).mean(axis=-1)
+
+
+def mean_pool_gradient(dy: np.ndarray, x: np.ndarray, window: int) -> np.ndarray:
+    """Return dy spread evenly over each window."""
+    windows = np.repeat(dy[..., None] / window**2, window**2, axis=-1)
+    return _unwindowed(windows, x.shape, window)
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each image's loss, shape (n,), and its gradient, shape (n, classes), for logits (n, classes)."""
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    one_hot = np.eye(logits.shape[1])[labels]
+    return -np.log((p * one_hot).sum(axis=1)), p - one_hot
+
+
+def sgd_step(
+    weights: np.ndarray,
+    velocity: np.ndarray,
+    gradients: np.ndarray,
+    learning_rate: float,
+    momentum: float,
+    weight_decay: float,
+    clip_norm: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights and the velocity after one step along the sum of `gradients`, shape (chunks, n)."""
+    gradient = gradients.sum(axis=0)
+    gradient = gradient * min(1.0, clip_norm / max(np.linalg.norm(gradient), 1e-300))
+    velocity = momentum * velocity + gradient + weight_decay * weights
+    return weights - learning_rate * velocity, velocity
+
+
+def normalised(images: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return images (n, h, w, c) of bytes as (value - mean[c]) · scale[c], shape (n, c, h, w)."""
+    return ((images - mean) * scale).transpose(0, 3, 1, 2)
+
+
+def count_values(images: np.ndarray) -> np.ndarray:
+    """Return how often each byte stands in each channel, shape (channels, 256)."""
+    return np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(images.shape[-1])])
+
+
+def _padded(x: np.ndarray, padding: int) -> np.ndarray:
+    return np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+
+
+def _patches(x: np.ndarray, kernel: int, stride: int) -> np.ndarray:
+    """Return a view of shape (n, c, rows, columns, kernel, kernel): what the kernel sees at each place."""
+    return np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), axis=(2, 3))[
+        :, :, ::stride, ::stride
+    ]
+
+
+def _windows(x: np.ndarray, window: int) -> np.ndarray:
+    """Return the whole windows, shape (n, c, rows, columns, window²), pixels row by row."""
+    patches = _patches(x, window, window)
+    return patches.reshape(*patches.shape[:4], window**2).copy()
+
+
+def _unwindowed(windows: np.ndarray, shape: tuple[int, ...], window: int) -> np.ndarray:
+    n, c, rows, columns, _ = windows.shape
+    pixels = windows.reshape(n, c, rows, columns, window, window).transpose(0, 1, 2, 4, 3, 5)
+    x = np.zeros(shape, windows.dtype)
+    x[:, :, : rows * window, : columns * window] = pixels.reshape(n, c, rows * window, columns * window)
+    return x

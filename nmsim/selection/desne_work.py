@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 ENTRY_BYTES = 8  # of a neighbour list or of the affinities: an index and a value
 INDEX_BYTES = 4
 POINT_BYTES = 8  # two float32 coordinates
-_START_WIDTH = 4  # vectors iterated to find the two axes of the first map
 
 
 @dataclass(frozen=True)
@@ -206,7 +205,7 @@ def _embedding(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> Iter
     n = len(fit.members)
     if n == 1:
         return
-    learn = axes_fit(facts.values, min(_START_WIDTH, facts.values))
+    learn = axes_fit(facts.values, 2)
     yield _fit_step("embedding", facts.source, learn, fit)
     project = {"mac_fp32": 2 * n * facts.values}
     yield Step("embedding", (Transfer(facts.source, fit.members),), project, group=fit.group)

@@ -123,7 +123,7 @@ def start_map(codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     one line apart.
     """
     n, d = codes.shape
-    axes, mean, _ = principal_axes(codes, min(2, d), rng)
+    axes, mean = principal_axes(codes, min(2, d), rng)
     coordinates = np.zeros((n, 2))
     coordinates[:, : axes.shape[1]] = (codes - mean) @ axes
     spread = coordinates[:, 0].std()

@@ -18,6 +18,7 @@ from nmsim.rng import stream
 KINDS = ("raw", "pool", "random_projection", "pca")
 
 _CHUNK_VALUES = 1 << 22  # values converted at a time: bounds the scratch memory to some tens of MB
+_SPARE_AXES = 2  # iterated beside those wanted, which makes these converge sooner
 _FIT_PASSES = 5  # of the subspace iteration; enough for axes that are only a start or a reduction
 
 
@@ -119,14 +120,15 @@ def extract(X: np.ndarray, kind: str, pool_size: int, n_features: int, random_st
         sums = _projected(codes, signs, np.zeros(values), bound=float(values) * 2 ** (bits - 1))
         return Features(sums, 16, True, scaling | {"add_int32": values * n_features}, fits)
     n_axes = min(n_features, values, len(X))
-    axes, mean, width = principal_axes(codes, n_axes, stream(random_state, "selection", "axes"))
+    axes, mean = principal_axes(codes, n_axes, stream(random_state, "selection", "axes"))
     projected = _projected(codes, axes, mean, bound=np.sqrt(values) * 2**bits)
     projecting = {"mac_fp32": values * n_axes + scaling.get("mac_fp32", 0)}
-    return Features(projected, 16, True, projecting, (*fits, axes_fit(values, width)))
+    return Features(projected, 16, True, projecting, (*fits, axes_fit(values, n_axes)))
 
 
-def axes_fit(values: int, width: int) -> Fit:
+def axes_fit(values: int, n_axes: int) -> Fit:
     """Return what `principal_axes` costs: x's products with a block of axes, and their sum weighted by x."""
+    width = min(n_axes + _SPARE_AXES, values)
     return Fit(_FIT_PASSES, {"mac_fp32": 2 * values * width}, 4 * values * width)
 
 
@@ -147,17 +149,15 @@ def check_records(X: np.ndarray) -> None:
             )
 
 
-def principal_axes(
-    codes: np.ndarray, n_axes: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return the axes (d, n_axes) of largest variance, the mean (d,), and the width of the block iterated.
+def principal_axes(codes: np.ndarray, n_axes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the axes (d, n_axes) of largest variance, and the mean (d,).
 
-    Subspace iteration on the covariance with two spare vectors, one pass over the records a step (N. Halko,
+    Subspace iteration on the covariance with a few spare vectors, one pass over the records a step (N. Halko,
     P.-G. Martinsson, J. Tropp, SIAM Review 53, 2011, algorithm 4.4). Axes point where their largest entry is
     positive.
     """
     d = codes.shape[1]
-    width = min(n_axes + 2, d)
+    width = min(n_axes + _SPARE_AXES, d)
     mean = sum(chunk.sum(axis=0) for chunk in _chunks(codes)) / len(codes)
     axes = rng.standard_normal((d, width))
     for _ in range(_FIT_PASSES):
@@ -171,7 +171,7 @@ def principal_axes(
     small = axes.T @ product
     _, turn = np.linalg.eigh(0.5 * (small + small.T))
     axes = (axes @ turn[:, ::-1])[:, :n_axes]
-    return axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(n_axes)] + 0.5), mean, width
+    return axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(n_axes)] + 0.5), mean
 
 
 def exact_float(codes: np.ndarray) -> np.ndarray:

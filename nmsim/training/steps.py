@@ -12,9 +12,6 @@ from nmsim.training.network import NetworkCost
 #: The phase of every step.
 TRAINING = "training"
 
-#: Bytes of a record of "labels": what IDX and CIFAR files hold.
-LABEL_BYTES = 1
-
 #: Bytes of a record of the arrays that spill: a usual cache line.
 RECORD_BYTES = 64
 
@@ -51,12 +48,11 @@ def training_arrays(cost: NetworkCost, n_rows: int, batch_size: int, sram_bytes:
     Returns
     -------
     list of ArraySpec
-        "images" and "labels" with one record an image; then those of "weights", "gradients", "momentum" and
+        "images" with one record an image; then those of "weights", "gradients", "momentum" and
         "activations" that do not fit the SRAM.
     """
     return [
         ArraySpec("images", n_rows, cost.image_bytes),
-        ArraySpec("labels", n_rows, LABEL_BYTES),
         *(
             ArraySpec(name, records, RECORD_BYTES)
             for name, records in spilled_records(cost, batch_size, sram_bytes).items()
@@ -94,6 +90,9 @@ def training_steps(
     *Spill*: see `spilled_records`. The spilled part of the weights is read twice and written once a step, that
     of the other arrays written once and read once.
 
+    *Labels*, a byte an image, stay with the host, which also knows where each image lies: read one by one from
+    DRAM they would open as many rows as the images do.
+
     *Evaluation* on the test images is not part of the work: it measures the result, and a board in the field
     would not do it.
     """
@@ -107,7 +106,7 @@ def training_steps(
             macs = batch.size * (cost.macs_forward + cost.macs_backward) + cost.macs_update
             yield Step(
                 phase=TRAINING,
-                transfers=(Transfer("images", batch), Transfer("labels", batch), *spills[batch.size]),
+                transfers=(Transfer("images", batch), *spills[batch.size]),
                 operations={cost.mac: macs},
             )
 

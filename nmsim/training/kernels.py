@@ -164,7 +164,7 @@ def linear_backward(dy, y_at, x, x_at, dw, n):
 
 @njit(cache=True, nogil=True)
 def linear_backward_input(dx, dx_at, dy, y_at, w, n):
-    """Set `dx` to the gradient of the input: dx[dx_at[r, tap, c] + l] += sum_o w[tap, c, o] · dy[y_at[r, o] + l].
+    """Set `dx` to the gradient of the input: dx[dx_at[r, t, c] + l] += sum_o w[t, c, o] · dy[y_at[r, o] + l].
 
     `dx_at` has the shape (rows, taps, channels): the same places as `x_at` of `linear_forward`, with the taps
     of a convolution apart from its channels, as only the rows of different channels never overlap.
@@ -279,26 +279,32 @@ def max_pool_backward(dx, taken, dy, y_border, x_border, window):
 
 
 @njit(cache=True, nogil=True)
-def mean_pool(pooled, full, pooled_border, full_border, height, width, window, backward):
-    """Average each window of `full` into `pooled`, or spread the gradient in `pooled` evenly over `full`."""
-    share = full.dtype.type(1.0 / (window * window))
-    for c in range(full.shape[0]):
+def mean_pool_forward(y, x, y_border, x_border, height, width, window):
+    """Set y to the mean of each window; y has `height` rows and `width` columns inside its border."""
+    share = x.dtype.type(1.0 / (window * window))
+    for c in range(x.shape[0]):
         for i in range(height):
             for j in range(width):
-                if not backward:
-                    pooled[c, i + pooled_border, j + pooled_border, :] = 0
+                y[c, i + y_border, j + y_border, :] = 0
                 for place in range(window * window):
-                    row = i * window + place // window + full_border
-                    column = j * window + place % window + full_border
-                    for lane in range(full.shape[3]):
-                        if backward:
-                            full[c, row, column, lane] = (
-                                share * pooled[c, i + pooled_border, j + pooled_border, lane]
-                            )
-                        else:
-                            pooled[c, i + pooled_border, j + pooled_border, lane] += (
-                                share * full[c, row, column, lane]
-                            )
+                    row = i * window + place // window + x_border
+                    column = j * window + place % window + x_border
+                    for lane in range(x.shape[3]):
+                        y[c, i + y_border, j + y_border, lane] += share * x[c, row, column, lane]
+
+
+@njit(cache=True, nogil=True)
+def mean_pool_backward(dx, dy, y_border, x_border, height, width, window):
+    """Spread each gradient evenly over its window; pixels beyond the last whole window keep 0."""
+    share = dx.dtype.type(1.0 / (window * window))
+    for c in range(dx.shape[0]):
+        for i in range(height):
+            for j in range(width):
+                for place in range(window * window):
+                    row = i * window + place // window + x_border
+                    column = j * window + place % window + x_border
+                    for lane in range(dx.shape[3]):
+                        dx[c, row, column, lane] = share * dy[c, i + y_border, j + y_border, lane]
 
 
 @njit(cache=True, nogil=True)

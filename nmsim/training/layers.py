@@ -79,7 +79,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Conv2d(Layer):
-    """A convolution: y[o, i, j] = bias[o] + sum over c, p, q of w[p, q, c, o] · x[c, s·i + p - pad, s·j + q - pad].
+    """A convolution with stride s and padding d.
+
+    y[o, i, j] = bias[o] + sum over p, q, c of w[p, q, c, o] · x[c, s·i + p - d, s·j + q - d]
 
     Parameters
     ----------
@@ -248,10 +250,10 @@ class _AvgPool:
         self._geometry = (y.values.border, x.values.border, *y.values.shape[1:], window)
 
     def forward(self) -> None:
-        kernels.mean_pool(self._y.values.array, self._x.values.array, *self._geometry, False)
+        kernels.mean_pool_forward(self._y.values.array, self._x.values.array, *self._geometry)
 
     def backward(self) -> None:
-        kernels.mean_pool(self._y.gradient.array, self._x.gradient.array, *self._geometry, True)
+        kernels.mean_pool_backward(self._x.gradient.array, self._y.gradient.array, *self._geometry)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def softmax_cross_entropy(output: Signal, labels: np.ndarray, share: float) -> t
     labels : ndarray of int64, shape (at most lanes,)
         Classes, 0 <= label < classes.
     share : float
-        Weight of one image: 1/(images of the batch), so that the chunks' gradients add up to the batch's mean.
+        Weight of one image, 1/(images of the batch): the chunks' gradients then add up to the batch's mean.
     """
     dlogits, logits = (planes.array.reshape(-1, planes.lanes) for planes in (output.gradient, output.values))
     return kernels.cross_entropy(dlogits, logits, labels, share)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from nmsim.errors import ConfigError, DataError
 from nmsim.training import kernels
@@ -107,7 +109,7 @@ class Network:
         layers: str | Sequence[Layer],
         image_shape: tuple[int, int, int],
         n_classes: int,
-        dtype=np.float32,
+        dtype: DTypeLike = np.float32,
     ):
         self.name = layers if isinstance(layers, str) else "custom"
         if isinstance(layers, str):
@@ -121,21 +123,24 @@ class Network:
         self.layers, self.dtype, self.n_classes = tuple(layers), np.dtype(dtype), n_classes
         height, width, channels = image_shape
         self.shapes: list[Shape] = [(channels, height, width)]
-        for layer in self.layers:
-            try:
+        try:
+            for layer in self.layers:
                 self.shapes.append(layer.output_shape(self.shapes[-1]))
-            except ValueError as error:
-                raise DataError(
-                    f"the images are too small for the network {self.name}: {error}",
-                    found=f"{height}×{width}×{channels}",
-                    hint="Choose training.network: mlp or softmax.",
-                ) from None
-        counts = [
-            layer.parameter_count(shape) for layer, shape in zip(self.layers, self.shapes, strict=False)
-        ]
-        ends = np.cumsum([0, *counts])
-        self.parameter_slices = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
-        self.parameter_count = int(ends[-1])
+        except ValueError as error:
+            raise DataError(
+                f"the images are too small for the network {self.name}: {error}",
+                found=f"{height}×{width}×{channels}",
+                hint="Choose training.network: mlp or softmax.",
+            ) from None
+        counts = [layer.parameter_count(shape) for layer, shape in self.pairs]
+        ends = np.cumsum([0, *counts]).tolist()
+        self.parameter_slices = [slice(start, end) for start, end in pairwise(ends)]
+        self.parameter_count: int = ends[-1]
+
+    @property
+    def pairs(self) -> list[tuple[Layer, Shape]]:
+        """Return each layer with the shape of its input."""
+        return list(zip(self.layers, self.shapes[:-1], strict=True))
 
     def initial_parameters(self, rng: np.random.Generator) -> np.ndarray:
         """Return weights drawn from a normal distribution with variance 2/fan-in, and biases of 0.
@@ -146,7 +151,7 @@ class Network:
         takes 1/fan-in.
         """
         parameters = np.zeros(self.parameter_count, self.dtype)
-        for layer, shape, part in zip(self.layers, self.shapes, self.parameter_slices, strict=False):
+        for (layer, shape), part in zip(self.pairs, self.parameter_slices, strict=True):
             if fan_in := layer.fan_in(shape):
                 outputs = layer.output_shape(shape)[0]
                 variance = (1.0 if layer is self.layers[-1] else 2.0) / fan_in
@@ -157,15 +162,12 @@ class Network:
     def cost(self, mac: str = "mac_fp16", momentum: bool = True) -> NetworkCost:
         """Return what training costs where numbers have the format of the operation `mac`."""
         if mac not in FORMAT_BYTES:
-            raise ConfigError(
-                "training cannot be priced in this operation", found=mac, expected=", ".join(FORMAT_BYTES)
-            )
-        pairs = list(zip(self.layers, self.shapes, strict=False))
-        macs = [layer.macs(shape) for layer, shape in pairs]
+            raise ConfigError(f"training cannot be priced in {mac!r}", expected=", ".join(FORMAT_BYTES))
+        macs = [layer.macs(shape) for layer, shape in self.pairs]
         first = next(i for i, n in enumerate(macs) if n)
         element_bytes = FORMAT_BYTES[mac]
         state_bytes = self.parameter_count * element_bytes
-        saved_bits = sum(layer.saved_bits(shape, 8 * element_bytes) for layer, shape in pairs)
+        saved_bits = sum(layer.saved_bits(shape, 8 * element_bytes) for layer, shape in self.pairs)
         return NetworkCost(
             network=self.name,
             mac=mac,
@@ -191,11 +193,15 @@ class Chunk:
         The weights, shared by all chunks; the optimiser changes them in place.
     lanes : int
         Images side by side.
+    gradient : ndarray, shape (parameters,), optional
+        Where `backward` puts the gradient of the loss; by default a new array.
 
     Attributes
     ----------
-    gradient : ndarray, shape (parameters,)
-        Gradient of the loss, set by `backward`.
+    images : Planes
+        What `load` fills.
+    output : Signal
+        The network's output, one value a class, and its gradient, which the loss sets.
     """
 
     def __init__(
@@ -212,10 +218,8 @@ class Chunk:
                 gradient_view = signal.gradient.flattened() if signal.gradient else None
                 out = Signal(signal.values.flattened(), gradient_view)
             else:
-                planes = [
-                    Planes(network.shapes[i + 1], lanes, borders[i + 1], 1, network.dtype) for _ in range(2)
-                ]
-                out = Signal(*planes)
+                shape, border = network.shapes[i + 1], borders[i + 1]
+                out = Signal(*(Planes(shape, lanes, border, dtype=network.dtype) for _ in range(2)))
             self._bound.append(layer.bind(signal, out, parameters[part], self.gradient[part]))
             signal = out
         self.output = signal

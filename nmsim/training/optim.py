@@ -13,9 +13,9 @@ from nmsim.training import kernels
 #: have no batch normalisation.
 WARM_UP = 0.1
 
-#: Longest gradient of a batch. Networks without batch normalisation that see raw pixels (mlp, softmax) diverge at
-#: the rate that suits cnn-s; this bounds their first steps and hardly touches later ones (Pascanu, Mikolov
-#: and Bengio, ICML 2013, algorithm 1).
+#: Longest gradient of a batch. Dense layers on raw pixels (mlp, softmax) diverge at the rate that suits
+#: cnn-s; this bounds their steps and hardly touches those of cnn-s (Pascanu, Mikolov and Bengio, ICML 2013,
+#: algorithm 1).
 CLIP_NORM = 2.0
 
 
@@ -33,7 +33,9 @@ SCHEDULES: dict[str, Callable[[float], float]] = {"constant": _constant, "cosine
 
 
 class SGD:
-    """v = momentum · v + gradient + weight_decay · w;  w = w - rate · v, the gradient at most `CLIP_NORM` long.
+    """v = momentum · v + gradient + weight_decay · w; w = w - rate · v.
+
+    The gradient is that of the batch's mean loss, shortened to `CLIP_NORM` where it is longer.
 
     Parameters
     ----------
@@ -61,13 +63,11 @@ class SGD:
         steps: int,
     ):
         self._weights, self._velocity = weights, np.zeros_like(weights)
-        self._rate, self._momentum, self._weight_decay = learning_rate, momentum, weight_decay
+        self._rate, self._options = learning_rate, (momentum, weight_decay, CLIP_NORM)
         self._factor, self._steps, self._done = SCHEDULES[schedule], steps, 0
 
     def step(self, gradients: np.ndarray) -> None:
         """Take one step along the sum of `gradients`, shape (chunks, parameters), added in their order."""
         rate = self._rate * self._factor((self._done + 0.5) / self._steps)
-        kernels.sgd_step(
-            self._weights, self._velocity, gradients, rate, self._momentum, self._weight_decay, CLIP_NORM
-        )
+        kernels.sgd_step(self._weights, self._velocity, gradients, rate, *self._options)
         self._done += 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 #: Channels, height and width of one image's values; a flat layer is (features, 1, 1).
 Shape = tuple[int, int, int]
 
-#: Images side by side. Sixteen float32 fill a vector register of 512 bits; twice that amortises a loop's start.
+#: Images side by side: enough to amortise the start of a loop; a usual batch of 64 still feeds two threads.
 LANES = 32
 
 
@@ -37,7 +38,9 @@ class Planes:
         Where each column is stored.
     """
 
-    def __init__(self, shape: Shape, lanes: int, border: int = 0, stride: int = 1, dtype=np.float32):
+    def __init__(
+        self, shape: Shape, lanes: int, border: int = 0, stride: int = 1, dtype: DTypeLike = np.float32
+    ):
         self.shape, self.lanes, self.border = shape, lanes, border
         channels, height, width = (shape[0], shape[1] + 2 * border, shape[2] + 2 * border)
         per_phase = -(-width // stride)

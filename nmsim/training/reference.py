@@ -24,8 +24,8 @@ def conv2d_gradients(
     height, width = dy.shape[2:]
     for p in range(w.shape[0]):
         for q in range(w.shape[1]):
-            seen = (slice(p, p + stride * height, stride), slice(q, q + stride * width, stride))
-            dx[:, :, *seen] += np.einsum("noij,co->ncij", dy, w[p, q], optimize=True)
+            seen = dx[:, :, p : p + stride * height : stride, q : q + stride * width : stride]
+            seen += np.einsum("noij,co->ncij", dy, w[p, q], optimize=True)
     inside = slice(padding, -padding or None)
     return dx[:, :, inside, inside], dw, dy.sum(axis=(0, 2, 3))
 
@@ -94,9 +94,8 @@ def _padded(x: np.ndarray, padding: int) -> np.ndarray:
 
 def _patches(x: np.ndarray, kernel: int, stride: int) -> np.ndarray:
     """Return a view of shape (n, c, rows, columns, kernel, kernel): what the kernel sees at each place."""
-    return np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), axis=(2, 3))[
-        :, :, ::stride, ::stride
-    ]
+    patches = np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), axis=(2, 3))
+    return patches[:, :, ::stride, ::stride]
 
 
 def _windows(x: np.ndarray, window: int) -> np.ndarray:

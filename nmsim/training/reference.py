@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from nmsim.training.layers import AvgPool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from nmsim.training.network import Network
+
 
 def conv2d(x: np.ndarray, w: np.ndarray, bias: np.ndarray, padding: int, stride: int) -> np.ndarray:
     """Return the convolution of x, shape (n, c, h, w), with w, shape (kernel, kernel, c, outputs).
@@ -86,6 +89,70 @@ def normalised(images: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.nd
 def count_values(images: np.ndarray) -> np.ndarray:
     """Return how often each byte stands in each channel, shape (channels, 256)."""
     return np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(images.shape[-1])])
+
+
+def network_gradient(
+    network: Network, parameters: np.ndarray, x: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the outputs (n, classes) for x (n, c, h, w), and the gradient of the mean loss."""
+    inputs = [x]
+    for (layer, _), part in zip(network.pairs, network.parameter_slices, strict=True):
+        inputs.append(_forward(layer, inputs[-1], parameters[part]))
+    outputs = inputs.pop().reshape(len(x), -1)
+    dy = (cross_entropy(outputs, labels)[1] / len(x)).astype(x.dtype)[:, :, None, None]
+    gradient = np.zeros_like(parameters)
+    for i in reversed(range(len(network.layers))):
+        part = network.parameter_slices[i]
+        dy, gradient[part] = _backward(network.layers[i], dy, inputs[i], parameters[part])
+    return outputs, gradient
+
+
+def _forward(layer: object, x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    match layer:
+        case Conv2d() | Dense():
+            return conv2d(x, *_weights(layer, x, parameters))
+        case MaxPool2d():
+            return max_pool(x, layer.window)
+        case AvgPool2d():
+            return mean_pool(x, layer.window)
+        case ReLU():
+            return np.maximum(x, 0)
+        case Flatten():
+            return x.reshape(len(x), -1, 1, 1)
+    raise TypeError(type(layer).__name__)
+
+
+def _backward(
+    layer: object, dy: np.ndarray, x: np.ndarray, parameters: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradients by the input and by the parameters."""
+    none = np.zeros(0, x.dtype)
+    match layer:
+        case Conv2d() | Dense():
+            w, _, padding, stride = _weights(layer, x, parameters)
+            dx, dw, dbias = conv2d_gradients(dy, x, w, padding, stride)
+            return dx, np.concatenate([dw.ravel(), dbias])
+        case MaxPool2d():
+            return max_pool_gradient(dy, x, layer.window), none
+        case AvgPool2d():
+            return mean_pool_gradient(dy, x, layer.window), none
+        case ReLU():
+            return np.where(x > 0, dy, 0).astype(x.dtype), none
+        case Flatten():
+            return dy.reshape(x.shape), none
+    raise TypeError(type(layer).__name__)
+
+
+def _weights(
+    layer: Conv2d | Dense, x: np.ndarray, parameters: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """Return weights (kernel, kernel, c, outputs), biases, padding and stride; Dense is a kernel of one."""
+    if isinstance(layer, Dense):
+        kernel, outputs, padding, stride = 1, layer.units, 0, 1
+    else:
+        kernel, outputs, padding, stride = layer.kernel, layer.channels, layer.padding, layer.stride
+    w, bias = parameters[:-outputs], parameters[-outputs:]
+    return w.reshape(kernel, kernel, x.shape[1], outputs), bias, padding, stride
 
 
 def _padded(x: np.ndarray, padding: int) -> np.ndarray:

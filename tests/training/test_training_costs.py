@@ -1,0 +1,127 @@
+"""Does the description of a training say what it costs, by closed forms?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nmsim.errors import ConfigError
+from nmsim.training import NetworkCost, training_arrays, training_steps
+from nmsim.training.network import Network
+
+AMPLE = 1 << 30
+
+
+def orders(n: int, epochs: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.permutation(n) for _ in range(epochs)]
+
+
+def moved_bytes(cost: NetworkCost, batch: int, sram_bytes: int, n: int = 100) -> Counter:
+    """Return the bytes by array of one epoch."""
+    record = {a.name: a.row_bytes for a in training_arrays(cost, batch, sram_bytes)}
+    record["images"] = cost.image_bytes
+    moved = Counter()
+    for epoch in training_steps(cost, orders(n, 1), np.arange(n), batch, sram_bytes):
+        for step in epoch:
+            for transfer in step.transfers:
+                moved[transfer.array] += transfer.rows.size * record[transfer.array]
+    return moved
+
+
+def test_cnn_s_has_the_macs_parameters_and_bytes_of_its_shapes():
+    cost = Network("cnn-s", (32, 32, 3), 10).cost("mac_fp16")
+    # 32×32×3 -> 4×4 kernel, stride 2, padding 1: 16×16×12 -> pool 8×8×12 -> 3×3: 8×8×32 -> pool 4×4×32 -> 10
+    first, second, last = 16 * 16 * 12 * (4 * 4 * 3), 8 * 8 * 32 * (3 * 3 * 12), 4 * 4 * 32 * 10
+    assert cost.macs_forward == first + second + last == 373_760
+    # Gradients of weights and of inputs, each as many; none by the images.
+    assert cost.macs_backward == first + 2 * (second + last)
+    assert cost.parameters == 12 * (48 + 1) + 32 * (108 + 1) + 10 * (512 + 1) == 9_206
+    assert cost.weight_bytes == cost.gradient_bytes == cost.momentum_bytes == 2 * 9_206
+    # Inputs of linear layers at 2 bytes; places of maxima, 2 bits each; one bit a value of each ReLU.
+    inputs = 2 * (32 * 32 * 3 + 8 * 8 * 12 + 4 * 4 * 32)
+    pooled = 8 * 8 * 12 + 4 * 4 * 32
+    assert cost.activation_bytes == inputs + pooled * 3 // 8
+    assert cost.image_bytes == 3_072
+
+
+@pytest.mark.parametrize(
+    ("name", "macs", "parameters"),
+    # softmax: one product for each pixel and class. mlp: 128 hidden units.
+    [("softmax", 784 * 10, 785 * 10), ("mlp", 784 * 128 + 128 * 10, 785 * 128 + 129 * 10)],
+)
+def test_dense_networks_have_the_macs_of_their_matrices(name, macs, parameters):
+    cost = Network(name, (28, 28, 1), 10).cost("mac_fp32")
+    assert (cost.macs_forward, cost.parameters) == (macs, parameters)
+    assert cost.macs_backward == 2 * macs - 784 * (10 if name == "softmax" else 128)
+    assert cost.weight_bytes == 4 * parameters
+
+
+def test_training_without_momentum_keeps_none():
+    assert Network("softmax", (4, 4, 1), 2).cost(momentum=False).momentum_bytes == 0
+
+
+def test_an_unknown_number_format_is_refused():
+    with pytest.raises(ConfigError, match="mac_fp16"):
+        Network("softmax", (4, 4, 1), 2).cost("mac_fp8")
+
+
+def test_every_row_of_the_subset_is_read_once_an_epoch_in_the_trained_order():
+    cost = Network("softmax", (4, 4, 1), 2).cost()
+    rows = np.sort(np.random.default_rng(1).choice(5_000, 130, replace=False))
+    ran = orders(130, 3)
+    epochs = list(training_steps(cost, ran, rows, 64, AMPLE))
+    assert len(epochs) == 3
+    for order, steps in zip(ran, epochs, strict=True):
+        assert [len(step.transfers[0].rows) for step in steps] == [64, 64, 2]
+        read = np.concatenate([step.transfers[0].rows for step in steps])
+        np.testing.assert_array_equal(read, rows[order])
+        np.testing.assert_array_equal(np.sort(read), rows)
+
+
+def test_the_operations_of_an_epoch_are_images_and_updates():
+    cost = Network("cnn-s", (32, 32, 3), 10).cost("mac_int8")
+    (steps,) = training_steps(cost, orders(130, 1), np.arange(130), 64, AMPLE)
+    total = sum(step.operations["mac_int8"] for step in steps)
+    assert total == 130 * (cost.macs_forward + cost.macs_backward) + 3 * 3 * cost.parameters
+    assert all(set(step.operations) == {"mac_int8"} and step.phase == "training" for step in steps)
+
+
+def test_nothing_but_images_moves_where_all_fits():
+    cost = Network("cnn-s", (32, 32, 3), 10).cost()
+    assert training_arrays(cost, 64, AMPLE) == []
+    assert moved_bytes(cost, 64, AMPLE) == {"images": 100 * 3_072}
+
+
+def test_without_any_sram_everything_moves():
+    cost = Network("cnn-s", (32, 32, 3), 10).cost()
+    names = [a.name for a in training_arrays(cost, 64, 0)]
+    assert names == ["weights", "gradients", "momentum", "activations"]
+    # Whole records make the bounds: weights move three times in each of two steps, gradients twice.
+    moved = moved_bytes(cost, 64, 0)
+    for name, size, times in (("weights", cost.weight_bytes, 3), ("gradients", cost.gradient_bytes, 2)):
+        assert 2 * times * size <= moved[name] < 2 * times * (size + 1024)
+    assert (
+        2 * 100 * cost.activation_bytes <= moved["activations"] < 2 * (100 * cost.activation_bytes + 2 * 1024)
+    )
+
+
+def test_more_sram_never_moves_more():
+    cost = Network("cnn-s", (32, 32, 3), 10).cost()
+    totals = [sum(moved_bytes(cost, 64, kib << 10).values()) for kib in range(0, 1200, 40)]
+    assert totals == sorted(totals, reverse=True)
+    assert totals[0] > totals[-1] == 100 * 3_072
+
+
+def test_spilled_transfers_name_the_records_of_their_arrays():
+    cost = replace(Network("cnn-s", (32, 32, 3), 10).cost(), weight_bytes=10_000)
+    arrays = {a.name: a.rows for a in training_arrays(cost, 64, 410_000)}
+    # 410,000 bytes less two batches of 64 · 3,072 leave 16,784: the weights fit and 6,784 of the gradients.
+    assert arrays["gradients"] == -(-(18_412 - 6_784) // 1024)
+    assert "weights" not in arrays
+    for step in next(training_steps(cost, orders(100, 1), np.arange(100), 64, 410_000)):
+        for transfer in step.transfers[1:]:
+            assert transfer.rows.size and transfer.rows.max() < arrays[transfer.array]

@@ -1,0 +1,175 @@
+"""Does it learn, repeat itself bit for bit, and refuse what it cannot use?"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+
+from nmsim.data.digits import read_digits
+from nmsim.data.glyphs import generate
+from nmsim.errors import ConfigError, DataError
+from nmsim.training import NETWORKS, train, train_seeds
+from nmsim.training.loop import normalisation
+from nmsim.training.optim import SCHEDULES, SGD
+
+
+@pytest.fixture(scope="module")
+def glyphs():
+    return (*generate(300), *generate(100, split="test"))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_eight_images_are_learnt_by_heart(network):
+    X, y = generate(8)
+    result = train(X, y, X, y, network=network, epochs=200, batch_size=8, weight_decay=0.0, seed=3)
+    assert result.accuracy == 1.0
+    assert result.loss_per_epoch[-1] < 0.05 < result.loss_per_epoch[0]
+
+
+def test_real_digits_are_told_apart():
+    X, y = read_digits()
+    X = X.reshape(len(X), 8, 8, 1)
+    result = train(X[:1200], y[:1200], X[1200:], y[1200:], network="softmax", epochs=20)
+    # A linear classifier is known to reach above 90 % on these 8×8 digits; chance is 10 %.
+    assert result.accuracy > 0.88
+
+
+def test_equal_seeds_give_equal_bits_and_other_seeds_others(glyphs):
+    one, two, other = train_seeds(*glyphs, seeds=[1, 1, 2], epochs=2, min_steps=0)
+    np.testing.assert_array_equal(one.parameters, two.parameters)
+    np.testing.assert_array_equal(one.loss_per_epoch, two.loss_per_epoch)
+    assert all(np.array_equal(a, b) for a, b in zip(one.epoch_orders, two.epoch_orders, strict=True))
+    assert not np.array_equal(one.parameters, other.parameters)
+
+
+def test_the_number_of_threads_changes_no_bit(glyphs):
+    threads = numba.get_num_threads()
+    results = []
+    try:
+        for n in range(1, min(4, threads) + 1):
+            numba.set_num_threads(n)
+            results.append(train(*glyphs, epochs=2, batch_size=100, min_steps=0))
+    finally:
+        numba.set_num_threads(threads)
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0].parameters, other.parameters)
+        assert results[0].accuracy == other.accuracy
+    if threads == 1:
+        pytest.skip("this machine offers one thread only")
+
+
+def test_a_chunk_is_the_same_whoever_computes_it(glyphs, monkeypatch):
+    # Even where the machine has one core: a team of three takes turns otherwise than a team of one.
+    alone = train(*glyphs, epochs=1, batch_size=128, min_steps=0)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 3)
+    together = train(*glyphs, epochs=1, batch_size=128, min_steps=0)
+    np.testing.assert_array_equal(alone.parameters, together.parameters)
+
+
+def test_every_epoch_reads_every_row_once_in_a_new_order(glyphs):
+    orders = train(*glyphs, epochs=4, min_steps=0).epoch_orders
+    assert len(orders) == 4
+    for order in orders:
+        np.testing.assert_array_equal(np.sort(order), np.arange(300))
+    assert not np.array_equal(orders[0], orders[1])
+
+
+@pytest.mark.parametrize(
+    ("n", "batch_size", "min_steps", "epochs"),
+    # Steps an epoch: ceil(n / batch_size); epochs: at least 2, and enough for min_steps.
+    [(300, 64, 0, 2), (300, 64, 10, 2), (300, 64, 11, 3), (20, 64, 7, 7), (300, 1000, 3, 3), (3, 2, 5, 3)],
+)
+def test_whole_epochs_are_added_until_there_are_enough_steps(glyphs, n, batch_size, min_steps, epochs):
+    X, y, X_test, y_test = glyphs
+    result = train(X[:n], y[:n], X_test, y_test, epochs=2, batch_size=batch_size, min_steps=min_steps)
+    assert len(result.epoch_orders) == len(result.loss_per_epoch) == epochs
+
+
+def test_a_small_subset_trains_sensibly():
+    X, y = generate(120)
+    result = train(X, y, X, y, epochs=8, n_classes=10)
+    assert result.loss_per_epoch[-1] < 0.5 * result.loss_per_epoch[0]
+    assert result.accuracy > 0.8
+
+
+def test_the_result_does_not_depend_on_whether_images_may_be_written(glyphs):
+    frozen = [array.copy() for array in glyphs]
+    for array in frozen:
+        array.flags.writeable = False
+    one, two = train(*glyphs, epochs=1, min_steps=0), train(*frozen, epochs=1, min_steps=0)
+    np.testing.assert_array_equal(one.parameters, two.parameters)
+
+
+def test_brightness_and_contrast_of_the_whole_set_do_not_matter(glyphs):
+    # Normalisation takes (a·X + b) to the same values as X; a and b are chosen to stay exact in 8 bits.
+    X, y, X_test, y_test = glyphs
+    low, low_test = X // 4, X_test // 4
+    one = train(low, y, low_test, y_test, epochs=2, min_steps=0)
+    two = train(low * 3 + 20, y, low_test * 3 + 20, y_test, epochs=2, min_steps=0)
+    np.testing.assert_allclose(one.loss_per_epoch, two.loss_per_epoch, rtol=1e-3)
+
+
+def test_normalised_training_images_have_mean_zero_and_deviation_one():
+    X = np.random.default_rng(0).integers(0, 200, (50, 6, 6, 2), np.uint8)
+    X[..., 1] = 9
+    mean, scale = normalisation(X)
+    values = (X - mean) * scale
+    assert values[..., 0].mean() == pytest.approx(0, abs=1e-5)
+    assert values[..., 0].std() == pytest.approx(1, rel=1e-5)
+    assert (values[..., 1] == 0).all()
+
+
+def test_the_cosine_schedule_rises_then_falls_to_zero():
+    factor = SCHEDULES["cosine"]
+    rates = [factor(share) for share in np.linspace(0.001, 1, 1000)]
+    top = int(np.argmax(rates))
+    # Warm-up over the first tenth, where the cosine still stands at cos²(π/20) = 0.9755.
+    assert top == 99 and rates[top] == pytest.approx(np.cos(np.pi / 20) ** 2, rel=1e-6)
+    assert all(np.diff(rates[:top]) > 0) and all(np.diff(rates[top:]) < 0)
+    assert rates[-1] == pytest.approx(0, abs=1e-12)
+
+
+def test_momentum_on_a_constant_gradient_follows_the_geometric_series():
+    # v_t = g (1 - m^t)/(1 - m), so after T steps w = -rate · g · sum over t of (1 - m^t)/(1 - m).
+    weights = np.zeros(1)
+    optimiser = SGD(weights, 0.1, 0.5, 0.0, "constant", 4)
+    for _ in range(4):
+        optimiser.step(np.array([[1.0], [0.5]]))
+    expected = -0.1 * 1.5 * sum((1 - 0.5**t) / 0.5 for t in range(1, 5))
+    assert weights[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("label", "which"), [(10, "training"), (-1, "training"), (10, "test"), (-1, "test")])
+def test_a_label_out_of_range_is_refused_with_its_row(glyphs, label, which):
+    X, y, X_test, y_test = (array.copy() for array in glyphs)
+    (y if which == "training" else y_test)[7] = label
+    with pytest.raises(DataError, match=f"{which} label.*{label} at row 7.*0 to 9"):
+        train(X, y, X_test, y_test, n_classes=10)
+
+
+def test_arrays_that_do_not_fit_together_are_refused(glyphs):
+    X, y, X_test, y_test = glyphs
+    with pytest.raises(DataError, match="one label"):
+        train(X[:5], y[:4], X_test, y_test)
+    with pytest.raises(DataError, match="one label"):
+        train(X[:0], y[:0], X_test, y_test)
+    with pytest.raises(DataError, match=r"30×32×3.*32×32×3"):
+        train(X, y, X_test[:, :30], y_test)
+    with pytest.raises(DataError, match="uint8"):
+        train(X.astype(float), y, X_test, y_test)
+
+
+def test_unknown_names_and_images_too_small_are_refused(glyphs):
+    with pytest.raises(ConfigError, match="softmax, mlp, cnn-s"):
+        train(*glyphs, network="cnn-xl")
+    with pytest.raises(ConfigError, match="constant, cosine"):
+        train(*glyphs, schedule="linear")
+    X, y, X_test, y_test = glyphs
+    with pytest.raises(DataError, match=r"too small.*cnn-s.*5×5×3"):
+        train(X[:, :5, :5], y, X_test[:, :5, :5], y_test)
+
+
+def test_a_training_that_diverges_says_so(glyphs):
+    with pytest.raises(ConfigError, match=r"diverged.*learning_rate"):
+        train(*glyphs, learning_rate=1e30, epochs=3)

@@ -162,7 +162,7 @@ def _execute(
     place = scheme.partition("@")[2] or "host"
     first, batch = trained[0], config.training.batch_size
     sram_bytes = int(config.soc.sram.value)
-    arrays = {a.name: a for a in (images, *training_arrays(first.network, images.rows, batch, sram_bytes))}
+    arrays = {a.name: a for a in (images, *training_arrays(first.network, batch, sram_bytes))}
     selection = None
     if selector is not None:
         buffer = config.near_memory.buffer if place == "nmc" else config.soc.sram
@@ -170,9 +170,7 @@ def _execute(
         selection = SelectionWork(place, steps, len(rows))
         arrays |= {a.name: a for a in selector.arrays()}
     board = Board(config, scheme, list(arrays.values()), dataset.y_train, writer)
-    epochs = [
-        list(training_steps(first.network, [order], rows, batch, sram_bytes)) for order in first.epoch_orders
-    ]
+    epochs = list(training_steps(first.network, first.epoch_orders, rows, batch, sram_bytes))
     board.execute(selection, epochs)
     return SchemeResult(scheme, rows, trained, board)
 

@@ -68,9 +68,9 @@ def summarise(
         Where the trace's energies do not sum to the ledger's: that would be a defect of nmsim.
     """
     schemes = {result.scheme: _scheme(result) for result in results}
-    per_epoch = {result.scheme: _layers(_frame(result, training=True)) for result in results}
+    training = {result.scheme: _layers(_frame(result, training=True)) for result in results}
     for scheme, facts in schemes.items():
-        facts |= _against_full(scheme, schemes, per_epoch, config.training.epochs)
+        facts |= _against_full(scheme, schemes, training)
     if writer is not None:
         _check_conservation(schemes, writer.energy_fJ)
     organization = config.memory.organization
@@ -122,6 +122,7 @@ def _scheme(result: SchemeResult) -> dict[str, Any]:
         "accuracies": accuracies,
         "seeds": len(accuracies),
         "kept": len(result.selected),
+        "epochs": len(result.trained[0].epoch_orders),
         "energy_fJ": {**energies, "total": sum(energies.values())},
         **{f"{layer}_fJ": layers[layer] for layer in LAYERS},
         "time_ps": sum(duration for _, duration in meter.phases.values()),
@@ -166,18 +167,22 @@ def _layers(frame: pd.DataFrame) -> dict[str, int]:
 
 
 def _against_full(
-    scheme: str, schemes: dict[str, Any], training: dict[str, dict[str, int]], epochs: int
+    scheme: str, schemes: dict[str, Any], training: dict[str, dict[str, int]]
 ) -> dict[str, Any]:
-    """Return the ratios to `full`, and the training epochs from which the scheme costs less than it."""
+    """Return the ratios to `full`, and the epochs from which the scheme costs less than it.
+
+    The break-even compares trainings of equally many epochs: what comes before the training, over what an
+    epoch saves. None where an epoch saves nothing.
+    """
     if "full" not in schemes:
         return {"ratio_to_full": None, "break_even_epochs": None}
     ratios, break_even = {}, {}
     for layer in LAYERS:
         mine, full = schemes[scheme][f"{layer}_fJ"], schemes["full"][f"{layer}_fJ"]
         ratios[layer] = mine / full if full else None
+        epoch, full_epoch = (training[s][layer] / schemes[s]["epochs"] for s in (scheme, "full"))
         before = mine - training[scheme][layer]
-        saved_per_epoch = (training["full"][layer] - training[scheme][layer]) / epochs
-        break_even[layer] = before / saved_per_epoch if saved_per_epoch > 0 else None
+        break_even[layer] = before / (full_epoch - epoch) if full_epoch > epoch else None
     return {"ratio_to_full": ratios, "break_even_epochs": None if scheme == "full" else break_even}
 
 

@@ -289,9 +289,13 @@ class Training(Section):
     """The training that follows every selection."""
 
     network: Literal["softmax", "mlp", "cnn-s"] = "cnn-s"
-    epochs: Count = 8
-    batch_size: Count = 64
+    epochs: Count = 6
+    min_steps: Clocks = Field(
+        400, description="Where `epochs` are fewer optimiser steps than this, whole epochs are added."
+    )
+    batch_size: Count = 32
     learning_rate: Annotated[float, Field(gt=0)] = 0.05
+    schedule: Literal["cosine", "constant"] = "cosine"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
     seeds: Annotated[int, Field(ge=1, le=1000, strict=True)] = 3

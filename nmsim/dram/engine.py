@@ -33,6 +33,9 @@ from nmsim.dram.tables import Tables, compile_tables
 #: Clocks beyond this are refused: sums must stay below 2**62.
 LAST_CLK = 1 << 56
 
+#: Refresh intervals of idle time that are walked through; a longer time is counted in whole intervals.
+_SHORT_IDLE = 8
+
 _IS_RANK_WIDE = np.isin(np.arange(N_COMMANDS), RANK_WIDE)
 
 
@@ -48,6 +51,10 @@ class AccessBatch(NamedTuple):
     column: np.ndarray
     is_write: np.ndarray
     arrival_clk: np.ndarray
+
+
+_NO_CLOCKS = np.empty(0, dtype=np.int64)
+_NO_ACCESSES = AccessBatch(*[_NO_CLOCKS] * 3, _NO_CLOCKS.astype(np.bool_), _NO_CLOCKS)
 
 
 class Visits(NamedTuple):
@@ -148,12 +155,11 @@ class Channel:
         if until_clk > LAST_CLK:
             raise ValueError(f"clock {until_clk} is beyond {LAST_CLK}")
         interval = self._knobs.refresh_interval_clk
-        empty = AccessBatch(
-            *(np.empty(0, dtype=d) for d in (np.int64, np.int64, np.int64, np.bool_, np.int64))
-        )
-        nothing = np.empty(0, dtype=np.int64)
         rows = self.log_rows if log_rows is None else log_rows
         until_clk = max(until_clk, self.clk)
+        empty, nothing = _NO_ACCESSES, _NO_CLOCKS
+        if until_clk - self.clk <= _SHORT_IDLE * interval:
+            return self._run(empty, until_clk, True, rows, nothing)
         waited = self.queued
         first = self._run(empty, min(until_clk, self.clk + 2 * interval), True, rows, nothing)
         while waited and self.clk < until_clk:  # a long queue outlasts two intervals

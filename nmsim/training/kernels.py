@@ -50,8 +50,8 @@ def _add_products(out, out_at, src, src_at, w, k, di, dj, n):
     """Add sum_j w[k + i·di + j·dj] · src[src_at[j] + x] to out[out_at[i] + x], for all i and x < n."""
     rows, terms = out_at.size, src_at.size
     tiled_rows, tiled_terms = rows - rows % 4, terms - terms % 4
-    for i in range(0, tiled_rows, 4):
-        for j in range(0, tiled_terms, 4):
+    for j in range(0, tiled_terms, 4):
+        for i in range(0, tiled_rows, 4):
             _add_tile(
                 out, out_at[i], out_at[i + 1], out_at[i + 2], out_at[i + 3],
                 src, src_at[j], src_at[j + 1], src_at[j + 2], src_at[j + 3],

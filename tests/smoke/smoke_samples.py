@@ -8,6 +8,7 @@ SMALL = [
     "selection.de_sne.n_iter=100",
     "training.network=softmax",
     "training.epochs=2",
+    "training.min_steps=0",
     "training.seeds=2",
     "trace.rows_per_phase=500",
 ]

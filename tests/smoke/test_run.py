@@ -95,6 +95,19 @@ def test_a_kept_tenth_crosses_the_board_once_an_epoch(small_run):
         assert ratio == pytest.approx(facts["kept"] / schemes["full"]["kept"], rel=1e-9)
 
 
+def test_the_break_even_is_where_equally_long_trainings_cost_the_same(small_run):
+    for layer in ("ddr_energy", "system_energy"):
+        full, near = (small_run.summary["schemes"][s] for s in ("full", "de-sne@nmc"))
+        table = pd.read_csv(small_run.path / "energy.csv")
+        components = DDR_COMPONENTS if layer == "ddr_energy" else COMPONENTS
+        kept = table[table["component"].isin(components) & (table["phase"] == "training")]
+        epoch = kept.groupby("scheme")["energy_fJ"].sum() / 2  # both train for two epochs
+        epochs = near["break_even_epochs"][layer]
+        before = near[f"{layer}_fJ"] - 2 * epoch["de-sne@nmc"]
+        assert before + epochs * epoch["de-sne@nmc"] == pytest.approx(epochs * epoch["full"])
+        assert full["break_even_epochs"] is None
+
+
 def test_the_same_seed_gives_the_same_run(small_run, tmp_path):
     again = nmsim.simulate(nmsim.load_config(BOARDS / "lpddr4.yaml", SMALL), out=tmp_path)
     assert again.summary == small_run.summary

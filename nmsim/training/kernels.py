@@ -209,12 +209,16 @@ def load_images(out, images, rows, border, columns, mean, scale):
         Where each column, border included, is stored.
     mean, scale : float arrays, shape (channels,)
     """
-    for y in range(images.shape[1]):
-        for x in range(images.shape[2]):
+    _, height, width, channels = images.shape
+    values = images.reshape(-1)
+    first = (rows * (height * width * channels)).astype(np.uint64)
+    for y in range(height):
+        for x in range(width):
             column = columns[x + border]
-            for c in range(images.shape[3]):
+            for c in range(channels):
+                k = np.uint64((y * width + x) * channels + c)
                 for lane in range(rows.size):
-                    value = out.dtype.type(images[rows[lane], y, x, c])
+                    value = out.dtype.type(values[first[lane] + k])
                     out[c, y + border, column, lane] = (value - mean[c]) * scale[c]
 
 
@@ -244,6 +248,12 @@ def relu_backward(dx, dy, x, y_border, x_border, height, width):
 
 
 @njit(cache=True, nogil=True)
+def _has_rest(x, height, width, border, window):
+    """Return whether there are pixels beyond the last whole window."""
+    return x.shape[1] - 2 * border > height * window or x.shape[2] - 2 * border > width * window
+
+
+@njit(cache=True, nogil=True)
 def max_pool_forward(y, taken, x, y_border, x_border, window):
     """Set y to the largest of each window and `taken` to its place in it, the first where several are equal.
 
@@ -265,8 +275,10 @@ def max_pool_forward(y, taken, x, y_border, x_border, window):
 
 @njit(cache=True, nogil=True)
 def max_pool_backward(dx, taken, dy, y_border, x_border, window):
-    """Send each gradient to the pixel that was taken; pixels beyond the last whole window keep 0."""
+    """Send each gradient to the pixel that was taken; all others get 0, also beyond the last window."""
     zero = dx.dtype.type(0)
+    if _has_rest(dx, taken.shape[1], taken.shape[2], x_border, window):
+        dx[:] = 0
     for c in range(taken.shape[0]):
         for i in range(taken.shape[1]):
             for j in range(taken.shape[2]):
@@ -295,8 +307,10 @@ def mean_pool_forward(y, x, y_border, x_border, height, width, window):
 
 @njit(cache=True, nogil=True)
 def mean_pool_backward(dx, dy, y_border, x_border, height, width, window):
-    """Spread each gradient evenly over its window; pixels beyond the last whole window keep 0."""
+    """Spread each gradient evenly over its window; pixels beyond the last whole window get 0."""
     share = dx.dtype.type(1.0 / (window * window))
+    if _has_rest(dx, height, width, x_border, window):
+        dx[:] = 0
     for c in range(dx.shape[0]):
         for i in range(height):
             for j in range(width):
@@ -314,6 +328,7 @@ def cross_entropy(dlogits, logits, labels, share):
     Parameters
     ----------
     dlogits, logits : float arrays, shape (classes, lanes)
+        They may be the same.
     labels : int64, shape (at most lanes,)
         Lanes without a label have no loss and the gradient 0.
     share : float
@@ -332,12 +347,11 @@ def cross_entropy(dlogits, logits, labels, share):
         for k in range(logits.shape[0]):
             total += np.exp(float(logits[k, lane]) - float(logits[top, lane]))
         log_total = np.log(total) + float(logits[top, lane])
-        for k in range(logits.shape[0]):
-            dlogits[k, lane] = share * np.exp(float(logits[k, lane]) - log_total)
         label = labels[lane]
-        dlogits[label, lane] -= share
         loss += log_total - float(logits[label, lane])
         right += top == label
+        for k in range(logits.shape[0]):
+            dlogits[k, lane] = share * (np.exp(float(logits[k, lane]) - log_total) - (k == label))
     return loss, right
 
 

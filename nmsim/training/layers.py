@@ -20,7 +20,9 @@ from nmsim.training.planes import Planes, Shape
 class Signal:
     """The values between two layers, and the gradient of the loss with respect to them.
 
-    The gradient has the geometry of the values; it is None for the images, whose gradient nobody needs.
+    The gradient has the geometry of the values; it is None for the images, whose gradient nobody needs. Both
+    may be one memory, so that a chunk fits into a core's cache: when a layer writes its input's gradient it
+    has no use any more for its input's values, and none ever for its output's.
     """
 
     values: Planes

@@ -94,7 +94,7 @@ def train(
     momentum: float = 0.9,
     weight_decay: float = 5e-4,
     schedule: str = "cosine",
-    min_steps: int = 400,
+    min_steps: int = 300,
     seed: int = 0,
     n_classes: int | None = None,
     mac: str = "mac_fp16",
@@ -118,8 +118,9 @@ def train(
     min_steps : int
         Where `epochs` are fewer steps than this, whole epochs are added until they are as many; 0 gives every
         training set the same number of epochs, as in the published comparisons. Those train for 200 epochs;
-        after 8 epochs, 152 steps, cnn-s on 1,200 of the glyphs is still near its start (31 % right), after
-        400 steps it is near its end (54 %, against 56 % after 600).
+        8 epochs of a small subset end before it has learnt. cnn-s on 1,200 of 12,000 images, mean of 4 seeds,
+        with min_steps = 0 (152 steps), 300 and 600: glyphs 36.7, 53.3 and 54.4 %, Fashion-MNIST 80.6, 81.6
+        and 81.8 %, CIFAR-10 44.5, 43.3 and 42.8 %.
     seed : int
         Draws the first weights and the order of the images.
     n_classes : int, optional

@@ -219,7 +219,10 @@ class Chunk:
                 out = Signal(signal.values.flattened(), gradient_view)
             else:
                 shape, border = network.shapes[i + 1], borders[i + 1]
-                out = Signal(*(Planes(shape, lanes, border, dtype=network.dtype) for _ in range(2)))
+                values = Planes(shape, lanes, border, dtype=network.dtype)
+                # A border must stay zero, and gradients reach into it.
+                gradients = Planes(shape, lanes, border, dtype=network.dtype) if border else values
+                out = Signal(values, gradients)
             self._bound.append(layer.bind(signal, out, parameters[part], self.gradient[part]))
             signal = out
         self.output = signal

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from nmsim.access.work import ArraySpec
+from nmsim.access.work import ArraySpec, Step
 from nmsim.config import RunConfig, config_hash, dump_config
 from nmsim.data import Dataset, load
 from nmsim.report.outputs import write_outputs
@@ -62,12 +62,16 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
         algorithms = _Algorithms(config, dataset, tell)
         results: list[SchemeResult] = []
         writer = None if config.trace.level == "off" else TraceWriter(run.path("trace"))
-        with writer or nullcontext():
-            for index, scheme in enumerate(config.schemes):
-                share = 0.1 + 0.8 * index / len(config.schemes)
-                selector, trained = algorithms.run(scheme, share)
-                tell(f"{scheme}: simulating the board", share)
-                results.append(_execute(config, dataset, scheme, selector, trained, writer))
+        with writer or nullcontext(), _BoardThread() as boards:
+            # All selections first: their kernels use every core, while a training leaves one to the boards.
+            selectors = [algorithms.select(scheme) for scheme in config.schemes]
+            for index, (scheme, selector) in enumerate(zip(config.schemes, selectors, strict=True)):
+                trained = algorithms.train(scheme, 0.2 + 0.6 * index / len(config.schemes))
+                board, *course = _prepare(config, dataset, scheme, selector, trained, writer)
+                boards.execute(board, *course)
+                results.append(SchemeResult(scheme, algorithms.rows(selector), trained, board))
+            tell("simulating the boards", 0.8)
+            boards.wait()
         summary = summarise(config, dataset, results, writer)
         tell("drawing the report", 0.9)
         fs.write_text(run.path("config.resolved.yaml"), dump_config(config))
@@ -98,23 +102,30 @@ class _Algorithms:
         self._selectors: dict[str, Selector] = {}
         self._trained: dict[bytes, list[TrainResult]] = {}
 
-    def run(self, scheme: str, share: float) -> tuple[Selector | None, list[TrainResult]]:
-        """Return the selection of a scheme (None where everything is kept) and its trainings."""
+    def select(self, scheme: str) -> Selector | None:
+        """Return the selection of a scheme, None where everything is kept."""
         method = scheme.partition("@")[0]
-        selector = None
-        if method != "full":
-            if method not in self._selectors:
-                self._tell(f"{method}: selecting", share)
-                self._selectors[method] = self._select(method)
-            selector = self._selectors[method]
-        rows = np.arange(len(self._dataset.y_train)) if selector is None else selector.indices_
+        if method == "full":
+            return None
+        if method not in self._selectors:
+            self._tell(f"{method}: selecting", 0.1)
+            self._selectors[method] = self._select(method)
+        return self._selectors[method]
+
+    def train(self, scheme: str, share: float) -> list[TrainResult]:
+        """Return the trainings of a scheme, one for each seed."""
+        rows = self.rows(self.select(scheme))
         key = rows.tobytes()
         if key not in self._trained:
-            self._tell(f"{method}: training with {len(self.training_seeds)} seeds", share)
+            self._tell(f"{scheme}: training with {len(self.training_seeds)} seeds", share)
             # A small batch keeps one thread busy, so the seeds run side by side; they share nothing.
             with ThreadPoolExecutor(numba.get_num_threads()) as pool:
                 self._trained[key] = list(pool.map(partial(self._train, rows), self.training_seeds))
-        return selector, self._trained[key]
+        return self._trained[key]
+
+    def rows(self, selector: Selector | None) -> np.ndarray:
+        """Return the training images that a selection keeps."""
+        return np.arange(len(self._dataset.y_train)) if selector is None else selector.indices_
 
     def write_map(self, path: Path) -> None:
         """Write DE-SNE's map of the images, for the report, where there is one."""
@@ -148,15 +159,42 @@ class _Algorithms:
         )
 
 
-def _execute(
+class _BoardThread:
+    """Executes boards one after the other while the next selection and training are computed.
+
+    One thread, in the order of the schemes: the trace comes out the same every time.
+    """
+
+    def __enter__(self) -> _BoardThread:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="nmsim-board")
+        self._started: list[tuple[Board, Future]] = []
+        return self
+
+    def execute(self, board: Board, selection: SelectionWork | None, epochs: Iterable[list[Step]]) -> None:
+        """Execute a board when those before it are done."""
+        self._started.append((board, self._pool.submit(board.execute, selection, epochs)))
+
+    def wait(self) -> None:
+        """Return when all boards are done; raise what the first failing one raised."""
+        for _, future in self._started:
+            future.result()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            for board, _ in self._started:
+                board.stop()
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _prepare(
     config: RunConfig,
     dataset: Dataset,
     scheme: str,
     selector: Selector | None,
     trained: list[TrainResult],
     writer: TraceWriter | None,
-) -> SchemeResult:
-    """Return what a scheme costs on the board; the first seed's training is the one that is simulated."""
+) -> tuple[Board, SelectionWork | None, Iterable[list[Step]]]:
+    """Return a scheme's board and what it is to execute; of the trainings the first seed's is simulated."""
     images = _images(dataset)
     rows = np.arange(images.rows) if selector is None else selector.indices_
     place = scheme.partition("@")[2] or "host"
@@ -170,9 +208,7 @@ def _execute(
         selection = SelectionWork(place, steps, len(rows))
         arrays |= {a.name: a for a in selector.arrays()}
     board = Board(config, scheme, list(arrays.values()), dataset.y_train, writer)
-    epochs = list(training_steps(first.network, first.epoch_orders, rows, batch, sram_bytes))
-    board.execute(selection, epochs)
-    return SchemeResult(scheme, rows, trained, board)
+    return board, selection, training_steps(first.network, first.epoch_orders, rows, batch, sram_bytes)
 
 
 def _images(dataset: Dataset) -> ArraySpec:

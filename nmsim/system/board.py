@@ -124,10 +124,14 @@ class Board:
         )
         self.epoch_energies_fJ: list[int] = []
 
-    def execute(self, selection: SelectionWork | None, epochs: Sequence[Sequence[Step]]) -> None:
+    def execute(self, selection: SelectionWork | None, epochs: Iterable[Sequence[Step]]) -> None:
         """Run the scheme: its selection, if it has one, then the training epochs."""
-        self.env.run(self.env.process(self._course(selection, epochs)))
+        self.env.run(self.env.process(self._course(selection, list(epochs))))
         self.meter.close()
+
+    def stop(self) -> None:
+        """Make `execute`, in another thread, end at its next access; its counts are then useless."""
+        self.meter.stopped = True
 
     def _course(self, selection: SelectionWork | None, epochs: Sequence[Sequence[Step]]) -> Generator:
         if selection is not None and selection.place == "nmc":

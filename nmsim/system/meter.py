@@ -59,6 +59,7 @@ class Meter:
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
         self.phases: dict[str, list[int]] = {}
         self.simulated_accesses = self.all_accesses = 0
+        self.stopped = False
         self._bank_shape, self._writer, self._rows_per_phase = bank_shape, writer, rows_per_phase
         self._shown: dict[str, int] = {}
         self._durations_ps = np.array([durations_clk.get(c, 1) for c in COMMANDS]) * clock_ps
@@ -79,6 +80,8 @@ class Meter:
         self, phase: str, source: str, array: str, channel: int, activity: Activity, times: int = 1
     ) -> None:
         """Count what a channel did in one call, `times` over."""
+        if self.stopped:
+            raise InterruptedError("the board was stopped")
         counts = self._by_rank(activity.counts)
         shown = self._show(phase, source, array, channel, activity.log)
         own = counts[_OWN]

@@ -23,6 +23,7 @@ from nmsim.training.layers import Conv2d, Dense, Flatten, Layer, MaxPool2d
 from nmsim.training.network import Network
 
 BATCH = 64
+TWIN_IMAGES = 128
 OPTIONS = {"learning_rate": 0.05, "momentum": 0.9, "weight_decay": 5e-4}
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     """Print a table of images a second for each preset."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=min(2, numba.config.NUMBA_NUM_THREADS))
-    parser.add_argument("--images", type=int, default=6000)
+    parser.add_argument("--images", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     numba.set_num_threads(arguments.threads)
@@ -38,12 +39,12 @@ def main() -> None:
     print(f"one epoch of {len(X)} images of 32×32×3, batches of {BATCH}, {arguments.threads} threads")
     print(f"{'network':8} {'trainer':12} {'images/s':>9} {'images/CPU-s':>13} {'nmsim is':>9}")
     for name in NETWORKS:
-        trainers = {"nmsim": _nmsim(name, X, y), "NumPy twin": _twin(name, X[:512], y[:512])}
+        trainers = {"nmsim": _nmsim(name, X, y), "NumPy twin": _twin(name, X[:TWIN_IMAGES], y[:TWIN_IMAGES])}
         try:
             trainers["PyTorch"] = _torch(name, X, y, arguments.threads)
         except ImportError:
             print("         (PyTorch is not installed here)")
-        sizes = {"NumPy twin": 512}
+        sizes = {"NumPy twin": TWIN_IMAGES}
         best = dict.fromkeys(trainers, (0.0, 0.0))
         for _ in range(arguments.rounds):
             for trainer, epoch in trainers.items():

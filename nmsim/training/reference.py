@@ -59,10 +59,10 @@ def mean_pool_gradient(dy: np.ndarray, x: np.ndarray, window: int) -> np.ndarray
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each image's loss, shape (n,), and its gradient, shape (n, classes), for logits (n, classes)."""
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     one_hot = np.eye(logits.shape[1])[labels]
-    return -np.log((p * one_hot).sum(axis=1)), p - one_hot
+    return -(log_p * one_hot).sum(axis=1), np.exp(log_p) - one_hot
 
 
 def sgd_step(

@@ -14,9 +14,9 @@ from nmsim.training import kernels
 from nmsim.training.layers import Conv2d, Dense, Flatten, Layer, MaxPool2d, ReLU, Signal
 from nmsim.training.planes import Planes, Shape
 
-#: The presets; each is followed by a Dense layer with one unit a class. ReLU stands behind the pooling, where
-#: it does the same (both are monotone) on a quarter of the values. cnn-s is made for runs of seconds; cnn-m is
-#: sixteen times the work and 3 points better on a tenth of Fashion-MNIST.
+#: The presets; each is followed by a Dense layer with one unit a class. ReLU stands behind the pooling: there
+#: it does the same (both are monotone) on a quarter of the values. cnn-s is made for runs of seconds; cnn-m
+#: is sixteen times the work and 3 points better on a tenth of Fashion-MNIST.
 NETWORKS: dict[str, tuple[Layer, ...]] = {
     "softmax": (Flatten(),),
     "mlp": (Flatten(), Dense(128), ReLU()),

@@ -44,7 +44,7 @@ def test_a_tenth_of_fashion_mnist_gives_what_small_networks_are_known_to():
     folder = Path(os.environ.get("NMSIM_DATA", "")) / "fashion-mnist-resplit"
     if not os.environ.get("NMSIM_DATA") or not folder.is_dir():
         pytest.skip("NMSIM_DATA names no folder with fashion-mnist-resplit")
-    data = open_dataset(folder)
+    data = open_dataset(path=folder)
     rows = np.random.default_rng(0).choice(len(data.y_train), 6_000, replace=False)
     result = train(data.X_train[rows], data.y_train[rows], data.X_test, data.y_test)
     # Linear classifiers reach 84 % with all 60,000 images (Xiao et al., arXiv 1708.07747, table 3: 0.842 for

@@ -21,7 +21,7 @@ from nmsim.selection.selector import Selector
 from nmsim.store import fs, manifest
 from nmsim.store.rundir import RunDir
 from nmsim.summary import SchemeResult, energy_table, summarise
-from nmsim.system.board import Board, SelectionWork, check_memory
+from nmsim.system.board import Board, SelectionWork, check_board
 from nmsim.system.nmc import team_units
 from nmsim.trace.writer import TraceWriter
 from nmsim.training import TrainResult, train, training_arrays, training_steps
@@ -54,7 +54,7 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
     """
     tell = progress or (lambda message, share: None)
     started = manifest.now()
-    check_memory(config)
+    check_board(config)
     with RunDir(out, config.name, config_hash(config)) as run:
         tell("reading the data", 0.0)
         dataset = load(config.dataset)

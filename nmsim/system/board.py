@@ -142,12 +142,6 @@ class Board:
         yield from self._phase(TRAINING, self._train(epochs))
 
     def _select_near_memory(self, selection: SelectionWork) -> Generator:
-        if self._config.near_memory.data_placement == "interleaved":
-            raise ConfigError(
-                "near_memory.data_placement: interleaved spreads every image over the channels, so no "
-                "near-memory unit holds a whole one",
-                expected="striped or class_per_bank for schemes with @nmc",
-            )
         phases = [
             (phase, list(steps)) for phase, steps in groupby(selection.steps, key=lambda step: step.phase)
         ]
@@ -192,8 +186,8 @@ class Board:
         self.meter.time(phase, start, duration)
 
 
-def check_memory(config: RunConfig) -> None:
-    """Refuse a memory whose timings, currents or address map cannot be, before any work is done.
+def check_board(config: RunConfig) -> None:
+    """Refuse a board that cannot be, or that its schemes cannot run on, before any work is done.
 
     Raises
     ------
@@ -207,6 +201,8 @@ def check_memory(config: RunConfig) -> None:
         "memory.controller.address_map": lambda: AddressMap(dram_spec(memory), memory.controller.address_map),
         "near_memory.node_nm": lambda: node_energy_factor(near_memory.node_nm.value),
         "soc.npu.node_nm": lambda: node_energy_factor(npu.node_nm.value),
+        "near_memory.data_placement": lambda: _check_placement(config),
+        "selection.de_sne.scope": lambda: _check_scope(config),
     }
     for section, check in checks.items():
         try:
@@ -218,6 +214,28 @@ def check_memory(config: RunConfig) -> None:
             origin = next((o for o in origins if o.line is None), origins[-1])
             error.file, error.line = origin.file, origin.line
             raise
+
+
+def _selects_near_memory(config: RunConfig) -> bool:
+    return any(scheme.endswith("@nmc") for scheme in config.schemes)
+
+
+def _check_placement(config: RunConfig) -> None:
+    if _selects_near_memory(config) and config.near_memory.data_placement == "interleaved":
+        raise ConfigError(
+            "data_placement: interleaved images lie in several banks, so no near-memory unit holds a whole one",
+            expected="striped or class_per_bank for schemes with @nmc",
+        )
+
+
+def _check_scope(config: RunConfig) -> None:
+    channels = config.memory.organization.channels
+    if _selects_near_memory(config) and config.selection.de_sne.scope == "global" and channels > 1:
+        raise ConfigError(
+            "scope: a map of all classes needs units that reach all images, and no path joins the channels",
+            found=f"{channels} channels",
+            hint="Take scope: per_class, or memory.organization.channels: 1, or leave the @nmc schemes out.",
+        )
 
 
 def dram_spec(memory: Memory) -> DramSpec:

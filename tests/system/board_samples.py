@@ -1,9 +1,12 @@
 """Small pieces of work for a board with 400 images of 4 classes."""
 
+from pathlib import Path
+
 import numpy as np
 
 from nmsim.access.work import Step, Transfer
 
+BOARDS = Path(__file__).parents[2] / "hw_configs"
 N, CLASSES, RECORD_BYTES = 400, 4, 3072
 GROUPS = np.arange(N) % CLASSES
 

@@ -1,16 +1,12 @@
 """A board with two arrays that executes a scheme."""
 
-from pathlib import Path
-
 import pytest
-from board_samples import GROUPS, RECORD_BYTES, N
+from board_samples import BOARDS, GROUPS, RECORD_BYTES, N
 
 from nmsim.access.work import ArraySpec
 from nmsim.config import load_config
 from nmsim.system.board import Board, SelectionWork
 from nmsim.trace.writer import TraceWriter
-
-BOARDS = Path(__file__).parents[2] / "hw_configs"
 
 
 @pytest.fixture

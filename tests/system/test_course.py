@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from board_samples import GROUPS, RECORD_BYTES, N, energies, epoch, one_pass
+from board_samples import BOARDS, GROUPS, RECORD_BYTES, N, energies, epoch, one_pass
 
 from nmsim.access.work import Step, Transfer
+from nmsim.config import load_config
 from nmsim.errors import ConfigError
+from nmsim.system.board import check_board
 
 
 def duration_ps(board, phase="training"):
@@ -113,9 +115,14 @@ def test_the_same_work_gives_the_same_trace_twice(execute):
     assert frames[0].equals(frames[1])
 
 
-def test_interleaved_images_cannot_be_selected_near_memory(execute):
-    with pytest.raises(ConfigError, match="interleaved"):
-        execute(one_pass(), [epoch(np.arange(4))], near_memory__data_placement="interleaved")
+@pytest.mark.parametrize(
+    "choice", ["near_memory.data_placement=interleaved", "selection.de_sne.scope=global"]
+)
+def test_what_no_unit_could_do_is_refused_near_memory_and_allowed_elsewhere(choice):
+    with pytest.raises(ConfigError, match="no near-memory unit holds|no path joins") as refusal:
+        check_board(load_config(BOARDS / "lpddr4.yaml", [choice]))
+    assert refusal.value.file == f"--set {choice}"
+    check_board(load_config(BOARDS / "lpddr4.yaml", [choice, "schemes=[full, de-sne@host]"]))
 
 
 def test_power_down_saves_standby_energy_and_costs_little_time(execute):

@@ -223,7 +223,7 @@ def _selects_near_memory(config: RunConfig) -> bool:
 def _check_placement(config: RunConfig) -> None:
     if _selects_near_memory(config) and config.near_memory.data_placement == "interleaved":
         raise ConfigError(
-            "data_placement: interleaved images lie in several banks, so no near-memory unit holds a whole one",
+            "data_placement: an interleaved image lies in several banks, so no near-memory unit holds it",
             expected="striped or class_per_bank for schemes with @nmc",
         )
 

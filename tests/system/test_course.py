@@ -119,7 +119,7 @@ def test_the_same_work_gives_the_same_trace_twice(execute):
     "choice", ["near_memory.data_placement=interleaved", "selection.de_sne.scope=global"]
 )
 def test_what_no_unit_could_do_is_refused_near_memory_and_allowed_elsewhere(choice):
-    with pytest.raises(ConfigError, match="no near-memory unit holds|no path joins") as refusal:
+    with pytest.raises(ConfigError, match=r"no near-memory unit holds|no path joins") as refusal:
         check_board(load_config(BOARDS / "lpddr4.yaml", [choice]))
     assert refusal.value.file == f"--set {choice}"
     check_board(load_config(BOARDS / "lpddr4.yaml", [choice, "schemes=[full, de-sne@host]"]))

@@ -288,7 +288,7 @@ class Selection(Section):
 class Training(Section):
     """The training that follows every selection."""
 
-    network: Literal["softmax", "mlp", "cnn-s"] = "cnn-s"
+    network: Literal["softmax", "mlp", "cnn-s", "cnn-m"] = "cnn-s"
     epochs: Count = 6
     min_steps: Clocks = Field(
         300, description="Where `epochs` are fewer optimiser steps than this, whole epochs are added."

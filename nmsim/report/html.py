@@ -92,7 +92,7 @@ def tight(text: str) -> str:
 
 def schemes_table(run: Run) -> Table:
     """Return what each scheme reached and took."""
-    head = ["scheme", "images kept", "accuracy", "seeds", "system energy", "time"]
+    head = ["scheme", "images kept", "epochs", "accuracy", "seeds", "system energy", "time"]
     head += ["over the board", "of it before training", "row hits"]
     rows = []
     for _, row in run.schemes.iterrows():
@@ -101,6 +101,7 @@ def schemes_table(run: Run) -> Table:
             [
                 row["scheme"],
                 f"{row['kept']:,}",
+                str(row["epochs"]),
                 verdict.format_accuracy(row),
                 str(row["seeds"]),
                 format_energy(row["system_energy_fJ"]),

@@ -19,7 +19,7 @@ from nmsim.store.manifest import read_manifest
 #: The three answers that are never mixed: key in the summary -> what it is called for people.
 LAYERS = {"dataset_ddr_energy": "dataset DDR", "ddr_energy": "all DDR", "system_energy": "whole system"}
 
-_COUNTS = ("kept", "seeds", "time_ps", "pcb_bytes", "pcb_bytes_before_training")
+_COUNTS = ("kept", "seeds", "epochs", "time_ps", "pcb_bytes", "pcb_bytes_before_training")
 _COUNTS += tuple(f"{layer}_fJ" for layer in LAYERS)
 _REALS = ("accuracy_mean", "accuracy_sd", "simulated_share")
 _OUTCOMES = ("row_hits", "row_misses", "row_conflicts")

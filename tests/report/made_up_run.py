@@ -146,6 +146,7 @@ def make_run(
             "accuracy_sd": sd,
             "accuracies": [mean - sd, mean, mean + sd],
             "seeds": 3,
+            "epochs": 8,
             "kept": images if scheme == "full" else int(images * keep),
             "energy_fJ": energy | {"total": sum(energy.values())},
             "dataset_ddr_energy_fJ": int(own.loc[own["array"] == "images", ddr].to_numpy().sum()),

@@ -32,6 +32,7 @@ def test_a_column_that_holds_a_quantity_ends_in_its_unit_or_is_a_share_or_a_coun
         "component",
         "kept",
         "seeds",
+        "epochs",
         "accuracy_mean",
         "accuracy_sd",
         "simulated_share",

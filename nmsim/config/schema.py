@@ -291,7 +291,7 @@ class Training(Section):
     network: Literal["softmax", "mlp", "cnn-s", "cnn-m"] = "cnn-s"
     epochs: Count = 6
     min_steps: Clocks = Field(
-        300, description="Where `epochs` are fewer optimiser steps than this, whole epochs are added."
+        400, description="Where `epochs` are fewer optimiser steps than this, whole epochs are added."
     )
     batch_size: Count = 32
     learning_rate: Annotated[float, Field(gt=0)] = 0.05

@@ -60,24 +60,28 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
         dataset = load(config.dataset)
         Board(config, "", [_images(dataset)], dataset.y_train, None)  # refuses a memory that is too small
         algorithms = _Algorithms(config, dataset, tell)
-        results: list[SchemeResult] = []
+        results: dict[str, SchemeResult] = {}
         writer = None if config.trace.level == "off" else TraceWriter(run.path("trace"))
         with writer or nullcontext(), _BoardThread() as boards:
             # All selections first: their kernels use every core, while a training leaves one to the boards.
-            selectors = [algorithms.select(scheme) for scheme in config.schemes]
-            for index, (scheme, selector) in enumerate(zip(config.schemes, selectors, strict=True)):
-                trained = algorithms.train(scheme, 0.2 + 0.6 * index / len(config.schemes))
-                board, *course = _prepare(config, dataset, scheme, selector, trained, writer)
+            # Then the short trainings, so that their boards run beside the long ones.
+            selectors = {scheme: algorithms.select(scheme) for scheme in config.schemes}
+            by_length = sorted(config.schemes, key=lambda scheme: len(algorithms.rows(selectors[scheme])))
+            for index, scheme in enumerate(by_length):
+                trained = algorithms.train(scheme, 0.2 + 0.6 * index / len(by_length))
+                board, *course = _prepare(config, dataset, scheme, selectors[scheme], trained, writer)
                 boards.execute(board, *course)
-                results.append(SchemeResult(scheme, algorithms.rows(selector), trained, board))
+                rows = algorithms.rows(selectors[scheme])
+                results[scheme] = SchemeResult(scheme, rows, trained, board)
             tell("simulating the boards", 0.8)
             boards.wait()
-        summary = summarise(config, dataset, results, writer)
+        in_order = [results[scheme] for scheme in config.schemes]
+        summary = summarise(config, dataset, in_order, writer)
         tell("drawing the report", 0.9)
         fs.write_text(run.path("config.resolved.yaml"), dump_config(config))
         fs.write_json(run.path("summary.json"), summary)
-        fs.write_text(run.path("energy.csv"), energy_table(results).to_csv(index=False))
-        for result in results:
+        fs.write_text(run.path("energy.csv"), energy_table(in_order).to_csv(index=False))
+        for result in in_order:
             name = f"selected_indices.{result.scheme.replace('@', '-')}.npy"
             fs.write_npy(run.path(name), result.selected)
         algorithms.write_map(run.path("selection.npz"))

@@ -216,4 +216,4 @@ def _prepare(
 
 
 def _images(dataset: Dataset) -> ArraySpec:
-    return ArraySpec("images", len(dataset.y_train), dataset.image_bytes)
+    return ArraySpec("images", len(dataset.y_train), dataset.image_bytes, per_image=True)

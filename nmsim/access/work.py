@@ -39,11 +39,14 @@ class ArraySpec:
         Unique in a run: "images", "labels", "features", "affinities", "activations", …
     rows, row_bytes : int
         Number of records, and bytes of one record; both at least 1.
+    per_image : bool
+        Record i belongs to training image i, and lies where that image lies.
     """
 
     name: str
     rows: int
     row_bytes: int
+    per_image: bool = False
 
     @property
     def size_bytes(self) -> int:

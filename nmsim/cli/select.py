@@ -9,6 +9,9 @@ import typer
 
 from nmsim.cli.output import Json, print_json, progress
 
+#: Parameters of a method that the command line names otherwise.
+_OWN_OPTIONS = {"keep_ratio": "--keep", "random_state": "--seed", "method": "--method"}
+
 
 def select(
     data: Annotated[
@@ -66,4 +69,7 @@ def _parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise ConfigError("a parameter is written name=value", file=f"--set {text}")
+    if name in _OWN_OPTIONS:
+        hint = f"Give {_OWN_OPTIONS[name]} instead."
+        raise ConfigError(f"{name} has an option of its own", file=f"--set {text}", hint=hint)
     return name, parse_yaml(f"value: {value}", f"--set {text}")[0]["value"]

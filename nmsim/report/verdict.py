@@ -61,7 +61,7 @@ def against_random(table: pd.DataFrame, scheme: str) -> str:
         return f"{scheme} and random keep different numbers of images and are not compared."
     if min(row["seeds"], random["seeds"]) < 2:
         return (
-            f"{scheme} is {_points(gain)} than random, from a single seed: whether that is more than chance "
+            f"{scheme} against random: {_points(gain)}, from a single seed: whether that is more than chance "
             f"cannot be said; it takes {price}."
         )
     if abs(gain) <= (row["accuracy_sd"] + random["accuracy_sd"]) * 100:
@@ -122,7 +122,10 @@ def _largest_component(run: Run, scheme: str) -> str:
         return f"{scheme} takes no energy."
     name = str(own.idxmax())
     share = format_share(own.max() / own.sum())
-    return f"The largest part of {scheme} is {COMPONENTS[name][0]}: {share} of {format_energy(own.sum())}."
+    return (
+        f"The largest single component of {scheme} is {COMPONENTS[name][0]}: {share} of "
+        f"{format_energy(own.sum())}."
+    )
 
 
 def _layer_trend(row: pd.Series, scheme: str) -> str:
@@ -130,7 +133,10 @@ def _layer_trend(row: pd.Series, scheme: str) -> str:
     if any(pd.isna(value) for value in ratios.values()):
         return ""
     best, worst = min(ratios, key=ratios.get), max(ratios, key=ratios.get)
-    return f"{scheme} saves most in {best} (×{ratios[best]:.3g}) and least in {worst} (×{ratios[worst]:.3g})."
+    return (
+        f"{scheme} takes ×{ratios[best]:.3g} of what full takes in {best}, its best of the three, and "
+        f"×{ratios[worst]:.3g} in {worst}, its worst."
+    )
 
 
 def _phase_share(run: Run, scheme: str) -> str:
@@ -157,7 +163,7 @@ def _best_at_least_energy(table: pd.DataFrame) -> str:
             )
         ).any()
     ]
-    return f"By their means, no scheme is both more accurate and cheaper than {_listed(front)}."
+    return f"By their means, these are not beaten in accuracy and energy at once: {', '.join(front)}."
 
 
 def _quotas(selection: dict[str, np.ndarray]) -> str:
@@ -197,8 +203,8 @@ def _break_even(row: pd.Series) -> str:
         epochs = row[f"break_even_{layer}_epochs"]
         parts.append(f"{'never' if pd.isna(epochs) else f'{epochs:.1f}'} ({title})")
     return (
-        f"Epochs of training after which {row.name} has cost less than training on everything: "
-        f"{_listed(parts)}."
+        f"If both train equally many epochs, {row.name} costs less than training on everything from this "
+        f"many on: {_listed(parts)}."
     )
 
 
@@ -218,7 +224,7 @@ def _accuracy_change(row: pd.Series, full: pd.Series) -> str:
 
 def _points(gain: float) -> str:
     if abs(gain) < 0.05:
-        return "equally accurate to 0.1 points"
+        return "as accurate to 0.1 points"
     return f"{abs(gain):.1f} points {'more' if gain > 0 else 'less'} accurate"
 
 

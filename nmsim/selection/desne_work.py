@@ -90,12 +90,12 @@ def arrays(facts: Facts, maps: Sequence[MapFit]) -> list[ArraySpec]:
     budget = sum(len(fit.sample.chosen) for fit in maps)
     longest = max(max(fit.n_neighbours, -(-fit.edges // len(fit.members))) for fit in maps)
     early = -(-sum(int(fit.early.sum()) for fit in maps) // facts.n)
-    specs = [ArraySpec("images", facts.n, facts.image_bytes)]
+    specs = [ArraySpec("images", facts.n, facts.image_bytes, per_image=True)]
     if facts.source == "features":
-        specs.append(ArraySpec("features", facts.n, facts.row_bytes))
+        specs.append(ArraySpec("features", facts.n, facts.row_bytes, per_image=True))
     if longest:
-        specs.append(ArraySpec("affinities", facts.n, ENTRY_BYTES * longest))
-        specs.append(ArraySpec("candidates", facts.n, ENTRY_BYTES * max(1, early)))
+        specs.append(ArraySpec("affinities", facts.n, ENTRY_BYTES * longest, per_image=True))
+        specs.append(ArraySpec("candidates", facts.n, ENTRY_BYTES * max(1, early), per_image=True))
     return [*specs, ArraySpec("indices", budget, INDEX_BYTES)]
 
 

@@ -64,7 +64,7 @@ class Board:
     arrays : sequence of ArraySpec
         What lies in DRAM.
     groups : ndarray of int64, shape (n,)
-        Class of each training image; arrays with n records are placed by it.
+        Class of each training image; it places the arrays with a record for each image.
     writer : TraceWriter or None
         Where the trace goes.
 
@@ -103,7 +103,7 @@ class Board:
         decode = AddressMap(self.spec, controller.address_map).decode
         self.layout = Layout(geometry(self.spec), placement, decode)
         for array in arrays:
-            self.layout.place(array, groups if array.rows == len(groups) else None)
+            self.layout.place(array, groups if array.per_image else None)
         flight_ps = flight_time_ps(config.link)
         self.channels = [
             MemoryChannel(self.env, i, Channel(self.spec, controller, i), self.meter, flight_ps)

@@ -101,6 +101,8 @@ def test_a_full_disk_fails_with_one_line_and_leaves_nothing(nmsim, lpddr4, monke
 def test_the_table_shows_ratios_to_full_and_nothing_where_there_is_none(capsys):
     scheme = {
         "kept": 1200,
+        "epochs": 6,
+        "seeds": 3,
         "accuracy_mean": 0.91,
         "accuracy_sd": 0.004,
         "time_ps": 2 * 10**12,

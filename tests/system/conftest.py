@@ -16,7 +16,7 @@ def execute(tmp_path):
     def run(selection=None, epochs=(), board="lpddr4", place="nmc", **overrides):
         sets = [f"{key.replace('__', '.')}={value}" for key, value in overrides.items()]
         config = load_config(BOARDS / f"{board}.yaml", sets)
-        arrays = [ArraySpec("images", N, RECORD_BYTES), ArraySpec("indices", 40, 4)]
+        arrays = [ArraySpec("images", N, RECORD_BYTES, per_image=True), ArraySpec("indices", 40, 4)]
         folder = tmp_path / f"trace-{len(list(tmp_path.iterdir()))}"
         with TraceWriter(folder) as writer:
             machine = Board(config, "scheme", arrays, GROUPS, writer)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from typing import Annotated, Any
@@ -94,6 +95,8 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # A request to end (service managers, batch systems) is cleaned up after like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(prog_name="nmsim")
     except Exception as error:

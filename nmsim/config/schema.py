@@ -289,7 +289,7 @@ class Training(Section):
     """The training that follows every selection."""
 
     network: Literal["softmax", "mlp", "cnn-s", "cnn-m"] = "cnn-s"
-    epochs: Count = 6
+    epochs: Count = 5
     min_steps: Clocks = Field(
         400, description="Where `epochs` are fewer optimiser steps than this, whole epochs are added."
     )

@@ -20,6 +20,7 @@ from nmsim.config.quantity import (
     EnergyPerBit,
     Frequency,
     Length,
+    Physical,
     Power,
     Quantity,
     Ratio,
@@ -27,6 +28,7 @@ from nmsim.config.quantity import (
     Share,
     Size,
     Time,
+    Utilisation,
     Voltage,
 )
 from nmsim.config.yaml_tree import Origin
@@ -34,6 +36,7 @@ from nmsim.config.yaml_tree import Origin
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Count = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Clocks = Annotated[int, Field(ge=0, le=2**31, strict=True)]
+PositiveRatio = Annotated[Quantity, Physical("ratio", minimum=1e-6)]
 PowerOfTwo = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 
 
@@ -127,7 +130,7 @@ class Controller(Section):
 class OnDie(Section):
     """Where the energy of a column access goes inside the device; the three shares are of one whole."""
 
-    bank: Ratio = Field(description="Cell and column, up to the bank's edge.")
+    bank: PositiveRatio = Field(description="Cell and column, up to the bank's edge.")
     bankgroup: Ratio = Field(description="From the bank to the bank-group multiplexer.")
     global_io: Ratio = Field(description="From there to the global I/O and the pads.")
 
@@ -160,6 +163,10 @@ class Operations(Section):
     compare: Energy
 
 
+#: Names of the operations, as `near_memory.cycles` may use them.
+OPERATION_KINDS = tuple(name for name in Operations.model_fields if name != "source")
+
+
 class ModeSwitch(Section):
     """What entering and leaving near-memory mode costs."""
 
@@ -179,14 +186,16 @@ class NearMemory(Section):
     buffer: Size = Field(description="SRAM of a unit; it decides how many query images stay resident.")
     node_nm: Ratio = Field(description="Logic node that the energies at 45 nm are scaled to.")
     dram_process_penalty: Ratio = Field(description="Energy factor of logic made in a DRAM process.")
-    cycles: dict[str, Count] = Field(
+    cycles: dict[Literal[OPERATION_KINDS], Count] = Field(
         default_factory=dict, description="Cycles that a lane needs for an operation, where more than 1."
     )
     sram_read: EnergyPerBit
     leakage: Power = Field(description="Of one unit, while near-memory mode is on.")
     control_instruction: Energy = Field(description="One scalar instruction of a unit's controller.")
     exchange_bandwidth: Bandwidth = Field(description="Of the bus between the units of one channel.")
-    max_simultaneous_act: Clocks = Field(description="Banks that may be activated at once; 0: JEDEC's tFAW.")
+    max_simultaneous_act: Annotated[int, Field(ge=0, le=64, strict=True)] = Field(
+        description="Banks that may be activated at once; 0: JEDEC's tFAW."
+    )
     mode_switch: ModeSwitch
     control_bytes_per_step: Count = Field(64, description="Command the host sends for each step.")
 
@@ -227,7 +236,7 @@ class Npu(Section):
     rows: Count
     columns: Count
     clock: Frequency
-    utilisation: Share
+    utilisation: Utilisation
     node_nm: Ratio
 
 
@@ -237,9 +246,9 @@ class Cpu(Section):
     cores: Count
     simd_lanes: Count
     clock: Frequency
-    instructions_per_cycle: Ratio
+    instructions_per_cycle: PositiveRatio
     energy_per_instruction: Energy
-    utilisation: Share
+    utilisation: Utilisation
 
 
 class Soc(Section):

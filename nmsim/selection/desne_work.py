@@ -199,8 +199,8 @@ def _affinities(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> Ite
 def _embedding(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> Iterator[Step]:
     """Find the first map, then iterate: the map is sent to all, each unit moves its own points.
 
-    Units hold the rows of the affinities of their own points; where a unit's share exceeds the buffer, they
-    are streamed in every iteration, else read once. Each unit returns its new points and its part of Z.
+    Units hold the rows of the affinities of their own points, read once, as far as their buffers go; the rows
+    beyond are streamed in every iteration. Each unit returns its new points and its part of Z.
     """
     n = len(fit.members)
     if n == 1:
@@ -209,13 +209,13 @@ def _embedding(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> Iter
     yield _fit_step("embedding", facts.source, learn, fit)
     project = {"mac_fp32": 2 * n * facts.values}
     yield Step("embedding", (Transfer(facts.source, fit.members),), project, group=fit.group)
-    rows = (Transfer("affinities", fit.members),)
-    streamed = -(-ENTRY_BYTES * fit.edges // units) > buffer_bytes
-    if not streamed:
-        yield Step("embedding", rows, group=fit.group)
+    resident = min(n, n * buffer_bytes * units // max(1, ENTRY_BYTES * fit.edges))
+    if resident:
+        yield Step("embedding", (Transfer("affinities", fit.members[:resident]),), group=fit.group)
+    beyond = fit.members[resident:]
     yield Step(
         "embedding",
-        rows if streamed else (),
+        (Transfer("affinities", beyond),) if len(beyond) else (),
         iteration_operations(n, fit.edges, facts.kernel),
         broadcast_bytes=POINT_BYTES * n + 4,
         gather_bytes_per_unit=POINT_BYTES * -(-n // units) + 4,

@@ -121,6 +121,7 @@ class Board:
             iterations,
             self.spec.tCK_ps,
             self.spec.clocks["nCCD"],
+            self.spec.clocks["nREFI"],
         )
         self.epoch_energies_fJ: list[int] = []
 

@@ -73,10 +73,11 @@ class NearMemoryUnits:
         iterations: int,
         clock_ps: int,
         column_clk: int,
+        refresh_clk: int,
     ):
         self._env, self._nmc, self._channels = env, near_memory, channels
         self._layout, self._meter, self._iterations, self._clock_ps = layout, meter, iterations, clock_ps
-        self._column_clk = column_clk
+        self._column_clk, self._longest_period_clk = column_clk, refresh_clk
         self.units = units_per_channel(near_memory.placement, organization)
         self._banks_per_unit = layout.geometry.banks // self.units
 
@@ -108,7 +109,7 @@ class NearMemoryUnits:
             return 0
         if step.group % channels != channel:
             return None
-        return step.group // channels % self._layout.geometry.banks if self._alone() else 0
+        return self._bank_of(step) if self._alone() else 0
 
     def _alone(self) -> bool:
         return self._layout.placement == "class_per_bank"
@@ -160,15 +161,18 @@ class NearMemoryUnits:
             if share.team_units > 1:
                 fill_bytes += loaded_bytes + share.step.broadcast_bytes
         yield from self._exchange(channel, phase, fill_bytes)
-        compute_ps = max(self._compute_ps(share) for share in shares)
         streamed = list(_by_array(r for s in shares for r in s.reads if not r.broadcast))
         # The operations are spread over the records that stream past the busiest unit.
         bursts = sum(self._busiest_unit(visits) for _, visits in streamed)
+        compute_ps = self._compute_ps(shares)
+        if bursts and shares[0].team_units > 1:  # the unit with most records has most of the work
+            every = sum(int(visits.bursts.sum()) for _, visits in streamed)
+            compute_ps = round(compute_ps * bursts * self.units / every)
+        start = self._env.now
         period_clk = -(-compute_ps // (bursts * self._clock_ps)) if bursts else 0
         for array, visits in streamed:
             yield from self._stream(channel, phase, array, visits, False, period_clk)
-        if not bursts:
-            yield self._env.timeout(compute_ps)
+        yield self._env.timeout(max(0, compute_ps - (self._env.now - start)))
         for array, visits in _by_array(w for s in shares for w in s.writes):
             yield from self._stream(channel, phase, array, visits, write=True)
         gathered = sum(s.step.gather_bytes_per_unit * s.team_units for s in shares if s.team_units > 1)
@@ -178,12 +182,22 @@ class NearMemoryUnits:
         unit = visits.bank // self._banks_per_unit
         return int(np.bincount(unit, weights=visits.bursts, minlength=1).max(initial=0))
 
-    def _compute_ps(self, share: _Share) -> int:
-        """Return how long the units of a share's team take for its operations, in ps."""
-        nmc = self._nmc
-        cycles = sum(n * nmc.cycles.get(kind, 1) for kind, n in share.step.operations.items())
-        cycles_per_unit = cycles * share.share / (nmc.lanes * share.team_units)
-        return round(cycles_per_unit / nmc.clock.value * 1e12)
+    def _compute_ps(self, shares: list[_Share]) -> int:
+        """Return how long the units take for the operations of these shares, evenly dealt over a team, in ps.
+
+        Teams of one bank whose banks share a unit are served by it one after another.
+        """
+        nmc, cycles_of_unit = self._nmc, {}
+        for share in shares:
+            unit = 0 if share.team_units > 1 else self._bank_of(share.step) // self._banks_per_unit
+            cycles = sum(n * nmc.cycles.get(kind, 1) for kind, n in share.step.operations.items())
+            cycles_of_unit.setdefault(unit, 0.0)
+            cycles_of_unit[unit] += cycles * share.share / (nmc.lanes * share.team_units)
+        return round(max(cycles_of_unit.values()) / nmc.clock.value * 1e12)
+
+    def _bank_of(self, step: Step) -> int:
+        geometry = self._layout.geometry
+        return (step.group or 0) // geometry.channels % geometry.banks
 
     def _stream(
         self,
@@ -207,7 +221,8 @@ class NearMemoryUnits:
             array,
             visits,
             write,
-            column_period_clk=busy * max(self._column_clk, period_clk),
+            # A slower unit waits with its rows closed, so that refresh is never held up.
+            column_period_clk=min(busy * max(self._column_clk, period_clk), self._longest_period_clk),
             max_simultaneous_act=self._nmc.max_simultaneous_act,
         )
 

@@ -148,19 +148,20 @@ def test_the_search_is_counted_with_the_steps_that_it_took():
     assert total["compare"] == sum(m.search_steps for m in fit.maps_) > 0
 
 
-def test_affinities_stream_in_every_iteration_only_where_a_units_share_exceeds_its_buffer():
+def test_the_affinities_that_exceed_the_buffers_stream_in_every_iteration_and_only_those():
     fit, _ = fitted()
-    edges = fit.maps_[0].edges
+    edges, n = fit.maps_[0].edges, len(fit.maps_[0].members)
 
-    def repeats(buffer_bytes, units=1):
-        return [
-            s.repeat for s in fit.steps(buffer_bytes, units)
-            if s.phase == "embedding" and s.group == 0 and any(t.array == "affinities" for t in s.transfers)
-        ]  # fmt: skip
+    def rows(buffer_bytes, units=1):
+        """Return the records read in an iteration, by its repeats."""
+        return {
+            s.repeat: len(t.rows) for s in fit.steps(buffer_bytes, units) for t in s.transfers
+            if s.phase == "embedding" and s.group == 0 and t.array == "affinities"
+        }  # fmt: skip
 
-    assert repeats(8 * edges - 1) == [20]
-    assert repeats(8 * edges) == [1]
-    assert repeats(2 * edges, units=4) == [1]
+    assert rows(8 * edges) == rows(2 * edges, units=4) == {1: n}
+    assert rows(8 * edges - 1) == {1: n - 1, 20: 1}, "one byte less: one record more, not all"
+    assert rows(4 * edges) == {1: n // 2, 20: n - n // 2}
 
 
 def test_an_iteration_counts_every_pair_and_every_entry():

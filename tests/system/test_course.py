@@ -131,3 +131,19 @@ def test_power_down_saves_standby_energy_and_costs_little_time(execute):
     asleep, _ = execute(None, epochs, memory__controller__power_down_idle="200 ns")
     assert energies(asleep)["background"] < 0.6 * energies(awake)["background"]
     assert duration_ps(asleep) == pytest.approx(duration_ps(awake), rel=0.01)
+
+
+@pytest.mark.parametrize("data", ["striped", "class_per_bank"])
+@pytest.mark.parametrize("placement", ["bank", "bankgroup", "rank"])
+def test_no_placement_computes_faster_than_its_lanes(execute, placement, data):
+    macs = 10**7
+    board, _ = execute(
+        one_pass(operations={"mac_int8": macs}),
+        [epoch(np.arange(4))],
+        near_memory__placement=placement,
+        near_memory__data_placement=data,
+    )
+    # 4 classes on 2 channels; of a channel's units only those work that have a class (striped: all of them).
+    units = 2 * {"bank": 8, "bankgroup": 1, "rank": 1}[placement]
+    bound_ps = 4 * macs / (units * 16 * 300e6) * 1e12
+    assert duration_ps(board, "scan") >= bound_ps * (1 - 1e-9)

@@ -110,7 +110,8 @@ class Board:
             for i in range(organization.channels)
         ]
         iterations = config.simulation.iterations
-        self.host = Host(self.env, config.soc, self.channels, self.layout, self.meter, iterations)
+        refresh_ps = self.spec.clocks["nREFI"] * self.spec.tCK_ps
+        self.host = Host(self.env, config.soc, self.channels, self.layout, self.meter, iterations, refresh_ps)
         self.units = NearMemoryUnits(
             self.env,
             config.near_memory,

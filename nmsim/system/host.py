@@ -12,7 +12,7 @@ from nmsim.access.layout import Layout
 from nmsim.access.work import Step, Transfer
 from nmsim.config.schema import Soc
 from nmsim.energy.prices import INSTRUCTIONS, NPU_KINDS
-from nmsim.system.memory import MemoryChannel
+from nmsim.system.memory import MemoryChannel, split_repeats
 from nmsim.system.meter import Meter
 
 #: Records placed at once; keeps the arrays of a transfer that covers a whole data set small.
@@ -39,8 +39,8 @@ class Host:
     """Executes steps on the SoC.
 
     A step's reads are loaded into one of two SRAM buffers while the step before computes; its writes leave
-    after its operations. Steps that repeat are simulated `iterations` times, and the last one stands for the
-    rest.
+    after its operations. Steps that repeat are simulated `iterations` times and for a block of repeats that
+    stands for the rest.
     """
 
     def __init__(
@@ -51,7 +51,9 @@ class Host:
         layout: Layout,
         meter: Meter,
         iterations: int,
+        refresh_ps: int,
     ):
+        self._refresh_ps = refresh_ps
         self._env, self._soc, self._channels, self._layout = env, soc, channels, layout
         self._meter, self._iterations = meter, iterations
         self._times = 1
@@ -63,11 +65,22 @@ class Host:
                 yield from self._pipeline(group)
                 continue
             for step in group:
-                simulated = min(step.repeat, self._iterations)
-                for _ in range(simulated - 1):
-                    yield from self._pipeline([step])
-                rest = self._pipeline([step])
-                yield from self.stand_for(rest, step.phase, step.repeat - simulated + 1)
+                yield from self._repeat(step)
+
+    def _repeat(self, step: Step) -> Generator:
+        simulated = min(step.repeat, self._iterations)
+        yield from self._again(step, simulated - 1)
+        start = self._env.now
+        yield from self._again(step, 1)
+        left = step.repeat - simulated
+        if left:
+            singly, block, times = split_repeats(left, self._env.now - start, self._refresh_ps)
+            yield from self._again(step, singly)
+            yield from self.stand_for(self._again(step, block), step.phase, times)
+
+    def _again(self, step: Step, times: int) -> Generator:
+        for _ in range(times):
+            yield from self._pipeline([step])
 
     def stand_for(self, work: Generator, phase: str, times: int) -> Generator:
         """Do `work` once and count it `times` over, in energy and in time (a SimPy process)."""

@@ -12,7 +12,7 @@ import simpy
 from nmsim.access.layout import Layout, RowVisits
 from nmsim.access.work import Step
 from nmsim.config.schema import NearMemory, Organization, RunConfig
-from nmsim.system.memory import MemoryChannel
+from nmsim.system.memory import MemoryChannel, split_repeats
 from nmsim.system.meter import Meter
 
 
@@ -133,18 +133,28 @@ class NearMemoryUnits:
 
     def _repeat(self, channel: MemoryChannel, shares: list[_Share], repeat: int) -> Generator:
         simulated = min(repeat, self._iterations)
-        for _ in range(simulated - 1):
-            yield from self._once(channel, shares)
-        phase, times, start = shares[0].step.phase, repeat - simulated + 1, self._env.now
+        yield from self._again(channel, shares, simulated - 1)
+        start = self._env.now
+        yield from self._again(channel, shares, 1)
+        left = repeat - simulated
+        if not left:
+            return
+        refresh_ps = self._longest_period_clk * self._clock_ps
+        singly, block, times = split_repeats(left, self._env.now - start, refresh_ps)
+        yield from self._again(channel, shares, singly)
+        phase, start = shares[0].step.phase, self._env.now
         channel.settle(phase)
         channel.times = times
-        yield from self._once(channel, shares)
+        yield from self._again(channel, shares, block)
         channel.settle(phase)
         channel.times = 1
-        if times > 1:
-            skipped = (times - 1) * (self._env.now - start)
-            yield self._env.timeout(skipped)
-            channel.skip(skipped)
+        skipped = (times - 1) * (self._env.now - start)
+        yield self._env.timeout(skipped)
+        channel.skip(skipped)
+
+    def _again(self, channel: MemoryChannel, shares: list[_Share], times: int) -> Generator:
+        for _ in range(times):
+            yield from self._once(channel, shares)
 
     def _once(self, channel: MemoryChannel, shares: list[_Share]) -> Generator:
         phase = shares[0].step.phase

@@ -77,8 +77,10 @@ def test_a_byte_costs_more_the_further_its_unit_is_from_the_cell(execute):
 
 @pytest.mark.parametrize("place", ["nmc", "host"])
 def test_a_repeat_that_is_counted_costs_what_a_simulated_one_does(execute, place):
-    counted, _ = execute(one_pass(repeat=8), [epoch(np.arange(4))], place=place, simulation__iterations=2)
-    simulated, _ = execute(one_pass(repeat=8), [epoch(np.arange(4))], place=place, simulation__iterations=8)
+    counted, _ = execute(one_pass(repeat=100), [epoch(np.arange(4))], place=place, simulation__iterations=2)
+    simulated, _ = execute(
+        one_pass(repeat=100), [epoch(np.arange(4))], place=place, simulation__iterations=100
+    )
     assert counted.meter.all_accesses == simulated.meter.all_accesses == simulated.meter.simulated_accesses
     assert counted.meter.simulated_accesses < simulated.meter.simulated_accesses
     assert duration_ps(counted, "scan") == pytest.approx(duration_ps(simulated, "scan"), rel=0.03)
@@ -147,3 +149,14 @@ def test_no_placement_computes_faster_than_its_lanes(execute, placement, data):
     units = 2 * {"bank": 8, "bankgroup": 1, "rank": 1}[placement]
     bound_ps = 4 * macs / (units * 16 * 300e6) * 1e12
     assert duration_ps(board, "scan") >= bound_ps * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("place", ["nmc", "host"])
+@pytest.mark.parametrize("macs", [10**3, 10**5, 10**7])
+def test_refreshes_of_counted_repeats_fit_their_time(execute, place, macs):
+    step = Step("scan", (Transfer("images", np.arange(0, 32, 4)),), {"mac_int8": macs}, group=0, repeat=3000)
+    board, _ = execute([step], [epoch(np.arange(4))], place=place, trace__rows_per_phase=0)
+    frame = board.meter.frame()
+    refreshes = frame[(frame["cmd"] == "REFab") & (frame["phase"] == "scan")]["count"].sum()
+    expected = 2 * duration_ps(board, "scan") / (6246 * 625)  # two channels, nREFI clocks of 625 ps
+    assert refreshes == pytest.approx(expected, rel=0.05, abs=3)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from nmsim.report import frames, html, plots
 from nmsim.report.canvas import Plot
 from nmsim.report.run import LAYERS, Run, load_run
@@ -30,7 +32,9 @@ def write_outputs(run_dir: Path | str, manifest: Mapping[str, Any] | None = None
         Where the run is missing or damaged, or the folder cannot be written.
     """
     run = load_run(run_dir, manifest)
-    sums = frames.trace_sums(run.path) if run.trace_files else None
+    sums = None
+    if run.trace_files:
+        sums = _in_order(frames.trace_sums(run.path), list(run.schemes["scheme"]))
     energy = run.energy if sums is None else frames.energy_by_component(sums)
     by_layer = run.schemes if sums is None else frames.energy_by_layer(sums)
     figures: list[Plot | None] = [
@@ -67,10 +71,18 @@ def plot_trace(source: Run | Path | str, out_dir: Path | str) -> list[Path]:
     TraceFormatError, StoreError
         Where there is no trace, it is damaged, or the figures cannot be written.
     """
-    sums = frames.trace_sums(source.path if isinstance(source, Run) else source)
+    # Boards are simulated in an order of their own; `full` is what the others are compared with.
+    sums = _in_order(frames.trace_sums(source.path if isinstance(source, Run) else source), ["full"])
     figures = [
         plots.energy_breakdown(frames.energy_by_component(sums)),
         plots.layers(frames.energy_by_layer(sums)),
         plots.banks(sums),
     ]
     return [path for figure in figures if figure is not None for path in figure.save(Path(out_dir))]
+
+
+def _in_order(sums: pd.DataFrame, first: list[str]) -> pd.DataFrame:
+    """Return the sums with these schemes first, in this order: figures take order and colour from it."""
+    rank = {scheme: number for number, scheme in enumerate(first)}
+    order = sums["scheme"].map(lambda scheme: rank.get(scheme, len(rank))).astype(int)
+    return sums.iloc[order.argsort(kind="stable")].reset_index(drop=True)

@@ -154,17 +154,6 @@ class Layout:
             )
         self._arrays[array.name] = placed
 
-    def channels_of(self, name: str, rows: np.ndarray) -> np.ndarray:
-        """Return the channel, shape (len(rows),), that each record of a grouped array lies in."""
-        placed = self._arrays[name]
-        if placed.home is None:
-            raise ValueError(f"records of {name!r} are spread over channels")
-        return placed.home[rows] // self.geometry.banks
-
-    def is_whole_in_banks(self, name: str) -> bool:
-        """Return whether every record of an array lies in one bank, where a unit can work on it."""
-        return self._arrays[name].home is not None
-
     def visits(self, name: str, rows: np.ndarray) -> RowVisits:
         """Return the row visits that reading or writing these records causes, in their order.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nmsim.dram.commands import RD, WR, REFab
+from nmsim.dram.commands import RD, RDA, WR, WRA, REFab, REFpb
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +99,12 @@ class Activity:
     @property
     def bursts(self) -> int:
         """Return the bursts read and written."""
-        return self.total(RD) + self.total(WR)
+        return sum(self.total(command) for command in (RD, WR, RDA, WRA))
 
     @property
     def refreshes(self) -> int:
         """Return the refresh commands of all ranks."""
-        return self.total(REFab)
+        return self.total(REFab) + self.total(REFpb)
 
     def __add__(self, after: Activity) -> Activity:
         """Return this activity and the one that follows it as one."""

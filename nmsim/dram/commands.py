@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-#: In the order of every array that is indexed by command. The first four address one bank, the others all
-#: banks of a rank.
-COMMANDS = ("PREpb", "ACT", "RD", "WR", "PREab", "REFab", "PDE", "PDX")
+#: In the order of every array that is indexed by command. The first seven address one bank (REFpb: the set
+#: of banks that its bank belongs to, see `DramSpec.refresh_sets`), the others all banks of a rank.
+COMMANDS = ("PREpb", "ACT", "RD", "WR", "RDA", "WRA", "REFpb", "PREab", "REFab", "PDE", "PDX", "SRE", "SRX")
 # As np.int64, because Numba compiles a function anew for every Python integer that it is given as a literal.
-PREpb, ACT, RD, WR, PREab, REFab, PDE, PDX = np.arange(len(COMMANDS))
+PREpb, ACT, RD, WR, RDA, WRA, REFpb, PREab, REFab, PDE, PDX, SRE, SRX = np.arange(len(COMMANDS))
 N_COMMANDS = len(COMMANDS)
-N_BANK_COMMANDS = 4
-RANK_WIDE = (PREab, REFab, PDE, PDX)
+N_BANK_COMMANDS = 7
+RANK_WIDE = (PREab, REFab, PDE, PDX, SRE, SRX)
 
 #: Row outcome of a request, in the order of every array that is indexed by it.
 OUTCOMES = ("hit", "miss", "conflict")

@@ -16,11 +16,21 @@ class ControllerSpec:
     address_map : str
         Fields, most significant first (see `nmsim.dram.address`).
     scheduler : str
-        "FRFCFS": row hits first, then the oldest request.
+        "FRFCFS": row hits first, then the oldest request. "FCFS": the oldest request alone.
+    row_hit_cap : int
+        FRFCFS: row hits of a bank that may overtake an older request to another of its rows; 0: any number.
     row_policy : str
-        "open": a row stays open until another row of its bank is wanted, or refresh comes.
+        "open": a row stays open until another row of its bank is wanted, or refresh comes. "closed": the last
+        access that is queued for a row closes it (RDA, WRA). "timeout": a row is closed that was not used for
+        `row_timeout_clk`.
+    row_timeout_clk : int
+        Row policy "timeout": clocks since the last ACT, RD or WR of the bank.
     refresh : str
-        "all_bank": each rank every nREFI; ranks are staggered.
+        "all_bank": REFab to each rank every nREFI; ranks are staggered. "per_bank": REFpb to the sets of a
+        rank's banks by turns. "none": never, which no memory allows; to see what refresh costs.
+    refresh_postponed : int
+        Refreshes, in units of nREFI, that a rank may owe while requests are queued; at most the standard's
+        limit. They are made up for where no request waits.
     read_queue, write_queue : int
         Requests that each queue holds, at least 1.
     write_high_watermark, write_low_watermark : int
@@ -28,17 +38,24 @@ class ControllerSpec:
         where no read waits. 0 <= low < high <= write_queue.
     power_down_idle_clk : int
         Clocks without a request or command after which ranks power down; 0: never.
+    self_refresh_idle_clk : int
+        Clocks since the last request's command after which ranks enter self-refresh, at least nREFI;
+        0: never.
     """
 
     address_map: str = "RoBaRaCoCh"
     scheduler: str = "FRFCFS"
+    row_hit_cap: int = 0
     row_policy: str = "open"
+    row_timeout_clk: int = 0
     refresh: str = "all_bank"
+    refresh_postponed: int = 0
     read_queue: int = 32
     write_queue: int = 32
     write_high_watermark: int = 24
     write_low_watermark: int = 8
     power_down_idle_clk: int = 0
+    self_refresh_idle_clk: int = 0
 
     def __post_init__(self) -> None:
         for name, known in (("scheduler", "FRFCFS"), ("row_policy", "open"), ("refresh", "all_bank")):

@@ -124,6 +124,13 @@ class DramSpec:
         return self.organization.ranks * self.banks_per_rank
 
     @property
+    def refresh_sets(self) -> int:
+        """Return the number of sets of a rank's banks that REFpb refreshes by turns; 0: there is no REFpb."""
+        org = self.organization
+        names = {"banks_per_rank": self.banks_per_rank, "bankgroups": org.bankgroups, "banks": org.banks}
+        return evaluate(self.table.refresh_sets, names)
+
+    @property
     def rank_width_bits(self) -> int:
         """Return the width of a channel's data bus."""
         return self.organization.device_width_bits * self.organization.devices_per_rank

@@ -72,7 +72,12 @@ class Standard:
     refresh_interval : str
         Name of the average refresh interval.
     refresh_postponed : int
-        Refreshes that may be postponed.
+        All-bank refreshes that may be postponed.
+    refresh_per_bank_interval : str
+        Name of the average interval of REFpb; "" where the standard has none.
+    refresh_sets : str
+        Into how many sets the banks of a rank fall for REFpb, which refreshes the banks b of one set: those
+        with equal b modulo this. An expression in banks_per_rank, bankgroups and banks.
     constraints : tuple of Constraint
     checks : tuple of Check
     """
@@ -86,6 +91,8 @@ class Standard:
     derived: dict[str, str]
     refresh_interval: str
     refresh_postponed: int
+    refresh_per_bank_interval: str
+    refresh_sets: str
     constraints: tuple[Constraint, ...]
     checks: tuple[Check, ...]
 
@@ -110,6 +117,7 @@ def load_standard(name: str) -> Standard:
     file = resources.files("nmsim.dram") / "standards" / f"{name.lower()}.yaml"
     raw = yaml.safe_load(file.read_text(encoding="utf-8"))
     rows = tuple(_constraint(row) for row in raw["constraints"])
+    per_bank = raw["refresh"].get("per_bank", {})
     return Standard(
         name=raw["standard"],
         document=raw["document"],
@@ -120,6 +128,8 @@ def load_standard(name: str) -> Standard:
         derived={k: str(v) for k, v in raw["derived"].items()},
         refresh_interval=raw["refresh"]["interval"],
         refresh_postponed=raw["refresh"]["postponed"],
+        refresh_per_bank_interval=per_bank.get("interval", ""),
+        refresh_sets=str(per_bank.get("sets", 0)),
         constraints=rows,
         checks=tuple(Check(c["that"], c["why"]) for c in raw["checks"]),
     )

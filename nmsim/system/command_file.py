@@ -19,8 +19,8 @@ from nmsim.store import fs
 
 #: Names of DRAMPower 5 (repository tukl-msd/DRAMPower) in the order of `COMMANDS`. Entry to and exit from
 #: power-down are named by whether a bank is open: the second half is for ranks with one.
-_NAMES = ("PRE", "ACT", "RD", "WR", "PREA", "REFA", "PDEP", "PDXP")
-_NAMES += (*_NAMES[:-2], "PDEA", "PDXA")
+_NAMES = ("PRE", "ACT", "RD", "WR", "RDA", "WRA", "REFB", "PREA", "REFA", "PDEP", "PDXP", "SREFEN", "SREFEX")
+_NAMES += (*_NAMES[:-4], "PDEA", "PDXA", *_NAMES[-2:])
 #: Commands that are checked and written at a time.
 _ROWS = 1 << 16
 _COLUMNS = ("cycle", "command", "rank", "bankgroup", "bank", "row", "column")

@@ -7,7 +7,20 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from nmsim.dram.commands import BACKGROUND_STATES, COMMANDS, OUTCOMES, PDE, PDX, RD, WR, PREab, REFab
+from nmsim.dram.commands import (
+    BACKGROUND_STATES,
+    COMMANDS,
+    OUTCOMES,
+    PDE,
+    PDX,
+    RD,
+    SRE,
+    SRX,
+    WR,
+    PREab,
+    REFab,
+    REFpb,
+)
 from nmsim.dram.engine import Activity, CommandLog
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.ledger import CommandKey, Ledger, WorkKey
@@ -16,7 +29,7 @@ from nmsim.trace.schema import COMPONENT_COLUMNS, trace_table
 from nmsim.trace.writer import TraceWriter
 
 #: Commands that the memory causes by itself, whoever works meanwhile.
-_OWN = [REFab, PDE, PDX]
+_OWN = [REFpb, REFab, PDE, PDX, SRE, SRX]
 
 
 class Meter:

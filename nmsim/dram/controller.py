@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nmsim.dram.spec import DramSpec
 from nmsim.errors import ConfigError
+
+#: What a setting of the controller can be.
+SETTINGS = {
+    "scheduler": ("FRFCFS", "FCFS"),
+    "row_policy": ("open", "closed", "timeout"),
+    "refresh": ("all_bank", "per_bank", "none"),
+}
+
+#: No standard lets more refreshes be postponed (`Standard.refresh_postponed`).
+MOST_POSTPONED = 8
 
 
 @dataclass(frozen=True)
@@ -58,25 +69,50 @@ class ControllerSpec:
     self_refresh_idle_clk: int = 0
 
     def __post_init__(self) -> None:
-        for name, known in (("scheduler", "FRFCFS"), ("row_policy", "open"), ("refresh", "all_bank")):
-            if getattr(self, name) != known:
-                raise ConfigError(
-                    f"controller.{name} is not supported", found=getattr(self, name), expected=known
-                )
+        for name, known in SETTINGS.items():
+            if getattr(self, name) not in known:
+                raise _unmeant(name, getattr(self, name), ", ".join(known))
         for name in ("read_queue", "write_queue"):
             if not 1 <= getattr(self, name) <= 4096:
-                raise ConfigError(
-                    f"controller.{name} cannot be meant", found=getattr(self, name), expected="1 to 4096"
-                )
+                raise _unmeant(name, getattr(self, name), "1 to 4096")
         if not 0 <= self.write_low_watermark < self.write_high_watermark <= self.write_queue:
             raise ConfigError(
                 "the write watermarks do not fit",
                 found=f"low {self.write_low_watermark}, high {self.write_high_watermark}",
                 expected=f"0 <= low < high <= {self.write_queue} (write_queue)",
             )
-        if self.power_down_idle_clk < 0:
+        for name in ("row_hit_cap", "row_timeout_clk", "power_down_idle_clk", "self_refresh_idle_clk"):
+            if getattr(self, name) < 0:
+                raise _unmeant(name, getattr(self, name), "at least 0")
+        if (self.row_timeout_clk > 0) != (self.row_policy == "timeout"):
             raise ConfigError(
-                "controller.power_down_idle_clk cannot be meant",
-                found=self.power_down_idle_clk,
-                expected="at least 0",
+                "controller.row_timeout goes with row_policy: timeout, and only with it",
+                found=f"row_policy {self.row_policy}, row_timeout {self.row_timeout_clk} clocks",
             )
+        if not 0 <= self.refresh_postponed <= MOST_POSTPONED:
+            raise _unmeant("refresh_postponed", self.refresh_postponed, f"0 to {MOST_POSTPONED}")
+
+
+def check_controller(spec: DramSpec, controller: ControllerSpec) -> None:
+    """Raise ConfigError where a controller asks for what a memory does not allow."""
+    if controller.refresh == "per_bank" and not spec.refresh_sets:
+        raise ConfigError(
+            f"{spec.standard} has no per-bank refresh", found="refresh per_bank", expected="all_bank or none"
+        )
+    if controller.refresh_postponed > spec.table.refresh_postponed:
+        raise ConfigError(
+            f"{spec.standard} does not let so many refreshes be postponed",
+            found=controller.refresh_postponed,
+            expected=f"at most {spec.table.refresh_postponed}",
+        )
+    interval_clk = spec.clocks[spec.table.refresh_interval]
+    if 0 < controller.self_refresh_idle_clk < interval_clk:
+        raise ConfigError(
+            "controller.self_refresh_idle is shorter than a refresh interval",
+            found=f"{controller.self_refresh_idle_clk} clocks",
+            expected=f"0 (never), or at least {interval_clk} clocks ({spec.table.refresh_interval})",
+        )
+
+
+def _unmeant(name: str, found: object, expected: str) -> ConfigError:
+    return ConfigError(f"controller.{name} cannot be meant", found=found, expected=expected)

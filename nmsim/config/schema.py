@@ -106,6 +106,9 @@ class Controller(Section):
     """How a channel's controller orders requests."""
 
     address_map: Annotated[str, Field(pattern=r"^(Ro|Ba|Bg|Ra|Ch|Co){2,6}$")] = "RoBaRaCoCh"
+    bank_hash: Literal["none", "xor"] = Field(
+        "none", description="xor: the row's lowest bits permute bank groups and banks."
+    )
     scheduler: Literal["FRFCFS"] = "FRFCFS"
     row_policy: Literal["open"] = "open"
     refresh: Literal["all_bank"] = "all_bank"

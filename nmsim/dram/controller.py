@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nmsim.dram.address import BANK_HASHES
 from nmsim.dram.spec import DramSpec
 from nmsim.errors import ConfigError
 
 #: What a setting of the controller can be.
 SETTINGS = {
+    "bank_hash": BANK_HASHES,
     "scheduler": ("FRFCFS", "FCFS"),
     "row_policy": ("open", "closed", "timeout"),
     "refresh": ("all_bank", "per_bank", "none"),
@@ -26,6 +28,8 @@ class ControllerSpec:
     ----------
     address_map : str
         Fields, most significant first (see `nmsim.dram.address`).
+    bank_hash : str
+        "xor": the lowest bits of the row are XORed to bank group and bank. "none".
     scheduler : str
         "FRFCFS": row hits first, then the oldest request. "FCFS": the oldest request alone.
     row_hit_cap : int
@@ -55,6 +59,7 @@ class ControllerSpec:
     """
 
     address_map: str = "RoBaRaCoCh"
+    bank_hash: str = "none"
     scheduler: str = "FRFCFS"
     row_hit_cap: int = 0
     row_policy: str = "open"

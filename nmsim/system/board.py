@@ -100,7 +100,7 @@ class Board:
         )
         self.env = simpy.Environment()
         placement = config.near_memory.data_placement
-        decode = AddressMap(self.spec, controller.address_map).decode
+        decode = AddressMap(self.spec, controller.address_map, controller.bank_hash).decode
         self.layout = Layout(geometry(self.spec), placement, decode)
         for array in arrays:
             self.layout.place(array, groups if array.per_image else None)

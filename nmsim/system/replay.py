@@ -80,7 +80,8 @@ def replay(
     StoreError
         Where `commands` cannot be written.
     """
-    requests = read_requests(trace, AddressMap(spec, controller.address_map), format)
+    address_map = AddressMap(spec, controller.address_map, controller.bank_hash)
+    requests = read_requests(trace, address_map, format)
     return replay_requests(
         spec, controller, requests, commands=commands, refresh_background=refresh_background
     )

@@ -1,27 +1,38 @@
 """The scheduler and the row visits once more, slowly: to be read, and to test the kernels against.
 
-Nothing is cached and no table is compiled: what is legal is worked out from the history of commands, row by
-row of the standard. Clocks at which nothing can change are skipped, otherwise time goes clock by clock.
+This is `docs/explanation/scheduler.md` as Python. No table is compiled: what is legal is worked out row by
+row of the standard from the commands that were issued. Clocks at which nothing can change are skipped,
+otherwise time goes clock by clock.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from nmsim.dram.commands import COMMANDS, RANK_WIDE
-from nmsim.dram.controller import ControllerSpec
+from nmsim.dram.controller import ControllerSpec, check_controller
 from nmsim.dram.engine import AccessBatch
 from nmsim.dram.spec import DramSpec
 from nmsim.dram.tables import bus_clocks
 
 NEVER = 1 << 60
 
+#: Clocks that are kept of each command and bank: as many as the longest window of any table, and of any
+#: `simultaneous_act`, looks back.
+MEMORY = 64
+
+COLUMN_COMMANDS = ("RD", "WR", "RDA", "WRA")
+
 
 class Issued(NamedTuple):
-    """A command that was issued; `bank` of the channel, for commands to a rank its first."""
+    """A command that was issued; `bank` of the channel: for commands to a rank or a set of banks its first.
+
+    `outcome` is that of the request that a column command serves.
+    """
 
     clk: int
     command: str
@@ -29,26 +40,48 @@ class Issued(NamedTuple):
     row: int
     column: int
     near_memory: bool
+    outcome: str = ""
 
 
 @dataclass
 class Request:
-    """A queued request."""
+    """A queued request, and what had to be done for it so far: nothing (hit), ACT (miss), PRE (conflict)."""
 
     sequence: int
     bank: int
     row: int
     column: int
-    is_write: bool
+    outcome: str = "hit"
+
+
+class Candidate(NamedTuple):
+    """A command that could come next, the first clock at which it may, and whose it is."""
+
+    clk: int
+    priority: tuple[int, ...]
+    command: str
+    bank: int
+    request: Request | None = None
+
+
+@dataclass
+class Bank:
+    """What the controller knows of a bank; `overtaken`: column commands since ACT that passed an older one."""
+
+    open_row: int | None = None
+    last_use_clk: int = 0
+    overtaken: int = 0
 
 
 @dataclass
 class Rank:
-    """What the controller knows of a rank."""
+    """What the controller knows of a rank; `refreshing`: one is urgent; `asleep`: "PDE", "SRE" or ""."""
 
+    index: int
     refresh_due: int
+    refreshes: int = 0
     refreshing: bool = False
-    powered_down: bool = False
+    asleep: str = ""
 
 
 @dataclass
@@ -59,6 +92,11 @@ class ReferenceChannel:
     ----------
     spec : DramSpec
     controller : ControllerSpec
+
+    Raises
+    ------
+    ConfigError
+        Where the memory does not allow what the controller asks for.
     """
 
     spec: DramSpec
@@ -66,11 +104,22 @@ class ReferenceChannel:
     issued: list[Issued] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        interval, ranks = self.spec.clocks["nREFI"], self.spec.organization.ranks
-        self.clk, self.sequence, self.mode, self.last_command_clk = 0, 0, "RD", 0
+        check_controller(self.spec, self.controller)
+        table, ranks = self.spec.table, self.spec.organization.ranks
+        self.postponed_clk = self.controller.refresh_postponed * self.spec.clocks[table.refresh_interval]
+        self.interval = NEVER
+        if self.controller.refresh == "all_bank":
+            self.interval = self.spec.clocks[table.refresh_interval]
+        elif self.controller.refresh == "per_bank":
+            self.interval = self.spec.clocks[table.refresh_per_bank_interval]
+        self.clk, self.sequence, self.mode = 0, 0, "RD"
+        self.busy_until_clk = 0  # the last command other than PDE and PDX, or the end of a refresh
+        self.last_request_clk = 0  # the last command for a request
         self.queue: dict[str, list[Request]] = {"RD": [], "WR": []}
-        self.open_row: dict[int, int] = {}
-        self.ranks = [Rank(interval - r * (interval // ranks)) for r in range(ranks)]
+        self.banks = [Bank() for _ in range(self.spec.banks_per_channel)]
+        self.ranks = [Rank(r, self.interval - r * (self.interval // ranks)) for r in range(ranks)]
+        self.history: dict[tuple[str, int, bool], deque[int]] = {}
+        self.waits: dict[tuple, list[tuple[int, int, list[deque[int]]]]] = {}
 
     # What is where
 
@@ -80,10 +129,15 @@ class ReferenceChannel:
 
     def banks_of(self, command: str, bank: int) -> set[int]:
         """Return the banks that a command touches."""
-        if COMMANDS.index(command) not in RANK_WIDE:
-            return {bank}
         first = self.rank_of(bank) * self.spec.banks_per_rank
-        return set(range(first, first + self.spec.banks_per_rank))
+        rank = range(first, first + self.spec.banks_per_rank)
+        if command == "REFpb":
+            return {b for b in rank if (b - bank) % self.spec.refresh_sets == 0}
+        return set(rank) if COMMANDS.index(command) in RANK_WIDE else {bank}
+
+    def open_banks(self, banks: set[int]) -> list[int]:
+        """Return those of some banks that have an open row, in order."""
+        return [b for b in sorted(banks) if self.banks[b].open_row is not None]
 
     def share(self, level: str, one: set[int], other: set[int]) -> bool:
         """Return whether two sets of banks share what a row of the table is about."""
@@ -104,7 +158,21 @@ class ReferenceChannel:
 
     def earliest(self, command: str, bank: int, near: bool = False, simultaneous_act: int = 0) -> int:
         """Return the first clock at which the table allows a command after all that was issued."""
-        earliest, touched = 0, self.banks_of(command, bank)
+        key = command, bank, near, simultaneous_act
+        if key not in self.waits:  # worked out once: which histories each row looks at does not change
+            self.waits[key] = self._waits_for(*key)
+        earliest = 0
+        for window, latency, histories in self.waits[key]:
+            before = sorted(clk for history in histories for clk in list(history)[-window:])
+            if len(before) >= window:
+                earliest = max(earliest, before[-window] + latency)
+        return earliest
+
+    def _waits_for(
+        self, command: str, bank: int, near: bool, simultaneous_act: int
+    ) -> list[tuple[int, int, list[deque[int]]]]:
+        """Return (window, latency, histories) of each row of the table that a command must obey."""
+        rows, touched = [], self.banks_of(command, bank)
         for row in self.spec.table.constraints:
             if command not in row.following:
                 continue
@@ -118,17 +186,25 @@ class ReferenceChannel:
                     if row.window == 1:
                         continue
                     window = simultaneous_act
-            before = sorted(
-                i.clk
-                for i in self.issued
-                if i.command in row.preceding
-                and self.share("bank" if row.resource == "column" and i.near_memory else level,
-                               self.banks_of(i.command, i.bank), touched)
-                and not (row.resource == "command_bus" and i.near_memory)
-            )  # fmt: skip
-            if len(before) >= window:
-                earliest = max(earliest, before[-window] + self.spec.latency(row.latency))
-        return earliest
+            histories = [
+                self._history(before, other, by_near)
+                for before in row.preceding
+                for other in range(len(self.banks))
+                for by_near in (False, True)
+                if self.share("bank" if row.resource == "column" and by_near else level,
+                              self.banks_of(before, other), touched)
+                and not (row.resource == "command_bus" and by_near)
+            ]  # fmt: skip
+            rows.append((window, self.spec.latency(row.latency), histories))
+        return rows
+
+    def _history(self, command: str, bank: int, near: bool) -> deque[int]:
+        """Return the last clocks at which a command was issued with this bank, by the host or near memory."""
+        return self.history.setdefault((command, bank, near), deque(maxlen=MEMORY))
+
+    def _log(self, issued: Issued) -> None:
+        self.issued.append(issued)
+        self._history(issued.command, issued.bank, issued.near_memory).append(issued.clk)
 
     # The host's requests
 
@@ -142,25 +218,22 @@ class ReferenceChannel:
 
     def _run(self, batch: AccessBatch, until: int, drain: bool) -> None:
         position = 0
-        while True:
+        while self.clk < until:
             position, next_arrival = self._admit(batch, position)
-            if position == len(batch.bank) and not drain:
-                return
-            if not any(self.queue.values()) and position == len(batch.bank) and until == NEVER:
+            if position == len(batch.bank) and (not drain or (until == NEVER and not self._queued())):
                 return
             for rank in self.ranks:
-                rank.refreshing |= rank.refresh_due <= self.clk
-            candidates = self._rank_candidates() + self._bank_candidates()
-            legal = [c for c in candidates if c[0] <= self.clk]
+                rank.refreshing |= self._is_urgent(rank)
+            candidates = self._of_ranks() + self._of_unused_rows() + self._of_requests()
+            legal = [c for c in candidates if c.clk <= self.clk]
             if legal:
-                _, _, command, bank = min(legal, key=lambda c: c[1])
-                self._issue(command, bank)
+                self._issue(min(legal, key=lambda c: c.priority))
                 continue
-            changes = [c[0] for c in candidates] + [r.refresh_due for r in self.ranks if not r.refreshing]
-            following = min([*changes, next_arrival, until])
-            self.clk = following
-            if following == until:
-                return
+            changes = [*(c.clk for c in candidates), *self._decisions(), next_arrival, until]
+            self.clk = min(clk for clk in changes if clk > self.clk)
+
+    def _queued(self) -> list[Request]:
+        return self.queue["RD"] + self.queue["WR"]
 
     def _admit(self, batch: AccessBatch, position: int) -> tuple[int, int]:
         """Put what has arrived into the queues; return the position in the batch and the next arrival."""
@@ -172,7 +245,7 @@ class ReferenceChannel:
             if len(batch.arrival_clk) and batch.arrival_clk[position] > self.clk:
                 return position, int(batch.arrival_clk[position])
             bank, row, column = (int(a[position]) for a in batch[:3])
-            self.queue[kind].append(Request(self.sequence, bank, row, column, kind == "WR"))
+            self.queue[kind].append(Request(self.sequence, bank, row, column))
             self.sequence += 1
             position += 1
             self._choose_mode()
@@ -186,69 +259,146 @@ class ReferenceChannel:
         elif writes == 0 or (reads and writes <= self.controller.write_low_watermark):
             self.mode = "RD"
 
-    def _bank_candidates(self) -> list[tuple[int, tuple, str, int]]:
-        """Return (clock, priority, command, bank) of what each bank's requests need next."""
-        candidates = []
-        for bank in range(self.spec.banks_per_channel):
-            rank = self.ranks[self.rank_of(bank)]
-            waiting = [r for r in self.queue[self.mode] if r.bank == bank]
-            if not waiting or rank.refreshing or rank.powered_down:
-                continue
-            hits = [r for r in waiting if r.row == self.open_row.get(bank)]
-            if hits:
-                command, oldest = self.mode, hits[0]
-            else:
-                command, oldest = "PREpb" if bank in self.open_row else "ACT", waiting[0]
-            priority = (1, not hits, oldest.sequence)
-            candidates.append((self.earliest(command, bank), priority, command, bank))
-        return candidates
+    # What could come next
 
-    def _rank_candidates(self) -> list[tuple[int, tuple, str, int]]:
-        """Return (clock, priority, command, bank) of what refresh and power-down need next."""
-        candidates = []
-        idle = not any(self.queue.values())
-        for index, rank in enumerate(self.ranks):
-            first = index * self.spec.banks_per_rank
-            banks = self.banks_of("REFab", first)
-            command, clk = None, 0
-            if rank.powered_down:
-                wanted = any(r.bank in banks for q in self.queue.values() for r in q)
-                command = "PDX" if rank.refreshing or wanted else None
-            elif rank.refreshing:
-                command = "PREab" if banks & set(self.open_row) else "REFab"
-            elif idle and self.controller.power_down_idle_clk:
-                command, clk = "PDE", self.last_command_clk + self.controller.power_down_idle_clk
-            if command:
-                clk = max(clk, self.earliest(command, first))
-                candidates.append((clk, (0, index), command, first))
-        return candidates
+    def _of_requests(self) -> list[Candidate]:
+        """Return what the requests of the served kind need next: one command for each of their banks."""
+        waiting = self.queue[self.mode]
+        if self.controller.scheduler == "FCFS":
+            waiting = waiting[:1]
+        of_bank: dict[int, list[Request]] = {}
+        for request in waiting:
+            of_bank.setdefault(request.bank, []).append(request)
+        return [self._needed(b, of_bank[b]) for b in of_bank if not self._is_held(b)]
 
-    def _issue(self, command: str, bank: int) -> None:
-        rank, row, column = self.ranks[self.rank_of(bank)], -1, -1
-        if command in ("RD", "WR"):
-            queue = self.queue[command]
-            request = next(r for r in queue if r.bank == bank and r.row == self.open_row[bank])
-            queue.remove(request)
-            row, column = request.row, request.column
-        elif command == "ACT":
-            row = next(r.row for r in self.queue[self.mode] if r.bank == bank)
-            self.open_row[bank] = row
-        elif command == "PREpb":
-            row = self.open_row.pop(bank)
-        elif command == "PREab":
-            for b in self.banks_of(command, bank):
-                self.open_row.pop(b, None)
-        elif command == "REFab":
-            rank.refreshing = False
-            rank.refresh_due += self.spec.clocks["nREFI"]
+    def _needed(self, number: int, waiting: list[Request]) -> Candidate:
+        bank, oldest = self.banks[number], waiting[0]
+        hit = next((r for r in waiting if r.row == bank.open_row), None)
+        if hit is not oldest and 0 < self.controller.row_hit_cap <= bank.overtaken:
+            hit = None
+        request = hit or oldest
+        if hit:
+            same_row = [r for r in self._queued() if (r.bank, r.row) == (hit.bank, hit.row)]
+            command = self.mode
+            if self.controller.row_policy == "closed" and len(same_row) == 1:
+                command += "A"
         else:
-            rank.powered_down = command == "PDE"
-        if command not in ("PDE", "PDX"):
+            command = "ACT" if bank.open_row is None else "PREpb"
+        priority = (2, 0 if hit else 1, request.sequence)
+        return Candidate(self.earliest(command, number), priority, command, number, request)
+
+    def _of_unused_rows(self) -> list[Candidate]:
+        """Return the closing of rows that nobody wants (row policy timeout)."""
+        if self.controller.row_policy != "timeout":
+            return []
+        wanted = {(r.bank, r.row) for r in self.queue[self.mode]}
+        candidates = []
+        for number, bank in enumerate(self.banks):
+            if bank.open_row is None or (number, bank.open_row) in wanted or self._is_held(number):
+                continue
+            clk = max(bank.last_use_clk + self.controller.row_timeout_clk, self.earliest("PREpb", number))
+            candidates.append(Candidate(clk, (1, number), "PREpb", number))
+        return candidates
+
+    def _of_ranks(self) -> list[Candidate]:
+        """Return what refresh, power-down and self-refresh need next: at most one command for each rank."""
+        candidates = []
+        for rank in self.ranks:
+            not_before, command, bank = 0, "", rank.index * self.spec.banks_per_rank
+            banks = self.banks_of("PREab", bank)
+            is_wanted = any(r.bank in banks for r in self._queued())
+            wants_self_refresh = self._self_refresh_clk() <= self.clk
+            if rank.asleep == "SRE":
+                command = "SRX" if is_wanted else ""
+            elif rank.asleep == "PDE":
+                command = "PDX" if is_wanted or rank.refreshing or wants_self_refresh else ""
+            elif rank.refreshing and self.controller.refresh == "all_bank":
+                command = "PREab" if self.open_banks(banks) else "REFab"
+            elif rank.refreshing:
+                banks = self._next_set(rank)
+                command = "PREpb" if self.open_banks(banks) else "REFpb"
+                bank = min(self.open_banks(banks) or banks)
+            elif wants_self_refresh:
+                command = "PREab" if self.open_banks(banks) else "SRE"
+            elif self.controller.power_down_idle_clk and not self._queued():
+                command = "PDE"
+                not_before = self.busy_until_clk + self.controller.power_down_idle_clk
+            if command:
+                clk = max(not_before, self.earliest(command, bank))
+                candidates.append(Candidate(clk, (0, rank.index), command, bank))
+        return candidates
+
+    # What is decided when
+
+    def _is_urgent(self, rank: Rank) -> bool:
+        if rank.asleep == "SRE" or rank.refresh_due > self.clk:
+            return False
+        return not self._queued() or rank.refresh_due + self.postponed_clk <= self.clk
+
+    def _self_refresh_clk(self) -> int:
+        """Return the clock from which ranks want self-refresh."""
+        if self._queued() or not self.controller.self_refresh_idle_clk:
+            return NEVER
+        return self.last_request_clk + self.controller.self_refresh_idle_clk
+
+    def _decisions(self) -> list[int]:
+        """Return the clocks at which a decision may fall that is no command of its own."""
+        due = [r.refresh_due for r in self.ranks]
+        return [*due, *(clk + self.postponed_clk for clk in due), self._self_refresh_clk()]
+
+    def _next_set(self, rank: Rank) -> set[int]:
+        """Return the banks of the set that the rank's next REFpb refreshes."""
+        first = rank.index * self.spec.banks_per_rank
+        return self.banks_of("REFpb", first + rank.refreshes % self.spec.refresh_sets)
+
+    def _is_held(self, bank: int) -> bool:
+        """Return whether a bank waits for its refresh, or sleeps."""
+        rank = self.ranks[self.rank_of(bank)]
+        if rank.refreshing and (self.controller.refresh == "all_bank" or bank in self._next_set(rank)):
+            return True
+        return rank.asleep != ""
+
+    # What a command does
+
+    def _issue(self, candidate: Candidate) -> None:
+        _, _, command, number, request = candidate
+        rank, bank, row, column, outcome = self.ranks[self.rank_of(number)], self.banks[number], -1, -1, ""
+        self.busy_until_clk = max(self.busy_until_clk, 0 if command in ("PDE", "PDX") else self.clk)
+        if request:
+            self.last_request_clk = self.clk
+        if command in COLUMN_COMMANDS:
+            row, column, outcome = request.row, request.column, request.outcome
+            oldest = next(r for r in self.queue[self.mode] if r.bank == number)
+            bank.overtaken += request is not oldest
+            bank.last_use_clk = self.clk
+            if command in ("RDA", "WRA"):
+                bank.open_row = None
+            self.queue[self.mode].remove(request)
+            self._choose_mode()
+        elif command == "ACT":
+            bank.open_row = row = request.row
+            bank.last_use_clk, bank.overtaken = self.clk, 0
+            request.outcome = "miss" if request.outcome == "hit" else request.outcome
+        elif command == "PREpb":
+            bank.open_row, row = None, bank.open_row
+            if request:
+                request.outcome = "conflict"
+        elif command == "PREab":
+            for b in self.banks_of(command, number):
+                self.banks[b].open_row = None
+        elif command in ("REFab", "REFpb"):
+            rank.refreshing = False
+            rank.refresh_due += self.interval
+            rank.refreshes += 1
             # Powering down during a refresh would save nothing: it counts as busy.
-            busy = self.spec.clocks["nRFCab"] if command == "REFab" else 0
-            self.last_command_clk = self.clk + busy
-        self.issued.append(Issued(self.clk, command, bank, row, column, False))
-        self._choose_mode()
+            self.busy_until_clk = max(self.busy_until_clk, self.clk + self.spec.clocks[f"nRFC{command[3:]}"])
+        elif command in ("PDE", "SRE"):
+            rank.asleep = command
+        else:
+            rank.asleep = ""
+            if command == "SRX":
+                rank.refresh_due = self.clk + self.interval
+        self._log(Issued(self.clk, command, number, row, column, False, outcome))
 
     # Near-memory row visits
 
@@ -258,12 +408,14 @@ class ReferenceChannel:
         """Run visits (bank, row, columns, is_write) to their end; queues must be empty."""
         for index, rank in enumerate(self.ranks):
             first = index * self.spec.banks_per_rank
-            if rank.powered_down:
-                self._now("PDX", first)
-                rank.powered_down = False
-            if self.banks_of("PREab", first) & set(self.open_row):
+            if rank.asleep:
+                clk = self._now("PDX" if rank.asleep == "PDE" else "SRX", first)
+                rank.refresh_due = rank.refresh_due if rank.asleep == "PDE" else clk + self.interval
+                rank.asleep = ""
+            if self.open_banks(self.banks_of("PREab", first)):
                 self._now("PREab", first)
-                self.open_row = {b: r for b, r in self.open_row.items() if self.rank_of(b) != index}
+                for b in self.banks_of("PREab", first):
+                    self.banks[b].open_row = None
         # The units begin when the host's last command has left the pins.
         end = max([self.clk, *(i.clk for i in self.issued)])
         start = max([self.clk, *(i.clk + bus_clocks(self.spec) for i in self.issued)])
@@ -280,12 +432,12 @@ class ReferenceChannel:
                 continue
             row, done, columns, command = left[bank][0]
             now = min(columns - done, longest)
-            self.issued.append(Issued(act, "ACT", bank, row, -1, True))
+            self._log(Issued(act, "ACT", bank, row, -1, True))
             first = max(act, self.earliest(command, bank, True))
             for k in range(now):
-                self.issued.append(Issued(first + k * period, command, bank, row, done + k, True))
+                self._log(Issued(first + k * period, command, bank, row, done + k, True))
             pre = max(self.earliest("PREpb", bank, True), first + now * period)
-            self.issued.append(Issued(pre, "PREpb", bank, row, -1, True))
+            self._log(Issued(pre, "PREpb", bank, row, -1, True))
             end = max(end, pre)
             left[bank][0][1] += now
             if left[bank][0][1] == columns:
@@ -295,16 +447,17 @@ class ReferenceChannel:
         for rank in range(len(self.ranks)):
             while self.ranks[rank].refresh_due < end:
                 end = max(end, self._refresh(rank, start))
-        self.clk = self.last_command_clk = end
+        self.clk = self.busy_until_clk = self.last_request_clk = end
 
-    def _now(self, command: str, bank: int) -> None:
+    def _now(self, command: str, bank: int) -> int:
         clk = max(self.clk, self.earliest(command, bank))
-        self.issued.append(Issued(clk, command, bank, -1, -1, False))
+        self._log(Issued(clk, command, bank, -1, -1, False))
+        return clk
 
     def _refresh(self, rank: int, start: int) -> int:
         first = rank * self.spec.banks_per_rank
         clk = max(start, self.ranks[rank].refresh_due, self.earliest("REFab", first, True))
-        self.issued.append(Issued(clk, "REFab", first, -1, -1, True))
-        self.ranks[rank].refresh_due += self.spec.clocks["nREFI"]
+        self._log(Issued(clk, "REFab", first, -1, -1, True))
+        self.ranks[rank].refresh_due += self.interval
         self.ranks[rank].refreshing = False
         return clk

@@ -18,6 +18,10 @@ def replay(
     traces: Annotated[list[Path], typer.Argument(metavar="TRACE…", help="Request traces, gzipped or not.")],
     overrides: Overrides = None,
     form: Annotated[Format, typer.Option("--format", help="Format of the traces.")] = "auto",
+    request_bytes: Annotated[
+        int | None,
+        typer.Option("--bytes", min=1, help="Length of a request that names none; default: one burst."),
+    ] = None,
     commands: Annotated[
         Path | None, typer.Option("--commands", metavar="FILE", help="Write the DRAM commands here, as CSV.")
     ] = None,
@@ -35,7 +39,8 @@ def replay(
     from nmsim.system.replay import replay as replay_one
 
     spec, controller = dram_spec(memory), controller_spec(memory)
-    options = {"format": form, "commands": commands, "refresh_background": memory.refresh_background}
+    options = {"format": form, "request_bytes": request_bytes, "commands": commands}
+    options |= {"refresh_background": memory.refresh_background}
     results = [replay_one(spec, controller, trace, **options) for trace in traces]
     if as_json:
         print_json(results[0] if len(results) == 1 else results)

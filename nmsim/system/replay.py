@@ -47,6 +47,7 @@ def replay(
     trace: Path | str,
     *,
     format: str = "auto",
+    request_bytes: int | None = None,
     commands: Path | str | None = None,
     refresh_background: str = "active",
 ) -> dict[str, Any]:
@@ -60,6 +61,8 @@ def replay(
         See `nmsim.trace.importers`.
     format : str
         One of `nmsim.trace.importers.FORMATS`.
+    request_bytes : int, optional
+        Length of a request that names none; one burst where absent.
     commands : Path or str, optional
         Where to write the DRAM commands, each checked against the standard's table; see
         `nmsim.system.command_file`. A memory of several channels has a file for each, `NAME.channelN.csv`.
@@ -81,7 +84,7 @@ def replay(
         Where `commands` cannot be written.
     """
     address_map = AddressMap(spec, controller.address_map, controller.bank_hash)
-    requests = read_requests(trace, address_map, format)
+    requests = read_requests(trace, address_map, format, request_bytes)
     return replay_requests(
         spec, controller, requests, commands=commands, refresh_background=refresh_background
     )

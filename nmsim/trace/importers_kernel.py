@@ -1,4 +1,4 @@
-"""The byte parser of request traces (Numba): lines of text to columns of integers, by a list of steps."""
+"""Kernels for request traces (Numba): lines of text to columns of integers, requests to bursts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ _COMMA, _ZERO, _COLON, _A, _X, _Z, _UPPER = 44, 48, 58, 65, 88, 90, 0xDF
 #: Numbers from here on are too large for any field, and far from overflow.
 _HUGE = np.int64(1 << 58)
 
+#: The value of each byte as a hexadecimal digit; 16 where it is none.
+_DIGITS = np.full(256, 16, dtype=np.int64)
+for _digits in (b"0123456789", b"0123456789abcdef", b"0123456789ABCDEF"):
+    _DIGITS[list(_digits)] = np.arange(len(_digits))
+
 _helper = njit(cache=True, no_cpython_wrapper=True)
 
 
@@ -29,31 +34,29 @@ def _after_blanks(data, i):
 
 
 @_helper
-def _digit(byte):
-    """Return the value of a hexadecimal digit, 16 for other bytes."""
-    value = np.int64(byte) - _ZERO
-    if value < 0:
-        return np.int64(16)
-    if value < 10:
-        return value
-    value = np.int64(byte & _UPPER) - _A
-    return value + 10 if 0 <= value < 6 else np.int64(16)
-
-
-@_helper
 def _number(data, i, step):
     """Return (value, position after it); the position is `i` where there is no number."""
-    start = i
-    base = np.int64(16 if step == HEX else 10)
+    start, value = i, np.int64(0)
+    is_hex = step == HEX
     if step != DECIMAL and data[i] == _ZERO and data[i + 1] & _UPPER == _X:
-        base = np.int64(16)
+        is_hex = True
         i += 2
-    first, value = i, np.int64(0)
-    digit = _digit(data[i])
-    while digit < base:
-        value = min(value * base + digit, _HUGE)
-        i += 1
-        digit = _digit(data[i])
+    first = i
+    digit = _DIGITS[data[i]]
+    if is_hex:
+        while digit < 16:
+            value = value << 4 | digit
+            if value > _HUGE:
+                value = _HUGE
+            i += 1
+            digit = _DIGITS[data[i]]
+    else:
+        while digit < 10:
+            value = value * 10 + digit
+            if value > _HUGE:
+                value = _HUGE
+            i += 1
+            digit = _DIGITS[data[i]]
     return value, (i if i > first else start)
 
 
@@ -68,7 +71,7 @@ def _word(data, i):
 
 
 @njit(cache=True)
-def parse_lines(data, size, steps, read_word, write_word, limits, fields, is_write):
+def parse_lines(data, size, steps, read_word, write_word, limits, spanning, span, fields, is_write):
     """Read whole lines; blank lines and lines that begin with # hold no request.
 
     Parameters
@@ -82,7 +85,11 @@ def parse_lines(data, size, steps, read_word, write_word, limits, fields, is_wri
     read_word, write_word : int
         Words as `_word` returns them: capitals, 8 bits each, the first letter highest.
     limits : ndarray of int64, shape (k,)
-        Each number must be below its limit; a LENGTH of n counts n - 1 to the number that follows.
+        Each number must be below its limit.
+    spanning : int
+        Index in `limits` of the number that starts a span, all of which must lie below the limit; or -1.
+    span : int
+        Length of that span where the line has no LENGTH, at least 1.
     fields : ndarray of int64, shape (k, rows)
         Filled: row i holds the numbers of step i, counting only steps that are numbers. 0 for no LENGTH.
     is_write : ndarray of bool, shape (rows,)
@@ -113,7 +120,7 @@ def parse_lines(data, size, steps, read_word, write_word, limits, fields, is_wri
             i += 1
             lines += 1
             continue
-        column, length = 0, np.int64(1)
+        column, length = 0, span
         for step in steps:
             start = i
             if step == BLANKS:
@@ -158,8 +165,60 @@ def parse_lines(data, size, steps, read_word, write_word, limits, fields, is_wri
                 value, i = _number(data, i, step)
                 if i == start:
                     return row, lines, start, step, -1
-                if value + length > limits[column]:
+                if value + (length if column == spanning else 1) > limits[column]:
                     return row, lines, start, step, column
                 fields[column, row] = value
                 column += 1
     return row, lines, i, np.int64(-1), -1
+
+
+@njit(cache=True)
+def count_bursts(address, length, span, burst_bits):
+    """Return the bursts that hold a byte of any of these requests, counting a burst once for each.
+
+    Parameters
+    ----------
+    address : ndarray of int64, shape (n,)
+    length : ndarray of int64, shape (n,) or (0,)
+        Bytes of each; where it is 0 or absent, `span`.
+    span : int
+    burst_bits : int
+        Bursts hold 2**burst_bits bytes.
+    """
+    total = np.int64(0)
+    for i in range(len(address)):
+        n = length[i] if len(length) and length[i] else span
+        total += ((address[i] + n - 1) >> burst_bits) - (address[i] >> burst_bits) + 1
+    return total
+
+
+@njit(cache=True)
+def expand_bursts(address, length, span, burst_bits, request, done, burst, of):
+    """Fill `burst` with addresses of bursts, in order, and `of` with the index of the request of each.
+
+    Parameters
+    ----------
+    address, length, span, burst_bits
+        As in `count_bursts`.
+    request, done : int
+        Where to go on: a request, and how many of its bursts are done.
+
+    Returns
+    -------
+    n, request, done : int
+        Places filled: all, unless the requests have come to their end. Where to go on.
+    """
+    n = 0
+    while request < len(address):
+        size = length[request] if len(length) and length[request] else span
+        first = address[request] >> burst_bits
+        bursts = ((address[request] + size - 1) >> burst_bits) - first + 1
+        while done < bursts:
+            if n == len(burst):
+                return n, request, done
+            burst[n] = (first + done) << burst_bits
+            of[n] = request
+            n += 1
+            done += 1
+        request, done = request + 1, np.int64(0)
+    return n, request, done

@@ -1,6 +1,7 @@
 """Are request traces read as they are meant, and is everything else refused where it stands?"""
 
 import gzip
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,6 +116,16 @@ def test_where_chunks_are_cut_changes_nothing(tmp_path, address_map, monkeypatch
         ("1: read 0x40\n1: write 0x40 0xnodata\n", 2, "expected the end of the line"),
         ("hello\n", 1, "found hello"),
         ("LD 0x40\n\x00\x01\n", 2, r"found \\x00\\x01"),
+        ("LD 0x40\nLD 0x80 # the next line\n", 2, "found #; expected the end of the line"),
+        ("LD 0x40\nLD 0x80\rLD 0xc0\n", 2, "found LD; expected the end of the line"),
+        ("LD 0x40\nLD 0x1_000\n", 2, "found _000"),
+        ("LD 0x40\nLD 1e3\n", 2, "found e3"),
+        ("LD 0x40\nLD 99999999999999999999999999\n", 2, "address lies outside .*found 9999"),
+        ("\ufeffLD 0x40\n", 1, r"found \\ufeffLD"),
+        ("LD 0x40\nLD 0x80€\n", 2, "found €"),
+        ("R 0,0,0,0,0,0\nR 0,0,0,0,0,0,0\n", 2, "found ,0; expected the end of the line"),
+        ("R 0,0,0,0,0,0\nR 0,0,0,0,0x1,0\n", 2, "found x1; expected a comma"),
+        ("R 0,0,0,0,0,0\nR 0,0,0,0,-1,0\n", 2, "found -1; expected a decimal number"),
     ],
 )
 def test_a_damaged_line_is_refused_with_its_number_and_what_stands_there(
@@ -148,6 +159,70 @@ def test_a_length_is_every_burst_that_holds_one_of_its_bytes(tmp_path, address_m
     assert address.tolist() == [0, 0x40, 0x1000, 0x1040, 0x1080, 0x10C0, 0x2000]
     assert is_write.tolist() == [False] * 2 + [True] * 4 + [False]
     assert clk.tolist() == [5, 5, 6, 6, 6, 6, 7]
+
+
+@pytest.mark.parametrize("layout", ["load", "dramsim3", "stl", "csv"])
+@pytest.mark.parametrize("batch", [3, 1 << 18])
+def test_requests_that_name_no_length_are_as_long_as_they_are_said_to_be(
+    tmp_path, address_map, monkeypatch, layout, batch
+):
+    monkeypatch.setattr(importers, "_BATCH_BURSTS", batch)
+    path = tmp_path / "a.trace"
+    asked = [(False, 0x1000, 5), (True, 0x2040, 9), (False, 0x30, 9)]
+    path.write_text("\n".join(LINES[layout](*r, address_map) for r in asked))
+    chunks = list(read_requests(path, address_map, request_bytes=128))
+    address = np.concatenate([address_map.encode(c.place) for c in chunks])
+    # The last begins within a burst and so ends within another: its 128 bytes lie in three.
+    assert address.tolist() == [0x1000, 0x1040, 0x2040, 0x2080, 0, 0x40, 0x80]
+    assert np.concatenate([c.is_write for c in chunks]).tolist() == [False] * 2 + [True] * 2 + [False] * 3
+    clk = np.concatenate([c.arrival_clk for c in chunks]).tolist()
+    assert clk == ([5, 5, 9, 9, 9, 9, 9] if layout in ("dramsim3", "stl") else [])
+
+
+def test_a_length_that_a_line_names_counts_more_than_the_one_for_all(tmp_path, address_map):
+    path = tmp_path / "a.stl"
+    path.write_text("0: (64) read 0x0\n0: read 0x1000\n")
+    (requests,) = read_requests(path, address_map, request_bytes=256)
+    assert address_map.encode(requests.place).tolist() == [0, 0x1000, 0x1040, 0x1080, 0x10C0]
+
+
+def test_a_request_may_not_reach_beyond_the_memory(tmp_path, address_map):
+    path = tmp_path / "a.csv"
+    path.write_text(f"R,{address_map.size_bytes - 64}\n")
+    assert len(next(read_requests(path, address_map, request_bytes=64)).is_write) == 1
+    with pytest.raises(TraceFormatError, match="outside the memory"):
+        list(read_requests(path, address_map, request_bytes=65))
+
+
+def test_an_address_vector_has_no_length(tmp_path, address_map):
+    path = tmp_path / "a.ramulator"
+    path.write_text("R 0,0,0,0,0,0\n")
+    with pytest.raises(TraceFormatError, match="names one burst"):
+        list(read_requests(path, address_map, request_bytes=64))
+
+
+def peak_MB(chunks):
+    tracemalloc.start()
+    for _ in chunks:
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 2**20
+
+
+def test_a_longer_file_takes_no_more_memory(tmp_path, address_map):
+    path, peaks = tmp_path / "a.csv", []
+    for megabytes in (4, 16):
+        path.write_bytes(b"R,0\n" * (megabytes << 18))  # the shortest line there is
+        peaks.append(peak_MB(read_requests(path, address_map)))
+    assert peaks[1] < 1.01 * peaks[0] and peaks[1] < 64
+
+
+def test_a_request_as_long_as_the_memory_takes_no_more_memory(tmp_path, address_map, monkeypatch):
+    monkeypatch.setattr(importers, "_BATCH_BURSTS", 1 << 10)
+    path = tmp_path / "a.stl"
+    path.write_text("0: (67108864) read 0x0\n")  # 2**20 bursts, of which 2**10 at a time
+    assert peak_MB(read_requests(path, address_map)) < 64
 
 
 def test_a_clock_before_its_predecessors_waits_for_it(tmp_path, address_map, monkeypatch):

@@ -36,3 +36,14 @@ def test_a_stride_in_one_bank_takes_a_row_cycle_an_access_unless_banks_are_hashe
     for result in (plain, hashed):
         assert 4096 <= result["commands"]["ACT"] <= 4096 * 1.01
     assert hashed["clocks"] < plain["clocks"] / 3
+
+
+def test_cache_lines_of_64_bytes_use_both_channels_of_32_byte_bursts_where_they_are_said_to_be_64(tmp_path):
+    spec, controller = board("lpddr4")
+    assert (spec.access_bytes, spec.organization.channels, controller.address_map[-2:]) == (32, 2, "Ch")
+    trace = strided(tmp_path / "lines", 64, 4096)
+    bursts = replay(spec, controller, trace)
+    lines = replay(spec, controller, trace, request_bytes=64)
+    assert bursts["bytes"] == 4096 * 32 and lines["bytes"] == 4096 * 64
+    # One burst a line leaves a channel idle: half the bytes in the same time.
+    assert lines["clocks"] == pytest.approx(bursts["clocks"], rel=0.01)

@@ -58,7 +58,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     ConfigError
         With file, line, path, what was found and a suggestion. `error.others` lists further problems.
     """
-    tree, origins = _read_extended(Path(path), ())
+    tree, origins = read_extended(Path(path))
     for text in overrides:
         _override(tree, origins, text)
     try:
@@ -82,7 +82,20 @@ def dump_config(config: RunConfig) -> str:
     return yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _read_extended(path: Path, chain: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Path_, Origin]]:
+def read_extended(path: Path, chain: tuple[Path, ...] = ()) -> tuple[dict[str, Any], dict[Path_, Origin]]:
+    """Return a YAML file merged with all that it extends, not validated, and where each value was written.
+
+    Parameters
+    ----------
+    path : Path
+    chain : tuple of Path
+        The files that extend this one.
+
+    Raises
+    ------
+    ConfigError
+        Where a file cannot be read, or the files extend each other in a circle.
+    """
     resolved = path.resolve()
     if resolved in chain or len(chain) >= MAX_EXTENDS:
         names = " -> ".join(p.name for p in (*chain, resolved))
@@ -100,7 +113,7 @@ def _read_extended(path: Path, chain: tuple[Path, ...]) -> tuple[dict[str, Any],
         if not base_path.is_file():
             line = own_origins[("extends",)].line
             raise ConfigError(f"extends {base!r}, which is no file", file=path, line=line)
-        base_tree, base_origins = _read_extended(base_path, (*chain, resolved))
+        base_tree, base_origins = read_extended(base_path, (*chain, resolved))
         _merge(tree, base_tree)
         origins |= base_origins
     _merge(tree, own)

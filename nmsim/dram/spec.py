@@ -16,6 +16,10 @@ from nmsim.errors import ConfigError
 #: IDD5; their IDD5AB is the average over tREFI, which is not what a refresh command costs).
 CURRENTS = ("IDD0", "IDD2N", "IDD2P", "IDD3N", "IDD3P", "IDD4R", "IDD4W", "IDD5B", "IDD6")
 
+#: Currents that all core rails have or none. IDD5PB is the current *during* a per-bank refresh (DDR5: IDD5C).
+#: IDD3N1 is active standby with one bank open, where IDD3N, with all of them open, passes IDD0 (DDR5).
+OPTIONAL_CURRENTS = ("IDD3N1", "IDD5PB")
+
 #: The rail that feeds only data pins. Its burst currents belong to the link, not to the device's core.
 IO_RAIL = "VDDQ"
 
@@ -65,7 +69,8 @@ class DramSpec:
     timing : mapping of str to int
         Clock counts by JEDEC name (nRCD, nRPpb, …), as the standard's table names them.
     rails : mapping of str to mapping of str to float
-        Rail name to {"voltage_V": …, "IDD0_A": …}: the currents of `CURRENTS` with the suffix `_A`.
+        Rail name to {"voltage_V": …, "IDD0_A": …}: the currents of `CURRENTS`, and those of
+        `OPTIONAL_CURRENTS` that are known, with the suffix `_A`.
 
     Raises
     ------
@@ -210,6 +215,7 @@ def _check_rail(name: str, rail: Mapping[str, float]) -> None:
     missing = sorted(expected - set(rail))
     if missing:
         raise ConfigError(f"rail {name} lacks {missing[0].rsplit('_', 1)[0]}", expected=", ".join(CURRENTS))
+    expected |= {f"{c}_A" for c in OPTIONAL_CURRENTS}
     unknown = sorted(set(rail) - expected)
     if unknown:
         close = difflib.get_close_matches(unknown[0], expected, n=1)
@@ -226,9 +232,18 @@ def _check_currents(rails: Mapping[str, Mapping[str, float]]) -> None:
     core = {name: rail for name, rail in rails.items() if name != IO_RAIL}
     if not core:
         raise ConfigError("no core supply rail is given", expected="one besides VDDQ, such as VDD or VDD2")
-    order = ("IDD0", "IDD3N", "IDD2N", "IDD2P")
-    larger = [("IDD4R", "IDD3N"), ("IDD4W", "IDD3N"), ("IDD5B", "IDD3N"), ("IDD3N", "IDD3P")]
-    for more, less in [*pairwise(order), *larger]:
+    for current in OPTIONAL_CURRENTS:
+        lacking = [name for name, rail in core.items() if f"{current}_A" not in rail]
+        if lacking and len(lacking) < len(core):
+            raise ConfigError(f"rail {lacking[0]} lacks {current}", expected="it on all core rails or none")
+    one_open = "IDD3N1" if has_current(rails, "IDD3N1") else "IDD3N"
+    pairs = list(pairwise(("IDD0", one_open, "IDD2N", "IDD2P")))
+    pairs += [(more, "IDD3N") for more in ("IDD4R", "IDD4W", "IDD5B")] + [("IDD3N", "IDD3P")]
+    if one_open != "IDD3N":
+        pairs.append(("IDD3N", one_open))
+    if has_current(rails, "IDD5PB"):
+        pairs.append(("IDD5PB", one_open))
+    for more, less in pairs:
         power_W = {n: sum(r["voltage_V"] * r[f"{n}_A"] for r in core.values()) for n in (more, less)}
         falls = [name for name, rail in core.items() if rail[f"{more}_A"] < rail[f"{less}_A"]]
         if falls or not power_W[more] > power_W[less]:
@@ -237,3 +252,8 @@ def _check_currents(rails: Mapping[str, Mapping[str, float]]) -> None:
                 found=f"{power_W[more] * 1e3:.4g} mW and {power_W[less] * 1e3:.4g} mW over all core rails",
                 hint="Otherwise a command would cost nothing or less; published tables do hold such errors.",
             )
+
+
+def has_current(rails: Mapping[str, Mapping[str, float]], current: str) -> bool:
+    """Return whether a current of `OPTIONAL_CURRENTS` is given."""
+    return any(f"{current}_A" in rail for name, rail in rails.items() if name != IO_RAIL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nmsim.dram.spec import IO_RAIL, DramSpec
+from nmsim.dram.spec import IO_RAIL, DramSpec, has_current
 from nmsim.errors import ConfigError
 
 REFRESH_BACKGROUNDS = ("active", "precharged")
@@ -18,13 +18,15 @@ class CommandEnergies:
     Attributes
     ----------
     command_fJ : mapping of str to int
-        One command, by name; a PREab costs its entry for every bank that it closes. PDE and PDX cost nothing
-        by themselves.
+        One command, by each name of `nmsim.dram.commands.COMMANDS`. RDA and WRA are a RD or WR and a PREpb;
+        a PREab costs its entry for every bank that it closes. PDE, PDX, SRE and SRX cost nothing by
+        themselves: what changes is the background.
     background_fJ_per_clk : mapping of str to int
         One clock in each of `nmsim.dram.commands.BACKGROUND_STATES`.
     refresh_background_fJ : int
         The part of `command_fJ["REFab"]` that is background: what a refresh adds where its time is charged at
-        the active background though all banks are closed. 0 by the convention "precharged".
+        the active background though all banks are closed. 0 by the convention "precharged". A REFpb has no
+        such part: the other banks of its rank may be open, and decide on the background.
     """
 
     command_fJ: Mapping[str, int]
@@ -52,9 +54,14 @@ def command_energies(spec: DramSpec, refresh_background: str = "active") -> Comm
     With V·I·t for each rail, times the devices of a rank:
 
     - ACT: (IDD0 - IDD3N)·tRAS and PRE: (IDD0 - IDD2N)·tRP: together what a data sheet's IDD0 loop of ACT and
-      PRE draws above standby where nRC = nRAS + nRP;
-    - RD: (IDD4R - IDD3N)·tBURST and WR: (IDD4W - IDD3N)·tBURST;
+      PRE draws above standby where nRC = nRAS + nRP. The loop has one bank open; where IDD3N is known for
+      one bank too (IDD3N1), that is subtracted;
+    - RD: (IDD4R - IDD3N)·tBURST and WR: (IDD4W - IDD3N)·tBURST; RDA and WRA: a PRE on top;
     - REFab: (IDD5B - IDD3N)·tRFCab, with the current during a burst of refreshes;
+    - REFpb: (IDD5PB - IDD3N)·tRFCpb (IDD3N1 where known), likewise with the current during it. Data sheets of
+      LPDDR4 give an average over tREFIpb instead, a few per cent above standby and too coarse to subtract
+      from: without an IDD5PB, the energy of one REFab is divided by the number of REFpb that are due in its
+      place, nREFI / nREFIpb (to the nearest whole number);
     - background: IDD3N with a bank open, IDD2N with all closed, IDD3P, IDD2P and IDD6 in power-down and
       self-refresh.
 
@@ -91,18 +98,22 @@ def command_energies(spec: DramSpec, refresh_background: str = "active") -> Comm
     extra = 0
     if refresh_background == "active":
         extra = (background["active"] - background["precharged"]) * clocks["nRFCab"]
-    precharge = energy_fJ("IDD0", "IDD2N", clocks["nRPpb"])
-    return CommandEnergies(
-        command_fJ={
-            "PREpb": precharge,
-            "PREab": precharge,
-            "ACT": energy_fJ("IDD0", "IDD3N", clocks["nRAS"]),
-            "RD": energy_fJ("IDD4R", "IDD3N", clocks["nBL"]),
-            "WR": energy_fJ("IDD4W", "IDD3N", clocks["nBL"]),
-            "REFab": energy_fJ("IDD5B", "IDD3N", clocks["nRFCab"]) + extra,
-            "PDE": 0,
-            "PDX": 0,
-        },
-        background_fJ_per_clk=background,
-        refresh_background_fJ=extra,
-    )
+    one_open = "IDD3N1" if has_current(spec.rails, "IDD3N1") else "IDD3N"
+    refresh = energy_fJ("IDD5B", "IDD3N", clocks["nRFCab"])
+    command = {
+        "PREpb": energy_fJ("IDD0", "IDD2N", clocks["nRPpb"]),
+        "ACT": energy_fJ("IDD0", one_open, clocks["nRAS"]),
+        "RD": energy_fJ("IDD4R", "IDD3N", clocks["nBL"]),
+        "WR": energy_fJ("IDD4W", "IDD3N", clocks["nBL"]),
+        "REFab": refresh + extra,
+        **dict.fromkeys(("REFpb", "PDE", "PDX", "SRE", "SRX"), 0),
+    }
+    command["PREab"] = command["PREpb"]
+    command["RDA"] = command["RD"] + command["PREpb"]
+    command["WRA"] = command["WR"] + command["PREpb"]
+    interval = spec.table.refresh_per_bank_interval
+    if interval and has_current(spec.rails, "IDD5PB"):
+        command["REFpb"] = energy_fJ("IDD5PB", one_open, clocks["nRFCpb"])
+    elif interval:
+        command["REFpb"] = round(refresh / round(clocks["nREFI"] / clocks[interval]))
+    return CommandEnergies(command, background, extra)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from nmsim.config.load import read_extended
 from nmsim.config.schema import Memory
-from nmsim.config.yaml_tree import read_yaml
 from nmsim.dram.activity import CommandLog
 from nmsim.dram.commands import COMMANDS, RANK_WIDE
 from nmsim.system.board import controller_spec, dram_spec
@@ -15,8 +15,8 @@ PRESETS = Path(__file__).parents[2] / "hw_configs" / "presets"
 
 
 def preset_section(name):
-    """Return the `memory` mapping of a preset as it is written."""
-    return read_yaml(PRESETS / f"memory-{name}.yaml")[0]["memory"]
+    """Return the `memory` mapping of a preset as it is written, with what it extends."""
+    return read_extended(PRESETS / f"memory-{name}.yaml")[0]["memory"]
 
 
 def memory(name):

@@ -11,7 +11,7 @@ from nmsim.dram.checker import Checker
 from nmsim.dram.standard import load_standard
 from nmsim.errors import ProtocolViolation
 
-NAMES = {"LPDDR4": "lpddr4-3200", "DDR4": "ddr4-2400"}
+NAMES = {"LPDDR4": "lpddr4-3200", "DDR4": "ddr4-2400", "DDR5": "ddr5-4800"}
 START = 2000
 
 ROWS = [

@@ -114,8 +114,7 @@ def load_standard(name: str) -> Standard:
     """
     if name not in standards():
         raise ConfigError("unknown DRAM standard", found=name, expected=", ".join(standards()))
-    file = resources.files("nmsim.dram") / "standards" / f"{name.lower()}.yaml"
-    raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    raw = _read(name)
     rows = tuple(_constraint(row) for row in raw["constraints"])
     per_bank = raw["refresh"].get("per_bank", {})
     return Standard(
@@ -133,6 +132,13 @@ def load_standard(name: str) -> Standard:
         constraints=rows,
         checks=tuple(Check(c["that"], c["why"]) for c in raw["checks"]),
     )
+
+
+def _read(name: str) -> dict:
+    """Return a standard's file; a key that it leaves out is that of the standard that it `extends`."""
+    file = resources.files("nmsim.dram") / "standards" / f"{name.lower()}.yaml"
+    raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return {**_read(raw.pop("extends")), **raw} if "extends" in raw else raw
 
 
 def _constraint(row: dict) -> Constraint:

@@ -270,7 +270,7 @@ def price_list(config: RunConfig, spec: DramSpec) -> PriceList:
         command_fJ=energies.command_fJ,
         background_fJ_per_clk=energies.background_fJ_per_clk,
         access_bytes=spec.access_bytes,
-        data_rate_Hz=2e12 / spec.tCK_ps,
+        data_rate_Hz=spec.table.beats_per_clock * 1e12 / spec.tCK_ps,
     )
     return PriceList(config, dram, COMMANDS)
 

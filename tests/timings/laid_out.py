@@ -13,6 +13,15 @@ from nmsim.system.board import controller_spec, dram_spec
 
 PRESETS = Path(__file__).parents[2] / "hw_configs" / "presets"
 
+#: One preset of each standard.
+PRESET_OF = {
+    "DDR4": "ddr4-2400",
+    "DDR5": "ddr5-4800",
+    "LPDDR4": "lpddr4-3200",
+    "LPDDR5": "lpddr5-6400",
+    "LPDDR5X": "lpddr5x-8533",
+}
+
 
 def preset_section(name):
     """Return the `memory` mapping of a preset as it is written, with what it extends."""

@@ -5,18 +5,17 @@ before its latency, and kept at it.
 """
 
 import pytest
-from laid_out import log_of, memory, two_ranks
+from laid_out import PRESET_OF, log_of, memory, two_ranks
 
 from nmsim.dram.checker import Checker
 from nmsim.dram.standard import load_standard
 from nmsim.errors import ProtocolViolation
 
-NAMES = {"LPDDR4": "lpddr4-3200", "DDR4": "ddr4-2400", "DDR5": "ddr5-4800"}
 START = 2000
 
 ROWS = [
     (name, index, before, after)
-    for name in NAMES
+    for name in PRESET_OF
     for index, row in enumerate(load_standard(name).constraints)
     for before in row.preceding
     for after in row.following
@@ -46,7 +45,7 @@ def broken(spec, row, before, after, gap, near=(False, False)):
 
 @pytest.mark.parametrize(("name", "index", "before", "after"), ROWS)
 def test_each_row_binds_exactly_at_its_latency(name, index, before, after):
-    row, spec = load_standard(name).constraints[index], two_ranks(memory(NAMES[name])[0])
+    row, spec = load_standard(name).constraints[index], two_ranks(memory(PRESET_OF[name])[0])
     latency = spec.latency(row.latency)
     if latency > 1:
         assert broken(spec, row, before, after, latency - 1) == [(START + latency - 1, START + latency)]
@@ -55,7 +54,7 @@ def test_each_row_binds_exactly_at_its_latency(name, index, before, after):
 
 @pytest.mark.parametrize(("name", "index", "before", "after"), ROWS)
 def test_near_memory_commands_share_cells_and_current_but_no_pins(name, index, before, after):
-    row, spec = load_standard(name).constraints[index], two_ranks(memory(NAMES[name])[0])
+    row, spec = load_standard(name).constraints[index], two_ranks(memory(PRESET_OF[name])[0])
     late = broken(spec, row, before, after, spec.latency(row.latency) - 1, near=(True, True))
     apart = row.level != "bank" and row.resource == "column"
     free = row.resource == "command_bus" or apart or spec.latency(row.latency) == 1

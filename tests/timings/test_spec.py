@@ -32,11 +32,11 @@ def test_ddr4_2400_has_the_sizes_and_the_peak_of_its_data_sheet():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"nRC": 50}, "nRC >= nRAS"),
+        ({"nRC": 40}, "nRC >= nRAS"),
         ({"nFAW": 3}, "nFAW >= nRRD"),
         ({"nRCD": 0}, "nRCD"),
         ({"nCL": -3}, "nCL"),
-        ({"nREFI": 400}, "nREFI >"),
+        ({"nREFI": 200}, "nREFI >"),
         ({"nBL": 5}, "nBL"),
         ({"nREFi": 6246}, "Did you mean nREFI"),
         ({"nRAS": 10, "nRC": 100}, "nRAS >= nRCD"),

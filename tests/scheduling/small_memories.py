@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from nmsim.config.load import read_extended
 from nmsim.config.schema import Memory
-from nmsim.config.yaml_tree import read_yaml
 from nmsim.dram.engine import AccessBatch
 from nmsim.dram.spec import Organization
 from nmsim.system.board import controller_spec, dram_spec
@@ -17,7 +17,7 @@ NOW = np.empty(0, dtype=np.int64)  # arrival_clk: all have arrived
 
 def memory(name):
     """Return (DramSpec, ControllerSpec) of a preset."""
-    section = Memory.model_validate(read_yaml(PRESETS / f"memory-{name}.yaml")[0]["memory"])
+    section = Memory.model_validate(read_extended(PRESETS / f"memory-{name}.yaml")[0]["memory"])
     return dram_spec(section), controller_spec(section)
 
 

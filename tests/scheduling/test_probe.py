@@ -1,0 +1,204 @@
+"""Does the loaded-latency curve agree with queueing theory, and the memory with what paper allows?"""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from small_memories import PRESETS, memory
+
+from nmsim.dram.address import AddressMap
+from nmsim.dram.bounds import limits, spacing, unloaded_clk
+from nmsim.errors import ConfigError
+from nmsim.system import bound_checks, probe
+from nmsim.system.bound_checks import OneClockPins, check_bounds, without_refresh
+from nmsim.system.probe import Load, loaded_latency, most_bursts
+
+ALL = sorted(path.stem.removeprefix("memory-") for path in PRESETS.glob("memory-*.yaml"))
+
+
+def by_name(spec, controller):
+    return {finding.name: finding for finding in check_bounds(spec, controller)}
+
+
+def line(spec, controller, **load):
+    """Return the points of one line of the curve, after nothing in it was faster than possible."""
+    load = {"read_fraction": (1.0,), "random_share": (0.0,), "rate": (0.5,), **load}
+    points, wrong = loaded_latency(spec, controller, Load(**load))
+    assert wrong == []
+    return points
+
+
+def one_endless_row(name):
+    """Return a memory whose sequential traffic never leaves a row or meets a refresh."""
+    spec, controller = memory(name)
+    org = replace(spec.organization, channels=1, columns=1 << 22)
+    timing = {n: (1 << 23 if n.startswith("nREFI") else clk) for n, clk in spec.timing.items()}
+    return replace(spec, organization=org, timing=timing), replace(controller, address_map="RoBaRaBgCo")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_lone_read_takes_exactly_what_its_row_outcome_costs(name):
+    findings = by_name(*memory(name))
+    for outcome in ("hit", "miss", "conflict"):
+        found = findings[f"unloaded {outcome}"]
+        assert found.measured == found.bound and found.verdict == "exact", found
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_throughput_is_within_one_per_cent_of_its_closed_form(name):
+    spec, controller = memory(name)
+    for finding in check_bounds(spec, controller):
+        assert finding.holds, finding
+        if finding.ratio < 0.99:  # then because commands get into each other's way on the command pins
+            pins = OneClockPins(**{f.name: getattr(spec, f.name) for f in fields(spec)})
+            assert finding.ratio > 0.95 and finding.why.startswith("if commands took the command pins"), (
+                finding
+            )
+            assert by_name(pins, controller)[finding.name].ratio > 0.99, finding
+
+
+def test_lpddr4_closed_forms_are_those_of_the_data_sheet():
+    # 32 B in 8 clocks of 625 ps; 448 of 6246 clocks refresh; a row cycle of 97 clocks; ACTs 16 clocks apart.
+    spec, _ = memory("lpddr4-3200")
+    found = {name: limit.bandwidth_Bps(spec) / 1e9 for name, limit in limits(spec).items()}
+    assert found["peak"] == pytest.approx(6.4)
+    assert 5.85 < found["streaming"] < 6.4 * (1 - 448 / 6246)
+    assert found["single_bank"] == pytest.approx(32 / (97 * 0.625) * (1 - 448 / 6246), rel=0.001)
+    assert 3.2 * (1 - 448 / 6246 - 97 / 6246) < found["many_banks"] < 3.2 * (1 - 448 / 6246)
+    assert unloaded_clk(spec) == {"hit": 36, "miss": 65, "conflict": 94}
+
+
+def test_lpddr4_activations_wait_for_the_command_pins_every_second_time():
+    # RD comes 29 clocks after its ACT, 13 after the next one, and keeps the pins for 4: the third ACT,
+    # possible 16 after the second, goes at 17. Its own RD is then 12 after an ACT and in nobody's way.
+    spec, controller = memory("lpddr4-3200")
+    found = by_name(spec, controller)["many_banks"]
+    bursts = (6246 - 448 - 97) / 16.5 + 1
+    assert found.measured == pytest.approx(bursts * 32 / (6246 * 0.625), rel=0.01)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_poisson_reads_of_one_row_wait_as_in_an_m_d_1_queue(name):
+    # Pollaczek-Khinchine with a fixed service time d: mean wait = rho d / (2 (1 - rho)). Arrivals rounded
+    # down to clocks are batches of Poisson size, for which the mean wait is the same.
+    spec, controller = one_endless_row(name)
+    clocks, service = spec.clocks, max(spec.clocks["nBL"], spacing(spec, "RD", "RD"))
+    for rho in (0.3, 0.7):
+        (point,) = line(spec, controller, rate=(rho * clocks["nBL"] / service,), requests=60_000)
+        expected = clocks["nCL"] + clocks["nBL"] + rho * service / (2 * (1 - rho))
+        measured, margin = (point.read_ns[s] / spec.tCK_ps * 1e3 for s in ("mean", "ci95"))
+        assert abs(measured - expected) < max(2 * margin, 0.05), (rho, measured, expected, margin)
+        assert margin < 0.1 * expected
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_even_reads_of_one_row_never_wait_below_saturation(name):
+    spec, controller = one_endless_row(name)
+    service = max(spec.clocks["nBL"], spacing(spec, "RD", "RD"))
+    below, above = (spec.clocks["nBL"] / service * share for share in (0.8, 1.2))
+    idle, full = line(spec, controller, rate=(below, above), arrivals="even", requests=5000)
+    hit_ns = unloaded_clk(spec)["hit"] * spec.tCK_ps * 1e-3
+    assert idle.read_ns["min"] == idle.read_ns["p99"] == pytest.approx(hit_ns) and not idle.saturated
+    # What comes too fast is served at the rate of the service, whatever is offered.
+    assert full.saturated and full.achieved_GBps == pytest.approx(
+        spec.access_bytes / (service * spec.tCK_ps * 1e-3), rel=0.002
+    )
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_bandwidth_follows_the_offer_until_the_bound_and_latency_climbs(name):
+    spec, controller = memory(name)
+    bound = limits(spec)["many_banks"].bandwidth_Bps(spec) / 1e9
+    share = bound / (spec.peak_bandwidth_Bps / 1e9)
+    rates = tuple(share * part for part in (0.1, 0.5, 0.8, 1.5))
+    points = line(spec, controller, random_share=(1.0,), rate=rates, requests=20_000)
+    for point in points[:-1]:
+        assert not point.saturated and point.achieved_GBps == pytest.approx(point.offered_GBps, rel=0.01)
+    assert points[-1].saturated and 0.9 * bound < points[-1].achieved_GBps < 1.01 * bound
+    means = [point.read_ns["mean"] for point in points]
+    assert means == sorted(means)
+    # Nearly idle, a random read finds its row closed or another one open, and now and then a refresh.
+    miss, conflict = (unloaded_clk(spec)[o] * spec.tCK_ps * 1e-3 for o in ("miss", "conflict"))
+    assert miss <= points[0].read_ns["p50"] < 1.3 * conflict
+    for point in points:
+        assert point.read_ns["min"] <= point.read_ns["p50"] <= point.read_ns["p95"] <= point.read_ns["p99"]
+
+
+@pytest.mark.parametrize("name", ["lpddr4-3200", "ddr4-2400"])
+def test_the_limit_on_mixed_bursts_is_tight_for_a_stream(name):
+    spec, controller = memory(name)
+    clk = 40 * spec.clocks["nREFI"]
+    streaming = clk / limits(spec)["streaming"].clk_per_burst
+    assert streaming <= most_bursts(spec, controller, clk) < 1.01 * streaming
+
+
+def test_a_line_does_not_depend_on_the_others_and_a_seed_repeats_it():
+    spec, controller = memory("lpddr4-3200")
+    load = {"rate": (0.3,), "requests": 2000}
+    (alone,) = line(spec, controller, random_share=(0.5,), **load)
+    among, wrong = loaded_latency(spec, controller, Load(random_share=(0.0, 0.5), **load))
+    assert alone in among and not wrong
+    (again,) = line(spec, controller, random_share=(0.5,), **load)
+    (other,) = line(spec, controller, random_share=(0.5,), seed=2, **load)
+    assert again == alone and other != alone
+
+
+@pytest.mark.parametrize("fields", ["RoBaRaCoCh", "RoBaChRaCo", "ChRoCoBa"])
+def test_the_traffic_of_a_channel_is_what_the_whole_address_map_sends_there(fields):
+    spec, controller = memory("lpddr4-3200")
+    controller = replace(controller, address_map=fields, bank_hash="xor")
+    place, *_ = probe._requests(spec, controller, Load(requests=4000), 1.0, 0.0)
+    whole = AddressMap(spec, fields, "xor").decode(np.arange(8 * 4000) * spec.access_bytes)
+    here = np.flatnonzero(whole.channel == 0)[:4000]
+    for field in ("bank", "row", "column"):
+        assert (getattr(place, field)[: len(here)] == getattr(whole, field)[here]).all(), field
+
+
+def test_shares_of_reads_random_places_and_row_hits_are_as_asked():
+    spec, controller = memory("ddr4-2400")
+    point = line(spec, controller, read_fraction=(0.67,), random_share=(0.5,), requests=20_000)[0]
+    assert point.reads / (point.reads + point.writes) == pytest.approx(0.67, abs=0.02)
+    assert 0.4 < point.row_hit_share < 0.5  # the random half never hits, the other nearly always
+    writes = line(spec, controller, read_fraction=(0.0,), requests=2000)[0]
+    assert writes.reads == 0 and writes.read_ns == {} and writes.write_ns["min"] > 0
+
+
+def test_refinement_adds_points_between_the_last_stable_one_and_the_wall():
+    spec, controller = memory("lpddr4-3200")
+    points = line(spec, controller, rate=(0.5, 1.1), requests=20_000, refine=True)
+    assert len(points) > 2 and [p.rate for p in points] == sorted(p.rate for p in points)
+    added = points[1:-1]
+    assert all(
+        points[0].rate < p.rate * 1.0001 and p.achieved_GBps <= points[-1].achieved_GBps for p in added
+    )
+
+
+def test_an_engine_that_is_too_fast_is_found_out(monkeypatch):
+    # The bounds of a memory with a slower refresh, row cycle and burst are beaten by the true one.
+    spec, controller = memory("ddr4-2400")
+    slow = limits(replace(spec, timing={**spec.timing, "nRC": 60, "nRFC": 700, "nFAW": 28}))
+    monkeypatch.setattr(bound_checks, "limits", lambda *_: slow)
+    found = by_name(spec, controller)
+    for name in ("streaming", "single_bank", "many_banks"):
+        assert found[name].verdict == "faster than possible" and not found[name].holds
+    assert found["peak"].holds
+    # And so is a read that takes less than its burst needs.
+    one = np.array([1])
+    assert "less than nCL + nBL" in probe._too_fast(spec, controller, 1, 100, one, one[:0])[0]
+    assert "more than" in probe._too_fast(spec, controller, 1000, 100, one[:0], one[:0])[0]
+
+
+def test_the_memory_without_refresh_is_the_same_but_for_it():
+    spec, _ = memory("lpddr4-3200")
+    other = without_refresh(spec)
+    assert {n for n in spec.timing if spec.timing[n] != other.timing[n]} == {"nREFI", "nREFIpb"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"read_fraction": (1.2,)}, {"random_share": (-0.1,)}, {"rate": (0.0,)}, {"rate": ()},
+     {"rate": (0.5, 0.5)}, {"rate": (float("nan"),)}, {"arrivals": "bursts"}, {"requests": 10}, {"seed": -1}],
+)  # fmt: skip
+def test_a_load_that_cannot_be_meant_is_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Load(**wrong)

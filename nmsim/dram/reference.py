@@ -66,7 +66,7 @@ class Candidate(NamedTuple):
 
 @dataclass
 class Bank:
-    """What the controller knows of a bank; `overtaken`: column commands since ACT that passed an older one."""
+    """What the controller knows of a bank; `overtaken`: by column commands since its ACT."""
 
     open_row: int | None = None
     last_use_clk: int = 0
@@ -106,12 +106,14 @@ class ReferenceChannel:
     def __post_init__(self) -> None:
         check_controller(self.spec, self.controller)
         table, ranks = self.spec.table, self.spec.organization.ranks
-        self.postponed_clk = self.controller.refresh_postponed * self.spec.clocks[table.refresh_interval]
-        self.interval = NEVER
-        if self.controller.refresh == "all_bank":
-            self.interval = self.spec.clocks[table.refresh_interval]
-        elif self.controller.refresh == "per_bank":
-            self.interval = self.spec.clocks[table.refresh_per_bank_interval]
+        clocks, refresh = self.spec.clocks, self.controller.refresh
+        self.interval, limit = NEVER, table.refresh_postponed * clocks[table.refresh_interval]
+        if refresh == "all_bank":
+            self.interval, limit = clocks[table.refresh_interval], limit - clocks["nRFCab"]
+        elif refresh == "per_bank":
+            self.interval, limit = clocks[table.refresh_per_bank_interval], limit - clocks["nRFCpb"]
+        postponed = self.controller.refresh_postponed
+        self.postponed_clk = min(postponed * clocks[table.refresh_interval], max(0, limit))
         self.clk, self.sequence, self.mode = 0, 0, "RD"
         self.busy_until_clk = 0  # the last command other than PDE and PDX, or the end of a refresh
         self.last_request_clk = 0  # the last command for a request

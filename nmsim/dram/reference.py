@@ -107,13 +107,13 @@ class ReferenceChannel:
         check_controller(self.spec, self.controller)
         table, ranks = self.spec.table, self.spec.organization.ranks
         clocks, refresh = self.spec.clocks, self.controller.refresh
-        self.interval, limit = NEVER, table.refresh_postponed * clocks[table.refresh_interval]
-        if refresh == "all_bank":
-            self.interval, limit = clocks[table.refresh_interval], limit - clocks["nRFCab"]
-        elif refresh == "per_bank":
-            self.interval, limit = clocks[table.refresh_per_bank_interval], limit - clocks["nRFCpb"]
-        postponed = self.controller.refresh_postponed
-        self.postponed_clk = min(postponed * clocks[table.refresh_interval], max(0, limit))
+        self.interval, self.postponed_clk = NEVER, 0
+        if refresh != "none":
+            by_sets = refresh == "per_bank"
+            self.interval = clocks[table.refresh_per_bank_interval if by_sets else table.refresh_interval]
+            every_bank_clk = self.interval * (self.spec.refresh_sets if by_sets else 1)
+            limit = table.refresh_postponed * every_bank_clk - clocks["nRFCpb" if by_sets else "nRFCab"]
+            self.postponed_clk = min(self.controller.refresh_postponed * every_bank_clk, max(0, limit))
         self.clk, self.sequence, self.mode = 0, 0, "RD"
         self.busy_until_clk = 0  # the last command other than PDE and PDX, or the end of a refresh
         self.last_request_clk = 0  # the last command for a request

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from hypothesis import strategies as st
 
+from nmsim.config.load import read_extended
 from nmsim.config.schema import Memory
-from nmsim.config.yaml_tree import read_yaml
 from nmsim.dram.activity import CommandLog
 from nmsim.dram.commands import COMMANDS, OUTCOMES, RANK_WIDE
 from nmsim.dram.controller import SETTINGS
@@ -16,14 +16,19 @@ from nmsim.dram.spec import Organization
 from nmsim.system.board import controller_spec, dram_spec
 
 PRESETS = Path(__file__).parents[2] / "hw_configs" / "presets"
-ALL_PRESETS = sorted(file.stem.removeprefix("memory-") for file in PRESETS.glob("memory-*.yaml"))
 NOW = np.empty(0, dtype=np.int64)  # arrival_clk: all have arrived
 
 
 def memory(name):
     """Return (DramSpec, ControllerSpec) of a preset."""
-    section = Memory.model_validate(read_yaml(PRESETS / f"memory-{name}.yaml")[0]["memory"])
+    section = Memory.model_validate(read_extended(PRESETS / f"memory-{name}.yaml")[0]["memory"])
     return dram_spec(section), controller_spec(section)
+
+
+def one_preset_of_each_standard():
+    """Return the names of the first preset of each standard."""
+    names = sorted((f.stem.removeprefix("memory-") for f in PRESETS.glob("memory-*.yaml")), reverse=True)
+    return sorted({memory(name)[0].standard: name for name in names}.values())
 
 
 def small(name, **changes):
@@ -33,10 +38,13 @@ def small(name, **changes):
     """
     spec, controller = memory(name)
     org = spec.organization
-    often = {"nREFI": 900, "nREFIpb": 225, "nRFC": 150, "nRFCab": 150, "nRFCpb": 120, "nFAW": 80, **changes}
+    every = dict.fromkeys(("nREFIpb", "nREFIsb"), 225) | {"nREFI": 900}
+    takes = dict.fromkeys(("nRFCpb", "nRFCsb"), 200) | dict.fromkeys(("nRFC", "nRFCab"), 250)
+    takes |= dict.fromkeys(("nXS", "nXSR"), 260)
+    often = every | takes | {"nFAW": 80} | changes
     timing = spec.timing | {name: clocks for name, clocks in often.items() if name in spec.timing}
-    banks = 4 if org.bankgroups == 1 else 2
-    org = Organization(1, changes.get("ranks", 2), org.bankgroups, banks, 16, 64, org.device_width_bits, 1)
+    groups, banks = (1, 4) if org.bankgroups == 1 else (min(org.bankgroups, 4), 2)
+    org = Organization(1, changes.get("ranks", 2), groups, banks, 16, 64, org.device_width_bits, 1)
     controller = replace(
         controller, read_queue=6, write_queue=5, write_high_watermark=4, write_low_watermark=1
     )
@@ -53,7 +61,7 @@ def batch(spec, bank, row, is_write=False, arrival_clk=NOW):
 
 #: Values of everything that a controller can be told, and of the ranks that it has.
 ALL_SETTINGS = {
-    **{name: list(values) for name, values in SETTINGS.items()},
+    **{name: list(SETTINGS[name]) for name in ("scheduler", "row_policy", "refresh")},
     "ranks": [1, 2],
     "row_hit_cap": [0, 1, 2, 5],
     "row_timeout_clk": [1, 40, 300],

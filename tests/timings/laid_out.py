@@ -17,6 +17,7 @@ PRESETS = Path(__file__).parents[2] / "hw_configs" / "presets"
 PRESET_OF = {
     "DDR4": "ddr4-2400",
     "DDR5": "ddr5-4800",
+    "HBM2": "hbm2",
     "LPDDR4": "lpddr4-3200",
     "LPDDR5": "lpddr5-6400",
     "LPDDR5X": "lpddr5x-8533",

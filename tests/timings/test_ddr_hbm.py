@@ -12,8 +12,11 @@ from nmsim.errors import ConfigError
 #: Bytes of a burst and of a row, Gibit of a channel, GB/s of a channel, sets of banks that REFpb refreshes.
 SIZES = {
     "ddr4-2400": (64, 8192, 64, 8 * 2400e6, 0),
+    "ddr4-3200": (64, 8192, 64, 8 * 3200e6, 0),
+    "ddr4-3200-x16": (64, 8192, 32, 8 * 3200e6, 0),
     "ddr5-4800": (64, 4096, 64, 4 * 4800e6, 4),
     "ddr5-4800-x16": (64, 4096, 32, 4 * 4800e6, 4),
+    "hbm2": (32, 1024, 2, 8 * 2400e6, 16),
 }
 
 

@@ -112,7 +112,5 @@ def test_a_refresh_that_comes_too_late_is_found(spec):
 
 def test_the_first_violation_is_an_error_that_names_rule_clock_and_place(spec):
     commands = [(100, "ACT", 0, 0, 1, 5), (101, "RD", 0, 0, 1, 5)]
-    with pytest.raises(
-        ProtocolViolation, match=r"RD to rank 0, bank group 0, bank 1 breaks tRCD.*clock 101"
-    ):
+    with pytest.raises(ProtocolViolation, match=r"RD to rank 0, bank group 0, bank 1 breaks tRCD.*clock 101"):
         Checker(spec).check(log_of(spec, commands))

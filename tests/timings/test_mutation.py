@@ -36,9 +36,12 @@ RELAXED = {
 INVISIBLE = {
     "nBL": "the standard fixes the burst; a memory with another is refused",
     "nREFI": "refreshing more often is legal",
-    **dict.fromkeys(("nRFCpb", "nREFIpb", "nXSR", "nSR", "nXS", "nCKESR"), "the engine does not use it"),
+    **dict.fromkeys(
+        ("nRFCpb", "nREFIpb", "nXSR", "nSR", "nXS", "nXSDLL", "nCKESR"), "the engine does not use it"
+    ),
     "nCMDCKE": "ranks power down only when no request waits: the last command was then a RD or WR, whose "
     "own distance to PDE is longer, or a REFab, after which the engine waits for nRFCab",
+    **dict.fromkeys(("nACTPDEN", "nPRPDEN", "nREFPDEN"), "as nCMDCKE"),
 }
 
 

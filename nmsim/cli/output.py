@@ -35,6 +35,24 @@ def note(text: str) -> None:
     typer.echo(f"nmsim: {text}", err=True)
 
 
+def picoseconds(text: str | None, option: str) -> int | None:
+    """Return a time such as "10 us" in ps; None for None.
+
+    Raises
+    ------
+    typer.BadParameter
+        Where it is no time; names `option`.
+    """
+    from nmsim.units import parse_quantity
+
+    if text is None:
+        return None
+    try:
+        return round(parse_quantity(text, "time"))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], text: int = 1) -> None:
     """Print a table whose first `text` columns are texts; the others are numbers, aligned right."""
     from rich import box

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nmsim.cli.board import load_board
-from nmsim.cli.output import ConfigFile, Json, Overrides, print_json, print_table
+from nmsim.cli.output import ConfigFile, Json, Overrides, picoseconds, print_json, print_table
 
 Format = Literal["auto", "ramulator", "dramsim3", "stl", "csv"]
+CommandFormat = Literal["csv", "drampower", "ramulator", "perfetto"]
 
 
 def replay(
@@ -23,7 +24,23 @@ def replay(
         typer.Option("--bytes", min=1, help="Length of a request that names none; default: one burst."),
     ] = None,
     commands: Annotated[
-        Path | None, typer.Option("--commands", metavar="FILE", help="Write the DRAM commands here, as CSV.")
+        Path | None,
+        typer.Option(
+            "--commands",
+            metavar="FILE",
+            help="Write the DRAM commands here; of several channels, to FILE.channelN.csv each.",
+        ),
+    ] = None,
+    commands_format: Annotated[
+        CommandFormat, typer.Option("--commands-format", help="Format of the DRAM commands.")
+    ] = "csv",
+    start: Annotated[
+        str | None,
+        typer.Option("--commands-from", metavar="TIME", help="Leave out earlier commands: '10 us'."),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option("--commands-until", metavar="TIME", help="Leave out commands then or later."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -33,13 +50,18 @@ def replay(
     """
     if commands is not None and len(traces) > 1:
         raise typer.BadParameter("give one trace with --commands", param_hint="--commands")
+    from_ps, to_ps = picoseconds(start, "--commands-from"), picoseconds(end, "--commands-until")
+    if commands is None and (commands_format != "csv" or start or end):
+        raise typer.BadParameter("say where to write the commands", param_hint="--commands")
     memory = load_board(config, overrides).memory
 
     from nmsim.system.board import controller_spec, dram_spec
+    from nmsim.system.replay import Commands
     from nmsim.system.replay import replay as replay_one
 
     spec, controller = dram_spec(memory), controller_spec(memory)
-    options = {"format": form, "request_bytes": request_bytes, "commands": commands}
+    written = None if commands is None else Commands(commands, commands_format, from_ps, to_ps)
+    options = {"format": form, "request_bytes": request_bytes, "commands": written}
     options |= {"refresh_background": memory.refresh_background}
     results = [replay_one(spec, controller, trace, **options) for trace in traces]
     if as_json:

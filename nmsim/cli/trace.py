@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nmsim.cli.board import load_board
-from nmsim.cli.output import Json, note, print_json, print_table
+from nmsim.cli.output import Json, note, picoseconds, print_json, print_table
 
 if TYPE_CHECKING:
     from nmsim.dram.spec import DramSpec
@@ -46,7 +46,9 @@ def summary(path: TracePath, as_json: Json = False) -> None:
 @app.command()
 def convert(
     path: TracePath,
-    to: Annotated[Literal["csv", "perfetto", "drampower"], typer.Option("--to", help="Format to write.")],
+    to: Annotated[
+        Literal["csv", "perfetto", "drampower", "ramulator"], typer.Option("--to", help="Format to write.")
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write.")],
     start: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="Leave out what starts earlier: '10 us'.")
@@ -62,19 +64,19 @@ def convert(
         typer.Option(
             "--config",
             metavar="CONFIG",
-            help="Board of the trace, for drampower; the run's own where RUN names a run.",
+            help="Board of the trace, for command traces; the run's own where RUN names a run.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a trace as CSV, for ui.perfetto.dev, or as a command trace of DRAMPower 5.
+    """Write a trace as CSV, for ui.perfetto.dev, or as a command trace of DRAMPower 5 or Ramulator 2.
 
-    Perfetto and DRAMPower get the single commands only; how many aggregated rows were left out is printed.
+    All but CSV get the single commands only; how many aggregated rows were left out is printed.
     """
     from nmsim.trace.exporters.window import Window
     from nmsim.trace.reader import open_trace
 
-    window = Window(_picoseconds(start, "--from"), _picoseconds(end, "--until"), scheme, phase, channel)
+    window = Window(picoseconds(start, "--from"), picoseconds(end, "--until"), scheme, phase, channel)
     trace = open_trace(path)
     if to == "csv":
         from nmsim.trace.exporters.csv import export_csv
@@ -85,9 +87,9 @@ def convert(
 
         done = export_perfetto(trace, out, window)
     else:
-        from nmsim.trace.exporters.drampower import export_drampower
+        from nmsim.trace.exporters.energy_trace import export_commands
 
-        done = export_drampower(trace, out, _memory(path, config), window)
+        done = export_commands(trace, out, _memory(path, config), to, window)
     if as_json:
         print_json({"file": str(out), **vars(done)})
         return
@@ -99,22 +101,11 @@ def convert(
         note(f"aggregated rows left out: {left_out}; --set trace.level=access has every command")
 
 
-def _picoseconds(text: str | None, option: str) -> int | None:
-    from nmsim.units import parse_quantity
-
-    if text is None:
-        return None
-    try:
-        return round(parse_quantity(text, "time"))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
-
-
 def _memory(path: Path, config: Path | None) -> DramSpec:
     """Return the memory of the trace: that of the board given, or of the run's own."""
     board = config or path / RESOLVED_CONFIG
     if config is None and not board.is_file():
-        raise typer.BadParameter("DRAMPower needs the board of this trace", param_hint="--config")
+        raise typer.BadParameter("a command trace needs the board of this trace", param_hint="--config")
 
     from nmsim.system.board import dram_spec
 

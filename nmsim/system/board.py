@@ -15,6 +15,7 @@ from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.config.schema import Memory, RunConfig
 from nmsim.dram.address import AddressMap
 from nmsim.dram.commands import COMMANDS
+from nmsim.dram.durations import command_durations
 from nmsim.dram.engine import Channel, ControllerSpec
 from nmsim.dram.spec import DramSpec
 from nmsim.dram.spec import Organization as DramOrganization
@@ -281,17 +282,3 @@ def geometry(spec: DramSpec) -> Geometry:
     return Geometry(
         organization.channels, spec.banks_per_channel, organization.rows, spec.row_bursts, spec.access_bytes
     )
-
-
-def command_durations(spec: DramSpec) -> dict[str, int]:
-    """Return how long each command occupies what it works on, in clocks, for the trace."""
-    clocks = spec.clocks
-    durations = {
-        "ACT": "nRCD",
-        "PREpb": "nRPpb",
-        "PREab": "nRPab",
-        "RD": "nBL",
-        "WR": "nBL",
-        "REFab": "nRFCab",
-    }
-    return {command: clocks[name] for command, name in durations.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from nmsim.dram.commands import (
     CONFLICT,
     HIT,
     MISS,
+    N_COMMANDS,
     PDE,
     PDX,
     RD,
@@ -32,13 +33,43 @@ from nmsim.dram.controller import ControllerSpec
 from nmsim.dram.engine import AccessBatch, Channel
 from nmsim.dram.spec import DramSpec
 from nmsim.energy.idd import command_energies
-from nmsim.system.command_file import CommandFile
+from nmsim.trace.exporters.commands import CommandFile
 from nmsim.trace.importers import Requests, read_requests
 
 #: A gap between two arrivals of this many refresh intervals is skipped in one stride.
 _LONG_IDLE_INTERVALS = 64
 #: While commands are written: requests, and refresh intervals, that one call of the engine logs.
 _LOGGED_REQUESTS, _LOGGED_INTERVALS = 1 << 13, 1 << 10
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Where and how to write the DRAM commands of a replay; see `nmsim.trace.exporters.commands`.
+
+    Attributes
+    ----------
+    path : Path
+        A memory of several channels has a file for each, with `.channelN` before the suffix.
+    format : str
+        One of `COMMAND_FORMATS`.
+    from_ps, to_ps : int or None
+        Only commands at `from_ps` or later, and before `to_ps`; all are checked.
+    """
+
+    path: Path
+    format: str = "csv"
+    from_ps: int | None = None
+    to_ps: int | None = None
+
+    def file(self, spec: DramSpec, channel: int) -> CommandFile:
+        """Return the file of a channel, to be opened."""
+        path = self.path
+        if spec.organization.channels > 1:
+            path = path.with_name(f"{path.stem}.channel{channel}{path.suffix}")
+        from_clk, to_clk = (
+            None if t_ps is None else -(-t_ps // spec.tCK_ps) for t_ps in (self.from_ps, self.to_ps)
+        )
+        return CommandFile(path, spec, self.format, channel=channel, from_clk=from_clk, to_clk=to_clk)
 
 
 def replay(
@@ -48,7 +79,7 @@ def replay(
     *,
     format: str = "auto",
     request_bytes: int | None = None,
-    commands: Path | str | None = None,
+    commands: Commands | None = None,
     refresh_background: str = "active",
 ) -> dict[str, Any]:
     """Run a request trace of any length through a memory, in constant memory.
@@ -63,9 +94,8 @@ def replay(
         One of `nmsim.trace.importers.FORMATS`.
     request_bytes : int, optional
         Length of a request that names none; one burst where absent.
-    commands : Path or str, optional
-        Where to write the DRAM commands, each checked against the standard's table; see
-        `nmsim.system.command_file`. A memory of several channels has a file for each, `NAME.channelN.csv`.
+    commands : Commands, optional
+        Where to write the DRAM commands, each checked against the standard's table.
     refresh_background : {"active", "precharged"}
         The background that runs during a refresh; see `nmsim.energy.idd.command_energies`.
 
@@ -95,7 +125,7 @@ def replay_requests(
     controller: ControllerSpec,
     requests: Iterable[Requests],
     *,
-    commands: Path | str | None = None,
+    commands: Commands | None = None,
     refresh_background: str = "active",
 ) -> dict[str, Any]:
     """Run requests, chunk by chunk, through a memory.
@@ -129,8 +159,7 @@ def replay_requests(
         for number in range(spec.organization.channels):
             file = None
             if commands is not None:
-                path = _path_of(Path(commands), number, spec.organization.channels)
-                file = files.enter_context(CommandFile(path, spec))
+                file = files.enter_context(commands.file(spec, number))
             lanes.append(_Lane(Channel(spec, controller, number), file))
         began = time.perf_counter()
         for chunk in requests:
@@ -143,10 +172,6 @@ def replay_requests(
     result["wall_s"] = time.perf_counter() - began
     result["requests_per_s"] = result["requests"] / result["wall_s"]
     return result
-
-
-def _path_of(path: Path, channel: int, channels: int) -> Path:
-    return path if channels == 1 else path.with_name(f"{path.stem}.channel{channel}{path.suffix}")
 
 
 def _batch(chunk: Requests, channel: int | None) -> AccessBatch:
@@ -212,8 +237,20 @@ class _Lane:
 
     def _note(self, activity: Activity) -> None:
         if self._file:
-            self._file.write(activity)
+            check_complete(activity)
+            self._file.write(activity.log)
         self.done = self.done + replace(activity, log=self.done.log)
+
+
+def check_complete(activity: Activity) -> None:
+    """Raise RuntimeError where a log lacks commands: a file with gaps would pass for what happened."""
+    log = activity.log
+    logged = np.bincount(log.command, minlength=N_COMMANDS)
+    logged[PREab] = log.closed[log.command == PREab].sum()
+    counted = activity.counts.sum(axis=1)
+    if (logged != counted).any():
+        lacking = ", ".join(name for name, a, b in zip(COMMANDS, logged, counted, strict=True) if a != b)
+        raise RuntimeError(f"the log of commands was too short: {lacking}")
 
 
 def _result(spec: DramSpec, lanes: list[Activity], clocks: int, refresh_background: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from nmsim.dram.spec import DramSpec
 from nmsim.errors import NmsimError, ProtocolViolation, ResourceLimitError, TraceFormatError
 from nmsim.system.board import dram_spec
 from nmsim.trace.exporters.csv import export_csv
-from nmsim.trace.exporters.drampower import export_drampower
+from nmsim.trace.exporters.energy_trace import export_commands
 from nmsim.trace.exporters.perfetto import export_perfetto
 from nmsim.trace.exporters.window import Window
 from nmsim.trace.reader import Trace, open_trace
@@ -132,9 +132,40 @@ def test_perfetto_leaves_aggregates_out_and_says_so(tmp_path):
     assert (other["aggregated_rows_left_out"], other["energy_left_out_fJ"]) == (2, 22)
 
 
-def test_perfetto_of_an_empty_window_is_valid(tmp_path):
-    export_perfetto(make(tmp_path / "t", random_table(10, 1)), tmp_path / "t.json", Window(to_ps=-1))
-    assert events_of(tmp_path / "t.json")[0] == []
+EXPORTS = {
+    "csv": lambda trace, target, spec, window: export_csv(trace, target, window),
+    "perfetto": lambda trace, target, spec, window: export_perfetto(trace, target, window),
+    "drampower": lambda trace, target, spec, window: export_commands(
+        trace, target, spec, "drampower", window
+    ),
+    "ramulator": lambda trace, target, spec, window: export_commands(
+        trace, target, spec, "ramulator", window
+    ),
+}
+
+
+@pytest.mark.parametrize("to", EXPORTS)
+@pytest.mark.parametrize(
+    ("window", "words"),
+    [
+        (Window(scheme="ful"), "no such scheme.*found ful; expected full"),
+        (Window(phase="test"), "no such phase.*found test; expected training"),
+        (Window(channel=3), "nothing in the trace.*found channel 3"),
+        (Window(to_ps=-1), "nothing in the trace.*found to_ps -1"),
+    ],
+)
+def test_a_selection_of_nothing_is_refused_and_leaves_no_file(tmp_path, ddr4, to, window, words):
+    trace = make(tmp_path / "t", commands_table(COMMANDS))
+    with pytest.raises(TraceFormatError, match=words):
+        EXPORTS[to](trace, tmp_path / "out", ddr4, window)
+    assert [p.name for p in tmp_path.iterdir()] == ["t"]
+
+
+@pytest.mark.parametrize("to", ["perfetto", "drampower", "ramulator"])
+def test_a_trace_of_aggregates_alone_has_no_command_to_write(tmp_path, ddr4, to):
+    trace = make(tmp_path / "t", aggregate(), aggregate())
+    with pytest.raises(TraceFormatError, match=r"found 2 aggregated rows.*trace\.level=access"):
+        EXPORTS[to](trace, tmp_path / "out", ddr4, Window())
 
 
 def test_perfetto_refuses_more_than_a_browser_holds_and_writes_nothing(tmp_path):
@@ -146,14 +177,15 @@ def test_perfetto_refuses_more_than_a_browser_holds_and_writes_nothing(tmp_path)
 
 def test_drampower_lines_are_clocks_and_flat_banks(tmp_path, ddr4):
     trace = make(tmp_path / "t", commands_table(COMMANDS))
-    export_drampower(trace, tmp_path / "t.csv", ddr4)
+    export_commands(trace, tmp_path / "t.csv", ddr4, "drampower")
     # Bank 0 of group 1 is bank 4 of its rank (four banks a group). Power-down is "active" while a bank is
-    # open, which PREab ends. REFab at 400 lasts 5 ns = 6.02 clocks here, so the trace ends at 407.
+    # open, which PREab ends. REFab at 400 lasts 5 ns = 6.02 clocks here, so the trace ends at 407. A burst
+    # is 64 bytes of data that nobody knows.
     assert (tmp_path / "t.csv").read_text().splitlines() == [
         "0,ACT,0,0,1,7,0",
         "20,ACT,0,1,4,9,0",
-        "40,RD,0,0,1,7,3,00000000",
-        "80,WR,0,1,4,9,4,00000000",
+        f"40,RD,0,0,1,7,3,{'00' * 64}",
+        f"80,WR,0,1,4,9,4,{'00' * 64}",
         "140,PRE,0,0,1,7,0",
         "200,PDEA,0,0,0,0,0",
         "240,PDXA,0,0,0,0,0",
@@ -168,7 +200,7 @@ def test_drampower_lines_are_clocks_and_flat_banks(tmp_path, ddr4):
 def test_a_window_of_a_legal_stream_that_starts_closed_is_legal_wherever_it_starts(tmp_path, ddr4):
     # Ten refresh intervals of 9360 clocks later: a checker that counted from 0 would miss ten refreshes.
     late = [(t_ps + 93_600 * TCK_PS, *rest) for t_ps, *rest in COMMANDS]
-    export_drampower(make(tmp_path / "t", commands_table(late)), tmp_path / "t.csv", ddr4)
+    export_commands(make(tmp_path / "t", commands_table(late)), tmp_path / "t.csv", ddr4, "drampower")
     assert (tmp_path / "t.csv").read_text().startswith("93600,ACT")
 
 
@@ -185,7 +217,7 @@ def test_a_window_of_a_legal_stream_that_starts_closed_is_legal_wherever_it_star
             TraceFormatError,
             "channel.*--channel",
         ),
-        ([commands_table([(0, "XYZ", 0, 0, 0, 0)])], TraceFormatError, "no such command.*XYZ"),
+        ([commands_table([(0, "XYZ", 0, 0, 0, 0)])], TraceFormatError, "no such DRAM command.*XYZ"),
         ([commands_table([(700, "ACT", 0, 0, 0, 0)])], TraceFormatError, "no whole clock.*700"),
         ([commands_table(COMMANDS, source="nmc")], TraceFormatError, "near-memory"),
         ([commands_table(COMMANDS[1:])], ProtocolViolation, "closed bank.*trace.level=access"),
@@ -201,6 +233,6 @@ def test_a_window_of_a_legal_stream_that_starts_closed_is_legal_wherever_it_star
 def test_drampower_refuses_what_it_would_misread_and_writes_nothing(tmp_path, ddr4, tables, kind, words):
     trace = make(tmp_path / "t", *tables)
     with pytest.raises(kind, match=words) as caught:
-        export_drampower(trace, tmp_path / "t.csv", ddr4)
+        export_commands(trace, tmp_path / "t.csv", ddr4, "drampower")
     assert isinstance(caught.value, NmsimError) and str(caught.value).startswith(str(tmp_path / "t"))
     assert not (tmp_path / "t.csv").exists()

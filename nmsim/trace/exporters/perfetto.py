@@ -1,4 +1,4 @@
-"""A trace for ui.perfetto.dev: Chrome's trace-event format, in JSON."""
+"""Commands for ui.perfetto.dev: Chrome's trace-event format, in JSON."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from nmsim.dram.activity import CommandLog
+from nmsim.dram.commands import COMMANDS, OUTCOMES
+from nmsim.dram.durations import command_durations
+from nmsim.dram.spec import DramSpec
 from nmsim.errors import ResourceLimitError
 from nmsim.store import fs
-from nmsim.trace.exporters.window import Exported, Window, singles_of
+from nmsim.trace.exporters.window import Exported, Window, check_not_empty, singles_of
 from nmsim.trace.reader import Trace
 
 #: Perfetto's page holds a whole trace in the browser's memory; much more than this and it gives up.
@@ -20,7 +26,7 @@ MAX_EVENTS = 500_000
 def export_perfetto(
     trace: Trace, target: Path | str, window: Window | None = None, max_events: int = MAX_EVENTS
 ) -> Exported:
-    """Write the single commands as trace-event JSON, for ui.perfetto.dev or chrome://tracing.
+    """Write the single commands of an energy trace as trace-event JSON.
 
     A process stands for a channel of a scheme, a thread for a bank. Aggregated rows are left out; how many,
     and with how much energy, stands in the result and under `otherData` in the file.
@@ -29,36 +35,110 @@ def export_perfetto(
     ------
     ResourceLimitError
         Where the window holds more than `max_events` commands.
+    TraceFormatError
+        Where it holds none.
     """
-    done = Exported()
+    done, window = Exported(), window or Window()
 
-    def document() -> Iterator[bytes]:
-        tracks = _Tracks()
-        yield b'{"displayTimeUnit":"ns","traceEvents":[\n'
-        separator = ""
-        for batch in singles_of(trace, window or Window(), done):
-            if done.rows > max_events:
-                raise ResourceLimitError(
-                    "the window holds too many commands for Perfetto",
-                    file=trace.path,
-                    expected=f"at most {max_events:,}",
-                    hint="Choose a shorter one with --from and --until, or one scheme, phase or channel.",
-                )
-            lines = [json.dumps(event, separators=(",", ":")) for event in tracks.events(batch.to_pylist())]
-            if lines:
-                yield (separator + ",\n".join(lines)).encode()
-                separator = ",\n"
-        lines = [json.dumps(event, separators=(",", ":")) for event in tracks.rest()]
-        yield ((separator if lines else "") + ",\n".join(lines)).encode()
-        other = {
-            "aggregated_rows_left_out": done.left_out_rows,
-            "energy_left_out_fJ": done.left_out_energy_fJ,
-            "time": "ts and dur in microseconds, t_ps and dur_ps in picoseconds",
-        }
-        yield f'\n],"otherData":{json.dumps(other)}}}\n'.encode()
+    def pieces() -> Iterator[bytes]:
+        document = _Document(
+            trace.path, "Choose a shorter one with --from and --until, or one channel.", max_events
+        )
+        yield document.head()
+        for batch in singles_of(trace, window, done):
+            document.count(batch.num_rows)
+            yield document.body(batch.to_pylist())
+        check_not_empty(done, trace, window)
+        yield document.tail(
+            {
+                "aggregated_rows_left_out": done.left_out_rows,
+                "energy_left_out_fJ": done.left_out_energy_fJ,
+            }
+        )
 
-    fs.write_chunks(target, document())
+    fs.write_chunks(target, pieces())
     return done
+
+
+class PerfettoEvents:
+    """Writes the commands of a channel as trace-event JSON: a process for the channel, a thread for a bank.
+
+    Parameters
+    ----------
+    spec : DramSpec
+    channel : int
+    path : Path
+        The file, to be named where it would hold too much.
+    """
+
+    def __init__(self, spec: DramSpec, channel: int, path: Path):
+        hint = "Choose a shorter time with --commands-from and --commands-until."
+        self._document = _Document(path, hint)
+        self._channel, self._tCK_ps = channel, spec.tCK_ps
+        durations_clk = command_durations(spec)
+        self._durations_ps = np.array([durations_clk.get(c, 1) for c in COMMANDS]) * spec.tCK_ps
+
+    def head(self) -> bytes:
+        """Return the beginning of the document."""
+        return self._document.head()
+
+    def body(self, log: CommandLog, keep: np.ndarray) -> bytes:
+        """Return the events that those commands of a log complete that are kept."""
+        self._document.count(int(keep.sum()))
+        command = log.command[keep]
+        columns = {
+            "t_ps": log.clk[keep] * self._tCK_ps,
+            "dur_ps": self._durations_ps[command],
+            "cmd": [COMMANDS[c] for c in command.tolist()],
+            "clk": log.clk[keep],
+            **{name: getattr(log, name)[keep] for name in ("rank", "bankgroup", "bank", "row")},
+            "col": log.column[keep],
+            "row_outcome": [OUTCOMES[o] if o >= 0 else None for o in log.outcome[keep].tolist()],
+        }
+        lists = [c.tolist() if isinstance(c, np.ndarray) else c for c in columns.values()]
+        constant = {"channel": self._channel, "source": "", "scheme": "", "phase": ""}
+        rows = (constant | dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True))
+        return self._document.body(rows)
+
+    def tail(self, clk: int) -> bytes:
+        """Return the end of the document."""
+        return self._document.tail({"end_clk": clk})
+
+
+class _Document:
+    """Trace-event JSON in pieces."""
+
+    def __init__(self, path: Path, hint: str, max_events: int = MAX_EVENTS):
+        self._path, self._hint, self._max_events = path, hint, max_events
+        self._tracks, self._commands, self._separator = _Tracks(), 0, ""
+
+    def count(self, commands: int) -> None:
+        """Raise ResourceLimitError where so many more commands would be too many."""
+        self._commands += commands
+        if self._commands > self._max_events:
+            raise ResourceLimitError(
+                "the window holds too many commands for Perfetto",
+                file=self._path,
+                expected=f"at most {self._max_events:,}",
+                hint=self._hint,
+            )
+
+    def head(self) -> bytes:
+        return b'{"displayTimeUnit":"ns","traceEvents":[\n'
+
+    def body(self, rows: Iterable[dict[str, Any]]) -> bytes:
+        return self._lines(self._tracks.events(rows))
+
+    def tail(self, other: dict[str, Any]) -> bytes:
+        other = {**other, "time": "ts and dur in microseconds, t_ps and dur_ps in picoseconds"}
+        return self._lines(self._tracks.rest()) + f'\n],"otherData":{json.dumps(other)}}}\n'.encode()
+
+    def _lines(self, events: Iterable[dict[str, Any]]) -> bytes:
+        lines = ",\n".join(json.dumps(event, separators=(",", ":")) for event in events)
+        if not lines:
+            return b""
+        lines, self._separator = self._separator + lines, ",\n"
+        return lines.encode()
 
 
 @dataclass
@@ -103,7 +183,7 @@ class _Tracks:
                 "args": {
                     n: v
                     for n, v in row.items()
-                    if n not in ("cmd", "phase", "scheme", "count") and v is not None
+                    if n not in ("cmd", "phase", "scheme", "count") and v not in (None, "")
                 },
             }
             previous = self._waiting.get((pid, tid))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nmsim.errors import TraceFormatError
 from nmsim.trace.reader import Trace
 
 #: The columns that say which bank, row and column a command goes to.
@@ -50,6 +51,31 @@ class Exported:
     rows: int = 0
     left_out_rows: int = 0
     left_out_energy_fJ: int = 0
+
+
+def check_not_empty(done: Exported, trace: Trace, window: Window) -> None:
+    """Raise TraceFormatError where an export has come to its end without a row."""
+    if done.rows:
+        return
+    chosen = {name: value for name, value in vars(window).items() if value is not None}
+    for name in ("scheme", "phase"):
+        known = [text for text in trace.summary()[name].unique().tolist() if text]
+        if name in chosen and chosen[name] not in known:
+            raise TraceFormatError(
+                f"the trace has no such {name}",
+                file=trace.path,
+                found=chosen[name],
+                expected=" or ".join(known) or None,
+            )
+    aggregates = (
+        f"{done.left_out_rows} aggregated rows, and no single command" if done.left_out_rows else None
+    )
+    raise TraceFormatError(
+        "nothing in the trace is to be written",
+        file=trace.path,
+        found=aggregates or ", ".join(f"{name} {value}" for name, value in chosen.items()) or "no row",
+        hint="Run with --set trace.level=access to keep every command." if aggregates else None,
+    )
 
 
 def rows_of(trace: Trace, window: Window, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,120 @@
+"""The commands of a run's energy trace as a command trace of other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nmsim.dram.activity import CommandLog
+from nmsim.dram.commands import COMMANDS
+from nmsim.dram.spec import DramSpec
+from nmsim.errors import ProtocolViolation, TraceFormatError
+from nmsim.trace.exporters.commands import CommandFile
+from nmsim.trace.exporters.window import ADDRESS, Exported, Window, check_not_empty, singles_of
+from nmsim.trace.reader import Trace
+
+
+def export_commands(
+    trace: Trace, target: Path | str, spec: DramSpec, format: str, window: Window | None = None
+) -> Exported:
+    """Write the single commands of one channel of one scheme; see `nmsim.trace.exporters.commands`.
+
+    Parameters
+    ----------
+    spec : DramSpec
+        The memory of the trace; its standard says which streams are legal. All banks are closed, and no
+        refresh is owed, at the first command of the window.
+    format : str
+        One of `COMMAND_FORMATS`.
+
+    Raises
+    ------
+    TraceFormatError
+        Where the window holds nothing, several schemes or channels, near-memory accesses, an unknown command,
+        or a time that is no whole clock.
+    ProtocolViolation
+        Where the commands are not legal one after another, as when some between them are left out.
+    """
+    done, window = Exported(), window or Window()
+    logs = _logs(trace, window, spec, done)
+    first = next(logs, None)
+    check_not_empty(done, trace, window)
+    channel, log, _ = first
+    with CommandFile(target, spec, format, channel=channel, start_clk=int(log.clk[0])) as file:
+        try:
+            for _, log, over_clk in chain([first], logs):
+                file.write(log)
+                end_clk = over_clk
+            file.end(end_clk)
+        except ProtocolViolation as error:
+            error.file = trace.path
+            error.hint = "A legal stream has every command from its start: --set trace.level=access."
+            raise
+    return done
+
+
+def _logs(
+    trace: Trace, window: Window, spec: DramSpec, done: Exported
+) -> Iterator[tuple[int, CommandLog, int]]:
+    """Yield the channel, its commands as the engine would have logged them, and when all so far are over."""
+    only: dict[str, Any] = {}
+    end_ps = 0
+    for batch in singles_of(trace, window, done):
+        _check_exportable(batch, only, spec, trace)
+        ends_ps = pc.add(batch.column("t_ps"), batch.column("dur_ps"))
+        end_ps = max(end_ps, pc.max(ends_ps).as_py())
+        yield only["channel"], _command_log(batch, spec.tCK_ps), -(-end_ps // spec.tCK_ps)
+
+
+def _check_exportable(batch: pa.RecordBatch, only: dict[str, Any], spec: DramSpec, trace: Trace) -> None:
+    """Refuse rows that a reader would misread; `only` remembers scheme and channel of earlier batches."""
+    for name in ("scheme", "channel"):
+        values = batch.column(name)
+        values = values.cast(pa.string()) if pa.types.is_dictionary(values.type) else values
+        for value in pc.unique(values).to_pylist():
+            if only.setdefault(name, value) != value:
+                raise TraceFormatError(
+                    f"a command trace is of one {name}",
+                    file=trace.path,
+                    found=f"{only[name]} and {value}",
+                    hint=f"Choose one with --{name}.",
+                )
+    strange = sorted(set(pc.unique(batch.column("cmd").cast(pa.string())).to_pylist()) - set(COMMANDS))
+    if strange:
+        raise TraceFormatError("there is no such DRAM command", file=trace.path, found=", ".join(strange))
+    if pc.any(pc.equal(batch.column("source").cast(pa.string()), "nmc")).as_py():
+        raise TraceFormatError(
+            "no other program knows near-memory accesses",
+            file=trace.path,
+            hint="Choose a scheme or a time without them.",
+        )
+    t_ps = batch.column("t_ps").to_numpy()
+    if (t_ps % spec.tCK_ps).any():
+        raise TraceFormatError(
+            "a command comes at no whole clock",
+            file=trace.path,
+            found=f"t_ps {t_ps[t_ps % spec.tCK_ps != 0][0]}",
+            expected=f"multiples of tCK = {spec.tCK_ps} ps",
+        )
+
+
+def _command_log(batch: pa.RecordBatch, tCK_ps: int) -> CommandLog:
+    """Return the rows as the engine would have logged them."""
+    numbers = {name: batch.column(name).to_numpy().astype(np.int64) for name in ("t_ps", *ADDRESS)}
+    codes = pc.index_in(batch.column("cmd").cast(pa.string()), pa.array(COMMANDS))
+    absent = np.full(batch.num_rows, -1, dtype=np.int64)
+    return CommandLog(
+        clk=numbers["t_ps"] // tCK_ps,
+        command=codes.to_numpy().astype(np.int64),
+        column=numbers["col"],
+        outcome=absent,
+        closed=absent,
+        near_memory=np.zeros(batch.num_rows, dtype=bool),
+        **{name: numbers[name] for name in ("rank", "bankgroup", "bank", "row")},
+    )

@@ -115,6 +115,23 @@ def test_drampower_takes_them_from_a_board_for_a_trace_without_a_run(nmsim, run,
     assert nmsim(*words, "--config", lpddr4).exit_code == 0
 
 
+def test_ramulator_has_its_heading_and_the_channel(nmsim, run, tmp_path):
+    assert nmsim("trace", "convert", run, "--to", "ramulator", "--out", "t.csv").exit_code == 0
+    assert (tmp_path / "t.csv").read_text().splitlines() == [
+        "clock,command,Channel,Rank,Bank,Row,Column,type,source",
+        "0,ACT,0,0,2,7,-1,-1,-1",
+        "29,RD,0,0,2,7,0,0,-1",
+        "37,RD,0,0,2,7,1,0,-1",
+    ]
+
+
+@pytest.mark.parametrize("to", ["csv", "perfetto", "drampower", "ramulator"])
+def test_a_filter_that_nothing_passes_is_one_line_and_leaves_no_file(refused, run, to):
+    words = ["trace", "convert", run, "--to", to, "--out", "t.out"]
+    assert "found none; expected full" in refused(*words, "--scheme", "none")
+    assert "nothing in the trace" in refused(*words, "--from", "1 s")
+
+
 @pytest.mark.parametrize("time", ["10", "10 mm", "soon"])
 def test_a_time_without_a_unit_of_time_is_wrong_usage(nmsim, run, time):
     result = nmsim("trace", "convert", run, "--to", "csv", "--out", "t.csv", "--from", time)

@@ -25,6 +25,7 @@ from nmsim.trace.writer import TraceWriter
 # Clock, command, bank group, bank, row, column of DDR4-2400: two banks of two groups, power-down once with a
 # bank open and once without, a refresh. The distances are far above every minimum (the longest are nRAS = 39
 # and nCWL + nBL + nWR = 34).
+BOARDS = Path(__file__).parents[2] / "hw_configs"
 TCK_PS = 830
 CLOCKS = [
     (0, "ACT", 0, 1, 7, -1),
@@ -44,8 +45,7 @@ COMMANDS = [(clk * TCK_PS, *rest) for clk, *rest in CLOCKS]
 
 @pytest.fixture(scope="module")
 def ddr4() -> DramSpec:
-    board = Path(__file__).parents[2] / "hw_configs" / "ddr4_2400.yaml"
-    return dram_spec(load_config(board).memory)
+    return dram_spec(load_config(BOARDS / "ddr4_2400.yaml").memory)
 
 
 def aggregate(count: int = 900) -> pa.Table:
@@ -204,6 +204,17 @@ def test_a_window_of_a_legal_stream_that_starts_closed_is_legal_wherever_it_star
     assert (tmp_path / "t.csv").read_text().startswith("93600,ACT")
 
 
+def test_a_refresh_of_a_bank_is_a_command_and_its_aggregate_is_not(tmp_path):
+    lpddr4 = dram_spec(load_config(BOARDS / "lpddr4.yaml").memory)
+    refresh_ps = lpddr4.clocks["nRFCpb"] * lpddr4.tCK_ps
+    single, many = (
+        commands_table([(625 * 5000, "REFpb", 0, 3, -1, -1)], dur_ps=dur_ps) for dur_ps in (refresh_ps, 10**9)
+    )
+    done = export_commands(make(tmp_path / "t", single, many), tmp_path / "t.csv", lpddr4, "csv")
+    assert (done.rows, done.left_out_rows) == (1, 1)
+    assert (tmp_path / "t.csv").read_text().startswith("5000,REFB,0,0,3,0,0\n")
+
+
 @pytest.mark.parametrize(
     ("tables", "kind", "words"),
     [
@@ -219,6 +230,9 @@ def test_a_window_of_a_legal_stream_that_starts_closed_is_legal_wherever_it_star
         ),
         ([commands_table([(0, "XYZ", 0, 0, 0, 0)])], TraceFormatError, "no such DRAM command.*XYZ"),
         ([commands_table([(700, "ACT", 0, 0, 0, 0)])], TraceFormatError, "no whole clock.*700"),
+        ([commands_table([(0, "REFpb", 0, 0, -1, -1)])], TraceFormatError, "no per-bank refresh"),
+        ([commands_table([(0, "ACT", 4, 0, 0, 0)])], TraceFormatError, "another memory: bankgroup.*below 4"),
+        ([commands_table([(0, "ACT", 0, 0, 65536, 0)])], TraceFormatError, "row.*found 65536.*--config"),
         ([commands_table(COMMANDS, source="nmc")], TraceFormatError, "near-memory"),
         ([commands_table(COMMANDS[1:])], ProtocolViolation, "closed bank.*trace.level=access"),
         ([commands_table(COMMANDS[:4] + COMMANDS[5:7] + COMMANDS[8:])], ProtocolViolation, "open bank"),

@@ -44,14 +44,14 @@ def random_table(rows: int, seed: int, scheme: str = "full", start_ps: int = 0) 
 
 
 def commands_table(
-    commands: list[tuple], scheme: str = "full", channel: int = 0, source: str = "host"
+    commands: list[tuple], scheme: str = "full", channel: int = 0, source: str = "host", dur_ps: int = 5000
 ) -> pa.Table:
-    """Return one row per (t_ps, cmd, bankgroup, bank, row, col) of rank 0, lasting 5 ns, 7 fJ each."""
+    """Return one row per (t_ps, cmd, bankgroup, bank, row, col) of rank 0, 7 fJ each."""
     t_ps, cmd, bankgroup, bank, row, col = zip(*commands, strict=True)
     return trace_table(
         {
             "t_ps": np.array(t_ps),
-            "dur_ps": 5000,
+            "dur_ps": dur_ps,
             "cmd": np.array(cmd, dtype=object),
             "channel": channel,
             "rank": 0,

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from nmsim.dram.activity import CommandLog
 from nmsim.dram.commands import COMMANDS
+from nmsim.dram.durations import command_durations
 from nmsim.dram.spec import DramSpec
 from nmsim.errors import ProtocolViolation, TraceFormatError
 from nmsim.trace.exporters.commands import CommandFile
@@ -65,7 +66,9 @@ def _logs(
     """Yield the channel, its commands as the engine would have logged them, and when all so far are over."""
     only: dict[str, Any] = {}
     end_ps = 0
-    for batch in singles_of(trace, window, done):
+    refresh_clk = command_durations(spec).get("REFpb")
+    refresh_ps = None if refresh_clk is None else refresh_clk * spec.tCK_ps
+    for batch in singles_of(trace, window, done, refresh_ps):
         _check_exportable(batch, only, spec, trace)
         ends_ps = pc.add(batch.column("t_ps"), batch.column("dur_ps"))
         end_ps = max(end_ps, pc.max(ends_ps).as_py())
@@ -85,8 +88,8 @@ def _check_exportable(batch: pa.RecordBatch, only: dict[str, Any], spec: DramSpe
                     found=f"{only[name]} and {value}",
                     hint=f"Choose one with --{name}.",
                 )
-    strange = sorted(set(pc.unique(batch.column("cmd").cast(pa.string())).to_pylist()) - set(COMMANDS))
-    if strange:
+    commands = set(pc.unique(batch.column("cmd").cast(pa.string())).to_pylist())
+    if strange := sorted(commands - set(COMMANDS)):
         raise TraceFormatError("there is no such DRAM command", file=trace.path, found=", ".join(strange))
     if pc.any(pc.equal(batch.column("source").cast(pa.string()), "nmc")).as_py():
         raise TraceFormatError(
@@ -94,6 +97,20 @@ def _check_exportable(batch: pa.RecordBatch, only: dict[str, Any], spec: DramSpe
             file=trace.path,
             hint="Choose a scheme or a time without them.",
         )
+    if not spec.refresh_sets and "REFpb" in commands:
+        raise TraceFormatError(f"{spec.standard} has no per-bank refresh", file=trace.path, found="REFpb")
+    org = spec.organization
+    sizes = {"rank": org.ranks, "bankgroup": org.bankgroups, "bank": org.banks, "row": org.rows}
+    for name, size in sizes.items():
+        highest = pc.max(batch.column(name)).as_py()
+        if highest >= size:
+            raise TraceFormatError(
+                f"the trace is of another memory: {name}",
+                file=trace.path,
+                found=highest,
+                expected=f"below {size}",
+                hint="Name the board that it was made with: --config.",
+            )
     t_ps = batch.column("t_ps").to_numpy()
     if (t_ps % spec.tCK_ps).any():
         raise TraceFormatError(

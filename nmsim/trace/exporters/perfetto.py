@@ -73,7 +73,7 @@ class PerfettoEvents:
 
     def __init__(self, spec: DramSpec, channel: int, path: Path):
         hint = "Choose a shorter time with --commands-from and --commands-until."
-        self._document = _Document(path, hint)
+        self._document = _Document(path, hint, MAX_EVENTS)
         self._channel, self._tCK_ps = channel, spec.tCK_ps
         durations_clk = command_durations(spec)
         self._durations_ps = np.array([durations_clk.get(c, 1) for c in COMMANDS]) * spec.tCK_ps
@@ -108,7 +108,7 @@ class PerfettoEvents:
 class _Document:
     """Trace-event JSON in pieces."""
 
-    def __init__(self, path: Path, hint: str, max_events: int = MAX_EVENTS):
+    def __init__(self, path: Path, hint: str, max_events: int):
         self._path, self._hint, self._max_events = path, hint, max_events
         self._tracks, self._commands, self._separator = _Tracks(), 0, ""
 

@@ -91,16 +91,26 @@ def rows_of(trace: Trace, window: Window, columns: list[str]) -> Iterator[pa.Rec
             yield batch
 
 
-def singles_of(trace: Trace, window: Window, done: Exported) -> Iterator[pa.RecordBatch]:
-    """Yield the rows that are one command each; count in `done` them and those that are left out."""
+def singles_of(
+    trace: Trace, window: Window, done: Exported, refresh_ps: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows that are one command each; count in `done` them and those that are left out.
+
+    `refresh_ps` is the duration of REFpb, where it is known: this one command to a bank names no row, so that
+    only its duration tells it from an aggregate of one, which is as long as its phase.
+    """
     columns = ["t_ps", "dur_ps", "cmd", *ADDRESS, "bytes", "source", "phase", "row_outcome", "energy_fJ"]
     columns += ["scheme", "array", "count"]
     for batch in rows_of(trace, window, columns):
-        # A command to a bank names its row, one to a whole rank names no bank; an aggregate is of a bank, or
-        # of no channel, and names no row.
+        # A command to a bank names its row (but for REFpb), one to a whole rank names no bank; an aggregate
+        # is of a bank, or of no channel, and names no row.
         of_a_bank = pc.greater_equal(batch.column("row"), 0)
         of_a_rank = pc.and_(pc.less(batch.column("bank"), 0), pc.greater_equal(batch.column("channel"), 0))
-        single = pc.or_(of_a_bank, of_a_rank)
+        is_refresh = pc.equal(batch.column("cmd").cast(pa.string()), "REFpb")
+        is_refresh = pc.and_(is_refresh, pc.equal(batch.column("count"), 1))
+        if refresh_ps is not None:
+            is_refresh = pc.and_(is_refresh, pc.equal(batch.column("dur_ps"), refresh_ps))
+        single = pc.or_(pc.or_(of_a_bank, of_a_rank), is_refresh)
         aggregates = batch.filter(pc.invert(single))
         done.left_out_rows += aggregates.num_rows
         done.left_out_energy_fJ += pc.sum(aggregates.column("energy_fJ")).as_py() or 0

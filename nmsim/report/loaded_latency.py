@@ -55,9 +55,9 @@ def loaded_latency(
             for (random, reads), line in points.groupby(["random_share", "read_fraction"], sort=False):
                 _line(ax, line, statistic, randoms.index(random), fractions.index(reads), top)
             _furnish(ax, bounds_GBps, unloaded_ns, top)
-        axes[0].set_title("mean latency", pad=46)
-        axes[1].set_title("99th percentile", pad=46)
-        axes[0].set_ylabel("latency, arrival to last beat (ns)")
+        axes[0].set_ylabel("mean latency, arrival to last beat (ns)")
+        axes[1].set_ylabel("99th percentile (ns)")
+        _name_unloaded(axes[1], unloaded_ns)
         _legend(figure, randoms, fractions)
     return Plot("loaded_latency", "Latency over bandwidth", figure, points)
 
@@ -98,21 +98,28 @@ def _furnish(
     ax.yaxis.minorticks_off()
     ax.grid(axis="y")
     ax.set_xlabel("achieved bandwidth of one channel (GB/s)")
-    for name, value in bounds_GBps.items():
+    for value in bounds_GBps.values():
         ax.axvline(value, color=INK, lw=0.7, ls=(0, (1, 2)), zorder=1)
-        place = {"ha": "left", "va": "bottom", "rotation": 30, "fontsize": 7, "color": INK}
-        ax.annotate(_BOUNDS.get(name, name), (value, top), (0, 7), textcoords="offset points", **place)
-    for outcome, value in unloaded_ns.items():
+    for value in unloaded_ns.values():
         ax.axhline(value, color=INK, lw=0.6, ls=(0, (1, 2)), zorder=1)
+    named: list[tuple[float, str]] = []
+    for value, name in sorted((value, _BOUNDS.get(name, name)) for name, value in bounds_GBps.items()):
+        if named and value - named[-1][0] < 0.025 * right:  # two names would lie on each other
+            named[-1] = (named[-1][0], f"{named[-1][1]}; {name}")
+        else:
+            named.append((value, name))
+    for value, name in named:
+        place = {"ha": "left", "va": "bottom", "rotation": 25, "fontsize": 7, "color": INK}
+        ax.annotate(name, (value, top), (0, 7), textcoords="offset points", **place)
+
+
+def _name_unloaded(ax: Axes, unloaded_ns: Mapping[str, float]) -> None:
+    right = ax.get_xlim()[1]
+    for outcome, value in unloaded_ns.items():
         place = {"ha": "right", "va": "bottom", "fontsize": 7, "color": INK, "zorder": 2}
         place["bbox"] = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
-        ax.annotate(
-            f"lone {outcome}, {value:.3g} ns",
-            (0.995 * right, value),
-            (0, 1),
-            textcoords="offset points",
-            **place,
-        )
+        text = f"lone {outcome}, {value:.3g} ns"
+        ax.annotate(text, (0.995 * right, value), (0, 1), textcoords="offset points", **place)
 
 
 def _legend(figure: object, randoms: list[float], fractions: list[float]) -> None:

@@ -98,6 +98,7 @@ def _result(
             "standard": spec.standard,
             "tCK_ps": spec.tCK_ps,
             "channels": spec.organization.channels,
+            "ranks": spec.organization.ranks,
             "access_bytes": spec.access_bytes,
             "peak_GBps_per_channel": spec.peak_bandwidth_Bps / 1e9,
         },
@@ -127,7 +128,7 @@ def _write(out: Path, board: RunConfig, result: dict[str, Any], started: Any) ->
     memory = result["memory"]
     channels = f", one of {memory['channels']} channels" if memory["channels"] > 1 else ""
     title = f"{board.name}: {memory['standard']}, {memory['peak_GBps_per_channel']:.4g} GB/s{channels}"
-    loaded_latency(pd.DataFrame(rows), bounds, unloaded, title).save(folder)
+    loaded_latency(pd.DataFrame(rows), bounds, unloaded, title, memory["ranks"]).save(folder)
     resolved = board.model_dump(mode="json", exclude={"name"})
     provenance = manifest.build_manifest(
         config=resolved, seeds=[result["load"]["seed"]], dataset_sha256="", threads=1, started=started

@@ -167,7 +167,8 @@ def limits(spec: DramSpec, refresh: str = "all_bank", auto_precharge: bool = Fal
         Another row for each burst, over all banks. ACTs lie p = max(tRRD, tFAW / 4, c / banks, command pins)
         apart on average, in a group tRRD_L: n <= (I - nRFC - r + h) / p + 1, where h is how much the first
         few may gain on the average (tFAW: three of four ACTs may come at tRRD). Nor faster than streaming.
-        Command pins: PRE, ACT and RD each keep them for some clocks.
+        Command pins: PRE, ACT and RD each keep them for some clocks. With per-bank refresh ACTs go on, but
+        each REFpb comes between two of them, which lie ACT→REFpb + REFpb→ACT apart then.
     """
     rest = refresh_of(spec, refresh)
     clocks, org = spec.clocks, spec.organization
@@ -204,7 +205,12 @@ def limits(spec: DramSpec, refresh: str = "all_bank", auto_precharge: bool = Fal
     rrd = spacing(spec, "ACT", "ACT", "rank" if org.bankgroups > 1 else "bankgroup")
     windows = [(row.window, spec.latency(row.latency)) for row in spec.table.constraints if row.window > 1]
     banks = spec.banks_per_rank
-    limiters = [("tRRD", float(rrd), 0.0)]
+    slots = float(rrd)
+    if rest.command == "REFpb":  # between two ACTs it keeps them this much further apart
+        around_it = spacing(spec, "ACT", "REFpb", "rank") + spacing(spec, "REFpb", "ACT", "rank")
+        taken = spec.refresh_sets * max(0, around_it - rrd)
+        slots = rrd * rest.interval_clk / (rest.interval_clk - taken)
+    limiters = [("tRRD", slots, 0.0)]
     if org.bankgroups > 1:
         long = spacing(spec, "ACT", "ACT", "bankgroup")
         limiters.append(("tRRD_L / bank groups", long / org.bankgroups, float(long)))

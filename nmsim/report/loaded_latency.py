@@ -28,7 +28,11 @@ _BOUNDS = {
 
 
 def loaded_latency(
-    points: pd.DataFrame, bounds_GBps: Mapping[str, float], unloaded_ns: Mapping[str, float], title: str
+    points: pd.DataFrame,
+    bounds_GBps: Mapping[str, float],
+    unloaded_ns: Mapping[str, float],
+    title: str,
+    ranks: int = 1,
 ) -> Plot:
     """Return mean and 99th percentile of latency over achieved bandwidth, a line for each kind of traffic.
 
@@ -43,7 +47,11 @@ def loaded_latency(
         Latency of a lone read by row outcome; marked on the latency axis.
     title : str
         Heads the figure.
+    ranks : int
+        Of several, one alone obeys the bounds; their names then say so.
     """
+    one = ", 1 rank" if ranks > 1 else ""
+    bounds = {_BOUNDS[n] + (one if n != "peak" else ""): value for n, value in bounds_GBps.items()}
     with drawing():
         figure = new_figure(4.4, 9.6)
         figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
@@ -54,7 +62,7 @@ def loaded_latency(
         for ax, statistic in zip(axes, ("mean", "p99"), strict=True):
             for (random, reads), line in points.groupby(["random_share", "read_fraction"], sort=False):
                 _line(ax, line, statistic, randoms.index(random), fractions.index(reads), top)
-            _furnish(ax, bounds_GBps, unloaded_ns, top)
+            _furnish(ax, bounds, unloaded_ns, top)
         axes[0].set_ylabel("mean latency, arrival to last beat (ns)")
         axes[1].set_ylabel("99th percentile (ns)")
         _name_unloaded(axes[1], unloaded_ns)
@@ -85,12 +93,10 @@ def _colour(index: int) -> str:
     return SCHEMES[(3, 4, 2, 5, 6, 7, 0, 1)[index % 8]][0]
 
 
-def _furnish(
-    ax: Axes, bounds_GBps: Mapping[str, float], unloaded_ns: Mapping[str, float], top: float
-) -> None:
+def _furnish(ax: Axes, bounds: Mapping[str, float], unloaded_ns: Mapping[str, float], top: float) -> None:
     ax.set_yscale("log")
     ax.set_ylim(0.75 * min(unloaded_ns.values()), top)
-    right = 1.04 * max(bounds_GBps.values())
+    right = 1.04 * max(bounds.values())
     ax.set_xlim(0, right)
     ticks = [t for p in (1, 10, 100, 1000, 10000) for t in (p, 2 * p, 5 * p)]
     ax.set_yticks([t for t in ticks if ax.get_ylim()[0] <= t <= top])
@@ -98,12 +104,12 @@ def _furnish(
     ax.yaxis.minorticks_off()
     ax.grid(axis="y")
     ax.set_xlabel("achieved bandwidth of one channel (GB/s)")
-    for value in bounds_GBps.values():
+    for value in bounds.values():
         ax.axvline(value, color=INK, lw=0.7, ls=(0, (1, 2)), zorder=1)
     for value in unloaded_ns.values():
         ax.axhline(value, color=INK, lw=0.6, ls=(0, (1, 2)), zorder=1)
     named: list[tuple[float, str]] = []
-    for value, name in sorted((value, _BOUNDS.get(name, name)) for name, value in bounds_GBps.items()):
+    for value, name in sorted((value, name) for name, value in bounds.items()):
         if named and value - named[-1][0] < 0.025 * right:  # two names would lie on each other
             named[-1] = (named[-1][0], f"{named[-1][1]}; {name}")
         else:

@@ -1,6 +1,7 @@
 """Does the loaded-latency curve agree with queueing theory, and the memory with what paper allows?"""
 
 from dataclasses import fields, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -130,6 +131,36 @@ def test_the_limit_on_mixed_bursts_is_tight_for_a_stream(name):
     clk = 40 * spec.clocks["nREFI"]
     streaming = clk / limits(spec)["streaming"].clk_per_burst
     assert streaming <= most_bursts(spec, controller, clk) < 1.01 * streaming
+
+
+@pytest.mark.parametrize("name", ["lpddr4-3200", "ddr4-2400"])
+def test_a_second_rank_changes_no_bound_of_the_first_and_serves_while_that_is_refreshed(name):
+    spec, controller = memory(name)
+    two = replace(spec, organization=replace(spec.organization, ranks=2))
+    for one, both in zip(check_bounds(spec, controller), check_bounds(two, controller), strict=True):
+        assert both.holds and both.bound == one.bound and both.ratio == pytest.approx(one.ratio, abs=0.001)
+    load = {"random_share": (1.0,), "rate": (1.1,), "requests": 10_000}
+    (one,), (both,) = line(spec, controller, **load), line(two, controller, **load)
+    assert both.achieved_GBps > 1.2 * one.achieved_GBps
+
+
+def test_bounds_that_a_row_met_again_would_break_are_left_out():
+    # With 16 rows, 36 queued requests to one bank hold hits.
+    spec, controller = memory("ddr4-2400")
+    few = replace(spec, organization=replace(spec.organization, rows=16))
+    assert not {"single_bank", "many_banks"} & set(by_name(few, controller))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_less_refresh_never_lowers_a_limit_and_rows_never_raise_it(name):
+    spec, _ = memory(name)
+    kinds = ["all_bank", "per_bank", "none"] if spec.refresh_sets else ["all_bank", "none"]
+    found = [{n: v.bandwidth_Bps(spec) for n, v in limits(spec, kind).items()} for kind in kinds]
+    for less, more in pairwise(found):
+        assert all(less[n] <= more[n] for n in less)
+    for one in found:
+        assert one["peak"] >= one["streaming"] >= one["one_row"] >= one["single_bank"]
+        assert one["streaming"] >= one["many_banks"] >= one["single_bank"]
 
 
 def test_a_line_does_not_depend_on_the_others_and_a_seed_repeats_it():

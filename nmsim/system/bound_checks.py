@@ -167,13 +167,13 @@ def without_refresh(spec: DramSpec) -> DramSpec:
     return replace(spec, timing=timing)
 
 
-class OneClockPins(DramSpec):
-    """A memory whose every command takes the command pins for one clock, whatever its standard says."""
+class FreePins(DramSpec):
+    """A memory with command pins for as many commands as there are at a time."""
 
     @property
     def table(self) -> Standard:
         rows = (
-            replace(row, latency="1") if row.resource == "command_bus" else row
+            replace(row, latency="0") if row.resource == "command_bus" else row
             for row in super().table.constraints
         )
         return replace(super().table, constraints=tuple(rows))
@@ -189,8 +189,8 @@ def _why(spec: DramSpec, controller: ControllerSpec, limit: Limit, clk: float) -
     ):
         if replace(controller, **better) != controller:
             changes[words] = (spec, replace(controller, **better))
-    pins = OneClockPins(**{field.name: getattr(spec, field.name) for field in fields(spec)})
-    changes["commands took the command pins for one clock"] = (pins, controller)
+    pins = FreePins(**{field.name: getattr(spec, field.name) for field in fields(spec)})
+    changes["commands never waited for the command pins"] = (pins, controller)
     queue = min(4096, 16 * controller.read_queue, spec.organization.rows - 1)
     if queue > controller.read_queue:
         changes[f"the read queue held {queue} requests"] = (spec, replace(controller, read_queue=queue))

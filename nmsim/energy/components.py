@@ -5,7 +5,7 @@ from __future__ import annotations
 #: component -> (what it is, the side of the board it is on). Their sum is a run's total.
 COMPONENTS: dict[str, tuple[str, str]] = {
     "act": ("DRAM row activation", "dram"),
-    "pre": ("DRAM precharge", "dram"),
+    "pre": ("DRAM precharge, of its own or after a column access", "dram"),
     "rd": ("DRAM column read, up to the bank's edge", "dram"),
     "wr": ("DRAM column write, up to the bank's edge", "dram"),
     "ref": ("DRAM refresh", "dram"),

@@ -20,6 +20,9 @@ OPERAND_BYTES = {"mac_int8": 1, "mac_fp16": 2}
 #: Instructions of a SIMD core per operation, where more than one (ours: polynomial exp, division steps).
 INSTRUCTIONS = {"div_fp32": 4, "exp": 12}
 
+#: DRAM commands that move data -> the same without the precharge that some bring along.
+COLUMN_COMMANDS = {"RD": "RD", "WR": "WR", "RDA": "RD", "WRA": "WR"}
+
 #: Operations that the SoC's systolic array can do; all others run on its cores.
 NPU_KINDS = ("mac_int8", "mac_fp16")
 
@@ -32,15 +35,18 @@ class DramPrices:
     ----------
     command_fJ : mapping of str to int
         One command of each kind, on all devices of a rank together.
+    refresh_background_fJ : int
+        The part of a REFab that is background (see `nmsim.energy.idd.CommandEnergies`).
     background_fJ_per_clk : mapping of str to int
         One rank in each background state, for one clock.
     access_bytes : int
-        Bytes of one RD or WR.
+        Bytes of one column command.
     data_rate_Hz : float
         Bits per second on one data pin.
     """
 
     command_fJ: Mapping[str, int]
+    refresh_background_fJ: int
     background_fJ_per_clk: Mapping[str, int]
     access_bytes: int
     data_rate_Hz: float
@@ -61,7 +67,7 @@ class PriceList:
 
     def __init__(self, config: RunConfig, dram: DramPrices, command_names: Sequence[str]):
         self.command_names = tuple(command_names)
-        self.command_bytes = {n: dram.access_bytes if n in ("RD", "WR") else 0 for n in self.command_names}
+        self.command_bytes = {n: dram.access_bytes if n in COLUMN_COMMANDS else 0 for n in self.command_names}
         self._work = self._work_prices(config, dram)
         self._commands = {
             (name, source): self._command_price(config, dram, name, source)
@@ -81,10 +87,16 @@ class PriceList:
     def _command_price(config: RunConfig, dram: DramPrices, name: str, source: str) -> np.ndarray:
         price = np.zeros(len(COMPONENTS), dtype=np.int64)
         whole = dram.command_fJ.get(name, 0)
-        if name not in ("RD", "WR"):
+        if name not in COLUMN_COMMANDS:
             component = {"ACT": "act", "REFab": "ref", "REFpb": "ref"}.get(name, "pre")
-            price[_INDEX[component]] = whole
+            # Where a refresh's time is charged at another background, that part of it is background.
+            background = dram.refresh_background_fJ if name == "REFab" else 0
+            price[_INDEX[component]] = whole - background
+            price[_INDEX["background"]] = background
             return price
+        kind = COLUMN_COMMANDS[name]
+        price[_INDEX["pre"]] = whole - dram.command_fJ[kind]
+        whole = dram.command_fJ[kind]
         # The column energy covers the way from the cell to the pads; a unit nearer to the cell uses only the
         # first part of it (O'Connor et al., MICRO 2017, HBM2: the split is scaled to this device).
         on_die, placement = config.memory.on_die, config.near_memory.placement
@@ -94,7 +106,7 @@ class PriceList:
         if source == "nmc":
             used = {"bank": bank, "bankgroup": bank + group, "rank": total}[placement]
         column = round(whole * bank / total)
-        price[_INDEX[name.lower()]] = column
+        price[_INDEX[kind.lower()]] = column
         price[_INDEX["on_die_bus"]] = round(whole * used / total) - column
         if source == "host" or (source == "nmc" and placement == "rank"):
             bits = 8 * dram.access_bytes

@@ -269,6 +269,7 @@ def price_list(config: RunConfig, spec: DramSpec) -> PriceList:
     energies = command_energies(spec, config.memory.refresh_background)
     dram = DramPrices(
         command_fJ=energies.command_fJ,
+        refresh_background_fJ=energies.refresh_background_fJ,
         background_fJ_per_clk=energies.background_fJ_per_clk,
         access_bytes=spec.access_bytes,
         data_rate_Hz=spec.table.beats_per_clock * 1e12 / spec.tCK_ps,

@@ -14,9 +14,11 @@ from nmsim.dram.commands import (
     PDE,
     PDX,
     RD,
+    RDA,
     SRE,
     SRX,
     WR,
+    WRA,
     PREab,
     REFab,
     REFpb,
@@ -190,7 +192,7 @@ class Meter:
             own[:, None], self._price_tables["dram"][command], self._price_tables[source][command]
         )
         energies = prices * count[:, None]
-        column_command = np.isin(command, (RD, WR))
+        column_command = np.isin(command, (RD, WR, RDA, WRA))
         self._writer.write(
             trace_table(
                 {

@@ -24,10 +24,15 @@ from nmsim.dram.commands import (
     PDE,
     PDX,
     RD,
+    RDA,
+    SRE,
+    SRX,
     WR,
+    WRA,
     PREab,
     PREpb,
     REFab,
+    REFpb,
 )
 from nmsim.dram.controller import ControllerSpec
 from nmsim.dram.engine import AccessBatch, Channel
@@ -142,12 +147,13 @@ def replay_requests(
     dict
         requests, bytes : bursts, and their bytes. clocks, time_ps : up to the last data beat of the last
         channel. row_hits, row_misses, row_conflicts : requests that found their row open, their bank closed,
-        another row open. commands : by kind, over all ranks; PRE counts the banks that are closed, by PREpb
-        or PREab. bandwidth_GBps : 1e9 bytes a second. energy_fJ : integers; `ref` is what refreshing adds to
-        the background, `background` the standby of all ranks over all clocks, with the active background
-        during refresh where `refresh_background` says so; `total` is the sum of the others. wall_s,
-        requests_per_s : how fast this was simulated, from the first line read to the last clock; without
-        compiling the kernels, or loading them from Numba's cache.
+        another row open. commands : by kind, over all ranks. RD and WR count all reads and writes, RDA and
+        WRA those of them with auto-precharge; PRE the banks that are closed, by whatever; REF refreshes of
+        all banks, REFPB those of some. bandwidth_GBps : 1e9 bytes a second. energy_fJ : integers; `ref` is
+        what refreshing adds to the background, `background` the standby of all ranks over all clocks, with
+        the active background during REF where `refresh_background` says so; `total` is the sum of the
+        others. wall_s, requests_per_s : how fast this was simulated, from the first line read to the last
+        clock; without compiling the kernels, or loading them from Numba's cache.
 
     Notes
     -----
@@ -263,20 +269,23 @@ def _result(spec: DramSpec, lanes: list[Activity], clocks: int, refresh_backgrou
     def number(command: int) -> int:
         return int(counts[command])
 
-    def energy_fJ(*commands: int) -> int:
-        return sum(number(c) * energies.command_fJ[COMMANDS[c]] for c in commands)
+    def price_fJ(command: int) -> int:
+        return energies.command_fJ[COMMANDS[command]]
 
+    reads, writes = number(RD) + number(RDA), number(WR) + number(WRA)
+    closed = number(PREpb) + number(PREab) + number(RDA) + number(WRA)
     refresh_background_fJ = number(REFab) * energies.refresh_background_fJ
     background_fJ = sum(
         int(clk) * energies.background_fJ_per_clk[state]
         for state, clk in zip(BACKGROUND_STATES, state_clk, strict=True)
     )
+    refresh_fJ = number(REFab) * price_fJ(REFab) + number(REFpb) * price_fJ(REFpb)
     energy = {
-        "act": energy_fJ(ACT),
-        "pre": energy_fJ(PREpb, PREab),
-        "rd": energy_fJ(RD),
-        "wr": energy_fJ(WR),
-        "ref": energy_fJ(REFab) - refresh_background_fJ,
+        "act": number(ACT) * price_fJ(ACT),
+        "pre": closed * price_fJ(PREpb),
+        "rd": reads * price_fJ(RD),
+        "wr": writes * price_fJ(WR),
+        "ref": refresh_fJ - refresh_background_fJ,
         "background": background_fJ + refresh_background_fJ,
     }
     requests, time_ps = int(outcomes.sum()), clocks * spec.tCK_ps
@@ -290,12 +299,17 @@ def _result(spec: DramSpec, lanes: list[Activity], clocks: int, refresh_backgrou
         "row_conflicts": int(outcomes[CONFLICT]),
         "commands": {
             "ACT": number(ACT),
-            "PRE": number(PREpb) + number(PREab),
-            "RD": number(RD),
-            "WR": number(WR),
+            "PRE": closed,
+            "RD": reads,
+            "WR": writes,
             "REF": number(REFab),
             "PDE": number(PDE),
             "PDX": number(PDX),
+            "RDA": number(RDA),
+            "WRA": number(WRA),
+            "REFPB": number(REFpb),
+            "SRE": number(SRE),
+            "SRX": number(SRX),
         },
         "bytes": bytes_moved,
         "bandwidth_GBps": bytes_moved / (time_ps * 1e-3),

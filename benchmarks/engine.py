@@ -94,7 +94,7 @@ def main() -> None:
     args = options.parse_args()
     memory = load_config(CONFIG).memory
     spec, controller = dram_spec(memory), controller_spec(memory)
-    address_map = AddressMap(spec, controller.address_map)
+    address_map = AddressMap(spec, controller.address_map, controller.bank_hash)
     n = args.requests
 
     # First of all, while nothing else has taken memory.

@@ -43,6 +43,7 @@ def summary(path: TracePath, as_json: Json = False) -> None:
     typer.echo(f"rows: {trace.rows:,}; energy: {format_energy(frame['energy_fJ'].sum())}")
 
 
+@app.command("export", help="The same as convert.")
 @app.command()
 def convert(
     path: TracePath,

@@ -185,7 +185,7 @@ def _batch(chunk: Requests, channel: int | None) -> AccessBatch:
     place, is_write, arrival_clk = chunk
     if channel is None:
         return AccessBatch(place.bank, place.row, place.column, is_write, arrival_clk)
-    here = place.channel == channel
+    here = np.flatnonzero(place.channel == channel)  # positions: a mask would be counted anew for each array
     arrival_clk = arrival_clk[here] if len(arrival_clk) else arrival_clk
     return AccessBatch(place.bank[here], place.row[here], place.column[here], is_write[here], arrival_clk)
 

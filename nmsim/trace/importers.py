@@ -12,9 +12,9 @@ Blank lines and lines that begin with # hold no request; words may be in small l
 CRLF, and the last may lack its end; the file may be gzipped, whatever its name. Every other line that is not
 a request is an error, and so is a file without a request.
 
-Memory: the text of one chunk, 1 MiB, of which no more than 2**18 requests can come, and as many bursts at a
-time: under 64 MiB for a file of any length. Speed: one pass over the bytes, at some 0.4 GB/s; decoding the
-addresses takes a fiftieth of that.
+Memory: the text of one chunk, 1 MiB, of which no more than 2**18 requests can come ("R,0" is the shortest),
+and as many bursts at a time: under 64 MiB for a file of any length. Speed: one pass over the bytes, at some
+0.3 GB/s (benchmarks/formats.py); decoding the addresses takes a fiftieth of that.
 """
 
 from __future__ import annotations
@@ -50,8 +50,6 @@ from nmsim.trace.importers_kernel import (
 
 #: Text that is read at a time, and the longest line.
 CHUNK_BYTES = 1 << 20
-#: The shortest line of any format is "R,0" and a newline.
-_SHORTEST_LINE_BYTES = 4
 #: Bursts at most in one batch.
 _BATCH_BURSTS = 1 << 18
 
@@ -275,7 +273,7 @@ def _parse(
     form: _Form, text: bytearray, size: int, limits: dict[str, int], span: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray, int, _Fault | None]:
     """Return (numbers by name, whether each request is a write, lines read, what is wrong)."""
-    rows = size // _SHORTEST_LINE_BYTES + 1
+    rows = text.count(b"\n", 0, size)
     fields = np.empty((len(form.columns), rows), dtype=np.int64)
     is_write = np.empty(rows, dtype=np.bool_)
     allowed = np.array([limits[name] for name in form.columns], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Memories whose every timing rule binds, and tools to lay out a few commands by hand."""
+"""The memories of the presets, and tools to lay out a few commands by hand."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,20 +13,17 @@ from nmsim.system.board import controller_spec, dram_spec
 
 PRESETS = Path(__file__).parents[2] / "hw_configs" / "presets"
 
-#: One preset of each standard.
-PRESET_OF = {
-    "DDR4": "ddr4-2400",
-    "DDR5": "ddr5-4800",
-    "HBM2": "hbm2",
-    "LPDDR4": "lpddr4-3200",
-    "LPDDR5": "lpddr5-6400",
-    "LPDDR5X": "lpddr5x-8533",
-}
+#: All presets.
+NAMES = sorted(file.stem.removeprefix("memory-") for file in PRESETS.glob("memory-*.yaml"))
 
 
 def preset_section(name):
     """Return the `memory` mapping of a preset as it is written, with what it extends."""
     return read_extended(PRESETS / f"memory-{name}.yaml")[0]["memory"]
+
+
+#: One preset of each standard: the first.
+PRESET_OF = {preset_section(name)["standard"]: name for name in reversed(NAMES)}
 
 
 def memory(name):
@@ -49,3 +46,27 @@ def log_of(spec, commands):
     nothing = np.full(len(rows), -1)
     place = (rank, np.where(wide, -1, group), np.where(wide, -1, bank))
     return CommandLog(clk, command, *place, row, nothing, nothing, nothing, near.astype(bool))
+
+
+def touched(spec, command, place):
+    """Return the banks (rank, number in the rank) that a command to (rank, bankgroup, bank) touches."""
+    rank, group, bank = place
+    number, banks = group * spec.organization.banks + bank, range(spec.banks_per_rank)
+    if COMMANDS.index(command) in RANK_WIDE:
+        return {(rank, b) for b in banks}
+    if command == "REFpb":
+        return {(rank, b) for b in banks if b % spec.refresh_sets == number % spec.refresh_sets}
+    return {(rank, number)}
+
+
+def share(spec, level, one, other):
+    """Return whether two sets of banks share what a row of that level is about."""
+    groups = [{(r, b // spec.organization.banks) for r, b in banks} for banks in (one, other)]
+    ranks = [{r for r, _ in banks} for banks in (one, other)]
+    return {
+        "bank": bool(one & other),
+        "bankgroup": bool(groups[0] & groups[1]),
+        "rank": bool(ranks[0] & ranks[1]),
+        "channel": True,
+        "other_rank": not ranks[0] & ranks[1],
+    }[level]

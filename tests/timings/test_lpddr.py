@@ -18,6 +18,8 @@ BOARDS = FOLDER.parent
 #: Preset: pins of a channel, MT/s, Gb of a channel, banks refreshed by one REFpb, ns of tRFCab.
 PRESETS = {
     "lpddr4-3200": (16, 3200, 8, 1, 280),
+    "lpddr4-3200-16gb": (16, 3200, 16, 1, 380),
+    "lpddr4x-4266": (16, 4266, 8, 1, 280),
     "lpddr5-6400": (16, 6400, 8, 2, 210),
     "lpddr5-6400-16gb": (16, 6400, 16, 2, 280),
     "lpddr5x-8533": (16, 8533, 16, 2, 280),

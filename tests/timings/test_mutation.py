@@ -16,18 +16,22 @@ from nmsim.dram.expression import names_in
 from nmsim.dram.standard import load_standard
 from nmsim.errors import ConfigError
 
-NAMES = {"LPDDR4": "lpddr4-3200", "DDR4": "ddr4-2400"}
+NAMES = {"LPDDR4": "lpddr4-3200", "DDR4": "ddr4-2400", "LPDDR5": "lpddr5-6400"}
 
 #: What makes a timing visible that another hides in the preset.
 RELAXED = {
     # nRC = nRAS + nRP: the row's own times enforce it.
     ("LPDDR4", "nRC"): {"nRC": 110},
     ("DDR4", "nRC"): {"nRC": 70},
+    ("LPDDR5", "nRC"): {"nRC": 60},
     # nFAW = 4 nRRD: five ACTs at nRRD are just apart enough.
     ("LPDDR4", "nFAW"): {"nRRD": 8},
+    ("LPDDR5", "nFAW"): {"nRRD": 2},
     # nCCD = nBL, its least value by the standard's own checks.
     ("LPDDR4", "nCCD"): {"nCCD": 10},
     ("DDR4", "nCCD_S"): {"nCCD_S": 5},
+    ("LPDDR5", "nCCD_S"): {"nCCD_S": 3},
+    ("LPDDR5", "nCCD_L"): {"nCCD_L": 5},
     # 0 in the preset cannot be shortened.
     ("LPDDR4", "nRPST"): {"nRPST": 1},
 }
@@ -37,11 +41,12 @@ INVISIBLE = {
     "nBL": "the standard fixes the burst; a memory with another is refused",
     "nREFI": "refreshing more often is legal",
     **dict.fromkeys(
-        ("nRFCpb", "nREFIpb", "nXSR", "nSR", "nXS", "nXSDLL", "nCKESR"), "the engine does not use it"
+        ("nRFCpb", "nREFIpb", "npbR2pbR", "npbR2act", "nXSR", "nSR", "nXS", "nXSDLL", "nCKESR"),
+        "the engine does not use it",
     ),
     "nCMDCKE": "ranks power down only when no request waits: the last command was then a RD or WR, whose "
     "own distance to PDE is longer, or a REFab, after which the engine waits for nRFCab",
-    **dict.fromkeys(("nACTPDEN", "nPRPDEN", "nREFPDEN"), "as nCMDCKE"),
+    **dict.fromkeys(("nACTPDEN", "nPRPDEN", "nREFPDEN", "nCMDPD"), "as nCMDCKE"),
 }
 
 

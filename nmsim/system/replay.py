@@ -66,7 +66,7 @@ class Commands:
     from_ps: int | None = None
     to_ps: int | None = None
 
-    def file(self, spec: DramSpec, channel: int) -> CommandFile:
+    def file(self, spec: DramSpec, refresh: str, channel: int) -> CommandFile:
         """Return the file of a channel, to be opened."""
         path = self.path
         if spec.organization.channels > 1:
@@ -74,7 +74,9 @@ class Commands:
         from_clk, to_clk = (
             None if t_ps is None else -(-t_ps // spec.tCK_ps) for t_ps in (self.from_ps, self.to_ps)
         )
-        return CommandFile(path, spec, self.format, channel=channel, from_clk=from_clk, to_clk=to_clk)
+        return CommandFile(
+            path, spec, self.format, channel=channel, refresh=refresh, from_clk=from_clk, to_clk=to_clk
+        )
 
 
 def replay(
@@ -165,7 +167,7 @@ def replay_requests(
         for number in range(spec.organization.channels):
             file = None
             if commands is not None:
-                file = files.enter_context(commands.file(spec, number))
+                file = files.enter_context(commands.file(spec, controller.refresh, number))
             lanes.append(_Lane(Channel(spec, controller, number), file))
         began = time.perf_counter()
         for chunk in requests:

@@ -37,6 +37,8 @@ class CommandFile:
         One of `COMMAND_FORMATS`.
     channel : int
         Its number, for formats that name it.
+    refresh : {"all_bank", "per_bank", "none"}
+        By what the controller refreshes, which says what refreshes are owed.
     from_clk, to_clk : int or None
         Only commands at `from_clk` or later, and before `to_clk`, are written; all are checked.
     start_clk : int
@@ -50,11 +52,12 @@ class CommandFile:
         format: str = "csv",
         *,
         channel: int = 0,
+        refresh: str = "all_bank",
         from_clk: int | None = None,
         to_clk: int | None = None,
         start_clk: int = 0,
     ):
-        self._path, self._checker = Path(path), Checker(spec)
+        self._path, self._checker = Path(path), Checker(spec, refresh)
         self._from_clk, self._to_clk, self._start_clk = from_clk, to_clk, start_clk
         self._waiting: list[CommandLog] = []
         self._exit = ExitStack()
@@ -92,7 +95,13 @@ class CommandFile:
     def end(self, clk: int) -> None:
         """Write what ends the file: everything was over at clock `clk`."""
         self._flush()
+        for violation in self._checker.end(clk - self._start_clk):
+            raise self._error(violation.error())
         self._file.write(self._form.tail(clk if self._to_clk is None else min(clk, self._to_clk)))
+
+    def _error(self, error: ProtocolViolation) -> ProtocolViolation:
+        error.file = self._path
+        return error
 
     def _flush(self) -> None:
         if not self._waiting:
@@ -102,8 +111,7 @@ class CommandFile:
         try:
             self._checker.check(replace(log, clk=log.clk - self._start_clk))
         except ProtocolViolation as error:
-            error.file = self._path
-            raise
+            raise self._error(error) from None
         keep = np.ones(len(log), dtype=bool)
         if self._from_clk is not None:
             keep &= log.clk >= self._from_clk

@@ -136,8 +136,10 @@ def test_the_limit_on_mixed_bursts_is_tight_for_a_stream(name):
 def test_a_second_rank_changes_no_bound_of_the_first_and_serves_while_that_is_refreshed(name):
     spec, controller = memory(name)
     two = replace(spec, organization=replace(spec.organization, ranks=2))
+    # The refresh of the second rank takes the command pins, which may make an ACT of the first late.
+    late = spec.latency("nRRD" if "nRRD" in spec.timing else "nRRD_L") / spec.clocks["nREFI"]
     for one, both in zip(check_bounds(spec, controller), check_bounds(two, controller), strict=True):
-        assert both.holds and both.bound == one.bound and both.ratio == pytest.approx(one.ratio, abs=0.001)
+        assert both.holds and both.bound == one.bound and both.ratio == pytest.approx(one.ratio, abs=late)
     load = {"random_share": (1.0,), "rate": (1.1,), "requests": 10_000}
     (one,), (both,) = line(spec, controller, **load), line(two, controller, **load)
     assert both.achieved_GBps > 1.2 * one.achieved_GBps

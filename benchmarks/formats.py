@@ -22,7 +22,8 @@ import numpy as np
 from nmsim.config import load_config
 from nmsim.dram.address import BANK_HASHES, AddressMap
 from nmsim.system.board import dram_spec
-from nmsim.trace.importers import CHUNK_BYTES, read_requests
+from nmsim.trace.importers import read_requests
+from nmsim.trace.texts import CHUNK_BYTES
 
 CONFIG = Path(__file__).parents[1] / "hw_configs" / "ddr4_2400.yaml"
 

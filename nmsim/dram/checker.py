@@ -11,7 +11,7 @@ Choices where the standards leave room, or where nmsim's commands stand for seve
 - Nothing but PDX may come in power-down, nothing but SRX in self-refresh.
 - At most `Standard.refresh_postponed` refreshes are owed at a time, as many count in advance, and two that
   follow each other are never further apart than one more interval than that. Where the controller refreshes
-  per bank, the same holds in units of REFpb, of which as many as there are sets make one REFab. What is owed
+  per bank, as many REFpb as there are sets stand for one refresh, and the interval is theirs. What is owed
   does not grow in self-refresh; after it, time is counted anew.
 - REFpb goes to every set once before it goes to one again; REFab and self-refresh begin a new round.
 """

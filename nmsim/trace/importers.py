@@ -19,13 +19,10 @@ and as many bursts at a time: under 64 MiB for a file of any length. Speed: one 
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
@@ -47,9 +44,8 @@ from nmsim.trace.importers_kernel import (
     expand_bursts,
     parse_lines,
 )
+from nmsim.trace.texts import whole_lines
 
-#: Text that is read at a time, and the longest line.
-CHUNK_BYTES = 1 << 20
 #: Bursts at most in one batch.
 _BATCH_BURSTS = 1 << 18
 
@@ -158,7 +154,7 @@ def read_requests(
 def _requests(path: Path, address_map: AddressMap, forms: list[_Form], span: int) -> Iterator[Requests]:
     limits = _limits(address_map)
     lines, latest_clk, empty = 0, 0, True
-    for text, size in _texts(path):
+    for text, size in whole_lines(path):
         if len(forms) > 1:
             forms = _chosen(forms, text, size, limits, span)
         fields, is_write, read, fault = _parse(forms[0], text, size, limits, span)
@@ -319,55 +315,3 @@ def _located(
         _, request, done = expand_bursts(address, length, span, bits, request, done, burst, of)
         clk = arrival_clk[of] if len(arrival_clk) else arrival_clk
         yield Requests(address_map.decode(burst), is_write[of], clk)
-
-
-def _texts(path: Path) -> Iterator[tuple[bytearray, int]]:
-    """Yield (buffer, bytes of it that are whole lines); the buffer is the same every time."""
-    text, filled = bytearray(CHUNK_BYTES), 0
-    with _opened(path) as file:
-        while True:
-            with _reading(path):
-                got = file.readinto(memoryview(text)[filled:-1])
-            filled += got
-            if not got and filled:
-                text[filled] = ord("\n")  # the last line may lack its end
-                filled += 1
-            size = text.rfind(b"\n", 0, filled) + 1
-            if size:
-                yield text, size
-                text[: filled - size] = text[size:filled]
-                filled -= size
-            elif filled >= CHUNK_BYTES - 1:
-                raise TraceFormatError(
-                    f"a line is longer than {CHUNK_BYTES} bytes: this is no request trace", file=path
-                )
-            if not got:
-                return
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    with _reading(path):
-        file = open(path, "rb")  # noqa: SIM115 - closed below
-    with file:
-        with _reading(path):
-            magic = file.read(2)
-            file.seek(0)
-        if magic == b"\x1f\x8b":
-            with gzip.open(file) as unpacked:
-                yield unpacked
-        else:
-            yield file
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn a refusal to read into one line for the user."""
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise TraceFormatError(
-            "the gzip stream is truncated or damaged", file=path, found=str(error), hint="Fetch it again."
-        ) from error
-    except OSError as error:
-        raise TraceFormatError(f"cannot read this: {error.strerror or error}", file=path) from error

@@ -23,18 +23,18 @@ _DIGITS = np.full(256, 16, dtype=np.int64)
 for _digits in (b"0123456789", b"0123456789abcdef", b"0123456789ABCDEF"):
     _DIGITS[list(_digits)] = np.arange(len(_digits))
 
-_helper = njit(cache=True, no_cpython_wrapper=True)
+helper = njit(cache=True, no_cpython_wrapper=True)
 
 
-@_helper
-def _after_blanks(data, i):
+@helper
+def after_blanks(data, i):
     while data[i] == _SPACE or data[i] == _TAB:
         i += 1
     return i
 
 
-@_helper
-def _number(data, i, step):
+@helper
+def read_number(data, i, step):
     """Return (value, position after it); the position is `i` where there is no number."""
     start, value = i, np.int64(0)
     is_hex = step == HEX
@@ -60,7 +60,7 @@ def _number(data, i, step):
     return value, (i if i > first else start)
 
 
-@_helper
+@helper
 def _word(data, i):
     """Return (the letters as one number, capitals, position after them)."""
     value = np.int64(0)
@@ -110,7 +110,7 @@ def parse_lines(data, size, steps, read_word, write_word, limits, spanning, span
     """
     row, lines, i = 0, 0, 0
     while i < size:
-        i = _after_blanks(data, i)
+        i = after_blanks(data, i)
         if data[i] == _HASH:
             while data[i] != _NEWLINE:
                 i += 1
@@ -124,7 +124,7 @@ def parse_lines(data, size, steps, read_word, write_word, limits, spanning, span
         for step in steps:
             start = i
             if step == BLANKS:
-                i = _after_blanks(data, i)
+                i = after_blanks(data, i)
                 if i == start:
                     return row, lines, start, step, -1
             elif step == WORD:
@@ -133,27 +133,27 @@ def parse_lines(data, size, steps, read_word, write_word, limits, spanning, span
                     return row, lines, start, step, -1
                 is_write[row] = word == write_word
             elif step in (COMMA, COLON):
-                i = _after_blanks(data, i)
+                i = after_blanks(data, i)
                 if data[i] != (_COMMA if step == COMMA else _COLON):
                     return row, lines, start, step, -1
-                i = _after_blanks(data, i + 1)
+                i = after_blanks(data, i + 1)
             elif step == LENGTH:
                 fields[column, row] = 0
                 if data[i] == _OPEN:
-                    length, i = _number(data, i + 1, DECIMAL)
+                    length, i = read_number(data, i + 1, DECIMAL)
                     if i == start + 1 or length < 1 or data[i] != _CLOSE:
                         return row, lines, start, step, -1
                     if length >= limits[column]:
                         return row, lines, start, step, column
                     fields[column, row] = length
-                    i = _after_blanks(data, i + 1)
+                    i = after_blanks(data, i + 1)
                 column += 1
             elif step == DATA:
-                i = _after_blanks(data, i)
+                i = after_blanks(data, i)
                 if i > start:
-                    i = _number(data, i, HEX)[1]
+                    i = read_number(data, i, HEX)[1]
             elif step == END:
-                i = _after_blanks(data, i)
+                i = after_blanks(data, i)
                 if data[i] == _RETURN:
                     i += 1
                 if data[i] != _NEWLINE:
@@ -162,7 +162,7 @@ def parse_lines(data, size, steps, read_word, write_word, limits, spanning, span
                 lines += 1
                 row += 1
             else:
-                value, i = _number(data, i, step)
+                value, i = read_number(data, i, step)
                 if i == start:
                     return row, lines, start, step, -1
                 if value + (length if column == spanning else 1) > limits[column]:

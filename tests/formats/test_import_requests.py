@@ -12,7 +12,7 @@ from nmsim.config import load_config
 from nmsim.dram.address import AddressMap, Location
 from nmsim.errors import TraceFormatError
 from nmsim.system.board import dram_spec
-from nmsim.trace import importers
+from nmsim.trace import importers, texts
 from nmsim.trace.importers import read_requests
 
 CONFIGS = Path(__file__).parents[2] / "hw_configs"
@@ -85,7 +85,7 @@ def test_where_chunks_are_cut_changes_nothing(tmp_path, address_map, monkeypatch
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     whole = read(plain, address_map)
     for size in (64, 97, 1024):
-        monkeypatch.setattr(importers, "CHUNK_BYTES", size)
+        monkeypatch.setattr(texts, "CHUNK_BYTES", size)
         for path in (plain, packed):
             for found, expected in zip(read(path, address_map), whole, strict=True):
                 assert np.array_equal(found, expected)
@@ -133,8 +133,8 @@ def test_a_damaged_line_is_refused_with_its_number_and_what_stands_there(
 ):
     path = tmp_path / "bad.trace"
     path.write_text(text)
-    for size in (64, importers.CHUNK_BYTES):
-        monkeypatch.setattr(importers, "CHUNK_BYTES", size)
+    for size in (64, texts.CHUNK_BYTES):
+        monkeypatch.setattr(texts, "CHUNK_BYTES", size)
         with pytest.raises(TraceFormatError, match=says) as caught:
             list(read_requests(path, address_map))
         assert (caught.value.file, caught.value.line) == (path, line)
@@ -226,7 +226,7 @@ def test_a_request_as_long_as_the_memory_takes_no_more_memory(tmp_path, address_
 
 
 def test_a_clock_before_its_predecessors_waits_for_it(tmp_path, address_map, monkeypatch):
-    monkeypatch.setattr(importers, "CHUNK_BYTES", 32)  # a line a chunk
+    monkeypatch.setattr(texts, "CHUNK_BYTES", 32)  # a line a chunk
     path = tmp_path / "a.ds3"
     path.write_text("".join(f"0x40 READ {clk}\n" for clk in (3, 9, 0, 4, 12, 11)))
     assert read(path, address_map)[2].tolist() == [3, 9, 9, 9, 12, 12]
@@ -269,7 +269,7 @@ def test_what_cannot_be_a_trace_is_refused(tmp_path, address_map, monkeypatch):
     (tmp_path / "a.rstl").write_text("0: read 0x0\n")
     with pytest.raises(TraceFormatError, match="relative"):
         read_requests(tmp_path / "a.rstl", address_map)
-    monkeypatch.setattr(importers, "CHUNK_BYTES", 256)
+    monkeypatch.setattr(texts, "CHUNK_BYTES", 256)
     (tmp_path / "long").write_text("LD " + "0" * 300 + "\n")
     with pytest.raises(TraceFormatError, match="longer than 256 bytes"):
         list(read_requests(tmp_path / "long", address_map))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from nmsim.cli.board import load_board
 from nmsim.cli.output import Json, note, picoseconds, print_json, print_table
-
-if TYPE_CHECKING:
-    from nmsim.dram.spec import DramSpec
 
 app = typer.Typer(help="Sum up an energy trace, or convert it.", no_args_is_help=True)
 
@@ -65,7 +62,7 @@ def convert(
         typer.Option(
             "--config",
             metavar="CONFIG",
-            help="Board of the trace, for command traces; the run's own where RUN names a run.",
+            help="Board of the trace, to check commands against; the run's own where RUN names a run.",
         ),
     ] = None,
     as_json: Json = False,
@@ -74,6 +71,7 @@ def convert(
 
     All but CSV get the single commands only; how many aggregated rows were left out is printed.
     """
+    from nmsim.system.board import controller_spec, dram_spec
     from nmsim.trace.exporters.window import Window
     from nmsim.trace.reader import open_trace
 
@@ -86,11 +84,17 @@ def convert(
     elif to == "perfetto":
         from nmsim.trace.exporters.perfetto import export_perfetto
 
-        done = export_perfetto(trace, out, window)
+        board = _board(path, config)
+        spec = None if board is None else dram_spec(load_board(board).memory)
+        done = export_perfetto(trace, out, window, spec=spec)
     else:
         from nmsim.trace.exporters.energy_trace import export_commands
 
-        done = export_commands(trace, out, _memory(path, config), to, window)
+        board = _board(path, config)
+        if board is None:
+            raise typer.BadParameter("a command trace needs the board of this trace", param_hint="--config")
+        memory = load_board(board).memory
+        done = export_commands(trace, out, dram_spec(memory), to, window, controller_spec(memory).refresh)
     if as_json:
         print_json({"file": str(out), **vars(done)})
         return
@@ -102,12 +106,7 @@ def convert(
         note(f"aggregated rows left out: {left_out}; --set trace.level=access has every command")
 
 
-def _memory(path: Path, config: Path | None) -> DramSpec:
-    """Return the memory of the trace: that of the board given, or of the run's own."""
-    board = config or path / RESOLVED_CONFIG
-    if config is None and not board.is_file():
-        raise typer.BadParameter("a command trace needs the board of this trace", param_hint="--config")
-
-    from nmsim.system.board import dram_spec
-
-    return dram_spec(load_board(board).memory)
+def _board(path: Path, config: Path | None) -> Path | None:
+    """Return the board given, or the run's own; None where there is none."""
+    own = path / RESOLVED_CONFIG
+    return config or (own if own.is_file() else None)

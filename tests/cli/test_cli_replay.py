@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 
 import pytest
 
@@ -45,6 +46,53 @@ def test_commands_are_written_where_asked(nmsim, ddr4, requests, tmp_path):
     assert nmsim("replay", ddr4, requests, "--commands", "commands.csv").exit_code == 0
     lines = (tmp_path / "commands.csv").read_text().splitlines()
     assert sum("RD" in line for line in lines) == 64 and sum("ACT" in line for line in lines) == 1
+
+
+def test_each_channel_has_a_file_of_commands_in_the_format_asked_for(nmsim, lpddr4, requests, tmp_path):
+    heads = {
+        "csv": "0,ACT,0,0,0,0,0",
+        "drampower": "0,ACT,0,0,0,0,0",
+        "ramulator": "clock,command,Channel,Rank,Bank,Row,Column,type,source",
+        "perfetto": '{"displayTimeUnit":"ns","traceEvents":[',
+    }
+    for form, head in heads.items():
+        words = ["--bytes", "64", "--commands", f"{form}.txt", "--commands-format", form]
+        assert nmsim("replay", lpddr4, requests, *words).exit_code == 0
+        for channel in range(2):  # 64 requests of two bursts of 32 B, which alternate between the channels
+            text = (tmp_path / f"{form}.channel{channel}.txt").read_text()
+            assert text.splitlines()[0] == head and len(re.findall(r"\bRD\b", text)) == 64
+    assert len(list(tmp_path.glob("*.txt"))) == 8
+
+
+def test_commands_of_a_time_are_those_of_the_whole_within_it(nmsim, ddr4, requests, tmp_path):
+    def lines(name, *words):
+        assert nmsim("replay", ddr4, requests, "--commands", name, *words).exit_code == 0
+        return [line for line in (tmp_path / name).read_text().splitlines() if "END" not in line]
+
+    whole = lines("whole.csv")
+    some = lines("some.csv", "--commands-from", "50 ns", "--commands-until", "0.1 us")
+    assert some == [line for line in whole if 50_000 <= int(line.split(",")[0]) * 830 < 100_000]
+    assert 0 < len(some) < len(whole)
+
+
+def test_how_to_write_commands_without_where_is_wrong_usage(nmsim, ddr4, requests):
+    for words in (
+        ["--commands-format", "perfetto"],
+        ["--commands-from", "1 us"],
+        ["--commands-until", "1 us"],
+    ):
+        result = nmsim("replay", ddr4, requests, *words)
+        assert result.exit_code == 2 and "--commands" in result.stderr
+    result = nmsim("replay", ddr4, requests, "--commands", "c.csv", "--commands-from", "1 mm")
+    assert result.exit_code == 2 and "--commands-from" in result.stderr
+
+
+def test_a_bank_hash_is_a_setting_of_the_controller(nmsim_json, ddr4, tmp_path):
+    rows = tmp_path / "rows.trace"
+    rows.write_text("".join(f"LD {i * 2**17:#x}\n" for i in range(64)))  # a row further in one bank
+    plain = nmsim_json("replay", ddr4, rows)
+    hashed = nmsim_json("replay", ddr4, rows, "--set", "memory.controller.bank_hash=xor")
+    assert (plain["row_conflicts"], hashed["row_conflicts"]) == (63, 48)  # 16 banks are opened once each
 
 
 def test_commands_of_several_traces_are_wrong_usage(nmsim, ddr4, requests):

@@ -175,6 +175,47 @@ def test_perfetto_refuses_more_than_a_browser_holds_and_writes_nothing(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["t"]
 
 
+def picture(tmp_path, spec, *tables):
+    """Return how many commands were checked of those that a picture shows."""
+    done = export_perfetto(make(tmp_path / "t", *tables), tmp_path / "t.json", spec=spec)
+    events, _, other = events_of(tmp_path / "t.json")
+    assert len(events) == done.rows
+    return other["commands_checked"], done.rows
+
+
+def test_what_a_picture_shows_is_checked_where_its_memory_is_known(tmp_path, ddr4):
+    tables = [commands_table(COMMANDS), aggregate(), commands_table(COMMANDS, "random", channel=1)]
+    assert picture(tmp_path / "a", ddr4, *tables) == (22, 22)
+    assert picture(tmp_path / "b", None, *tables) == (0, 22)
+
+
+def test_a_picture_of_an_illegal_command_is_refused(tmp_path, ddr4):
+    early = commands_table([COMMANDS[0], (16 * TCK_PS, *COMMANDS[2][1:])])  # nRCD = 17
+    with pytest.raises(ProtocolViolation, match="tRCD"):
+        picture(tmp_path, ddr4, commands_table(COMMANDS, "random"), early)
+    assert [p.name for p in tmp_path.iterdir()] == ["t"]
+
+
+def test_a_phase_of_a_picture_may_begin_in_the_midst_of_things(tmp_path, ddr4):
+    # A read of a row that was opened before, after ten refresh intervals without a refresh.
+    late = [(t_ps + 93_600 * TCK_PS, *rest) for t_ps, *rest in COMMANDS[2:]]
+    assert picture(tmp_path, ddr4, commands_table(COMMANDS[:2]), commands_table(late, phase="test")) == (
+        11,
+        11,
+    )
+
+
+def test_near_memory_accesses_of_a_picture_are_shown_unchecked(tmp_path, ddr4):
+    near = [(t_ps, *rest) for t_ps, *rest in COMMANDS[:2]]
+    tables = [commands_table(near, source="nmc", phase="test"), commands_table(COMMANDS)]
+    assert picture(tmp_path, ddr4, *tables) == (11, 13)
+
+
+def test_a_picture_of_another_memory_is_refused(tmp_path, ddr4):
+    with pytest.raises(TraceFormatError, match=r"another memory: row.*--config"):
+        picture(tmp_path, ddr4, commands_table([(0, "ACT", 0, 0, 65536, 0)]))
+
+
 def test_drampower_lines_are_clocks_and_flat_banks(tmp_path, ddr4):
     trace = make(tmp_path / "t", commands_table(COMMANDS))
     export_commands(trace, tmp_path / "t.csv", ddr4, "drampower")

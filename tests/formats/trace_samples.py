@@ -44,7 +44,12 @@ def random_table(rows: int, seed: int, scheme: str = "full", start_ps: int = 0) 
 
 
 def commands_table(
-    commands: list[tuple], scheme: str = "full", channel: int = 0, source: str = "host", dur_ps: int = 5000
+    commands: list[tuple],
+    scheme: str = "full",
+    channel: int = 0,
+    source: str = "host",
+    dur_ps: int = 5000,
+    phase: str = "training",
 ) -> pa.Table:
     """Return one row per (t_ps, cmd, bankgroup, bank, row, col) of rank 0, 7 fJ each."""
     t_ps, cmd, bankgroup, bank, row, col = zip(*commands, strict=True)
@@ -61,7 +66,7 @@ def commands_table(
             "col": np.array(col),
             "bytes": np.array([4 if c in ("RD", "WR") else 0 for c in cmd]),
             "source": source,
-            "phase": "training",
+            "phase": phase,
             "energy_fJ": 7,
             "act_fJ": 7,
             "scheme": scheme,

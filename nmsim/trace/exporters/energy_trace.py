@@ -7,7 +7,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,12 +16,23 @@ from nmsim.dram.durations import command_durations
 from nmsim.dram.spec import DramSpec
 from nmsim.errors import ProtocolViolation, TraceFormatError
 from nmsim.trace.exporters.commands import CommandFile
-from nmsim.trace.exporters.window import ADDRESS, Exported, Window, check_not_empty, singles_of
+from nmsim.trace.exporters.judge import check_memory, command_log
+from nmsim.trace.exporters.window import Exported, Window, check_not_empty, singles_of
 from nmsim.trace.reader import Trace
+
+_WHOLE = (
+    "A legal stream has every command from its start: run with --set trace.level=access, and with "
+    "simulation.iterations as high as a step is repeated."
+)
 
 
 def export_commands(
-    trace: Trace, target: Path | str, spec: DramSpec, format: str, window: Window | None = None
+    trace: Trace,
+    target: Path | str,
+    spec: DramSpec,
+    format: str,
+    window: Window | None = None,
+    refresh: str = "all_bank",
 ) -> Exported:
     """Write the single commands of one channel of one scheme; see `nmsim.trace.exporters.commands`.
 
@@ -33,6 +43,8 @@ def export_commands(
         refresh is owed, at the first command of the window.
     format : str
         One of `COMMAND_FORMATS`.
+    refresh : {"all_bank", "per_bank", "none"}
+        By what the controller refreshes.
 
     Raises
     ------
@@ -47,7 +59,8 @@ def export_commands(
     first = next(logs, None)
     check_not_empty(done, trace, window)
     channel, log, _ = first
-    with CommandFile(target, spec, format, channel=channel, start_clk=int(log.clk[0])) as file:
+    start_clk = int(log.clk[0])
+    with CommandFile(target, spec, format, channel=channel, refresh=refresh, start_clk=start_clk) as file:
         try:
             for _, log, over_clk in chain([first], logs):
                 file.write(log)
@@ -55,7 +68,7 @@ def export_commands(
             file.end(end_clk)
         except ProtocolViolation as error:
             error.file = trace.path
-            error.hint = "A legal stream has every command from its start: --set trace.level=access."
+            error.hint = _WHOLE
             raise
     return done
 
@@ -72,7 +85,7 @@ def _logs(
         _check_exportable(batch, only, spec, trace)
         ends_ps = pc.add(batch.column("t_ps"), batch.column("dur_ps"))
         end_ps = max(end_ps, pc.max(ends_ps).as_py())
-        yield only["channel"], _command_log(batch, spec.tCK_ps), -(-end_ps // spec.tCK_ps)
+        yield only["channel"], command_log(batch, spec.tCK_ps), -(-end_ps // spec.tCK_ps)
 
 
 def _check_exportable(batch: pa.RecordBatch, only: dict[str, Any], spec: DramSpec, trace: Trace) -> None:
@@ -97,6 +110,12 @@ def _check_exportable(batch: pa.RecordBatch, only: dict[str, Any], spec: DramSpe
             file=trace.path,
             hint="Choose a scheme or a time without them.",
         )
+    if pc.any(pc.equal(batch.column("source").cast(pa.string()), "nmc")).as_py():
+        raise TraceFormatError(
+            "no other program knows near-memory accesses",
+            file=trace.path,
+            hint="Choose a scheme or a time without them.",
+        )
     if not spec.refresh_sets and "REFpb" in commands:
         raise TraceFormatError(f"{spec.standard} has no per-bank refresh", file=trace.path, found="REFpb")
     org = spec.organization
@@ -111,27 +130,4 @@ def _check_exportable(batch: pa.RecordBatch, only: dict[str, Any], spec: DramSpe
                 expected=f"below {size}",
                 hint="Name the board that it was made with: --config.",
             )
-    t_ps = batch.column("t_ps").to_numpy()
-    if (t_ps % spec.tCK_ps).any():
-        raise TraceFormatError(
-            "a command comes at no whole clock",
-            file=trace.path,
-            found=f"t_ps {t_ps[t_ps % spec.tCK_ps != 0][0]}",
-            expected=f"multiples of tCK = {spec.tCK_ps} ps",
-        )
-
-
-def _command_log(batch: pa.RecordBatch, tCK_ps: int) -> CommandLog:
-    """Return the rows as the engine would have logged them."""
-    numbers = {name: batch.column(name).to_numpy().astype(np.int64) for name in ("t_ps", *ADDRESS)}
-    codes = pc.index_in(batch.column("cmd").cast(pa.string()), pa.array(COMMANDS))
-    absent = np.full(batch.num_rows, -1, dtype=np.int64)
-    return CommandLog(
-        clk=numbers["t_ps"] // tCK_ps,
-        command=codes.to_numpy().astype(np.int64),
-        column=numbers["col"],
-        outcome=absent,
-        closed=absent,
-        near_memory=np.zeros(batch.num_rows, dtype=bool),
-        **{name: numbers[name] for name in ("rank", "bankgroup", "bank", "row")},
-    )
+    check_memory(batch, spec, trace)

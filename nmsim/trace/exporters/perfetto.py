@@ -16,6 +16,7 @@ from nmsim.dram.durations import command_durations
 from nmsim.dram.spec import DramSpec
 from nmsim.errors import ResourceLimitError
 from nmsim.store import fs
+from nmsim.trace.exporters.judge import Judge
 from nmsim.trace.exporters.window import Exported, Window, check_not_empty, singles_of
 from nmsim.trace.reader import Trace
 
@@ -24,21 +25,34 @@ MAX_EVENTS = 500_000
 
 
 def export_perfetto(
-    trace: Trace, target: Path | str, window: Window | None = None, max_events: int = MAX_EVENTS
+    trace: Trace,
+    target: Path | str,
+    window: Window | None = None,
+    max_events: int = MAX_EVENTS,
+    spec: DramSpec | None = None,
 ) -> Exported:
     """Write the single commands of an energy trace as trace-event JSON.
 
     A process stands for a channel of a scheme, a thread for a bank. Aggregated rows are left out; how many,
     and with how much energy, stands in the result and under `otherData` in the file.
 
+    Parameters
+    ----------
+    spec : DramSpec, optional
+        The memory of the trace, against which commands are checked as far as the trace allows it (see
+        `nmsim.trace.exporters.judge`); how many were stands under `otherData`.
+
     Raises
     ------
     ResourceLimitError
         Where the window holds more than `max_events` commands.
     TraceFormatError
-        Where it holds none.
+        Where it holds none, or those of another memory.
+    ProtocolViolation
+        Where a command that is checked is illegal.
     """
     done, window = Exported(), window or Window()
+    judge = None if spec is None else Judge(spec, trace)
 
     def pieces() -> Iterator[bytes]:
         document = _Document(
@@ -47,12 +61,15 @@ def export_perfetto(
         yield document.head()
         for batch in singles_of(trace, window, done):
             document.count(batch.num_rows)
+            if judge is not None:
+                judge.check(batch)
             yield document.body(batch.to_pylist())
         check_not_empty(done, trace, window)
         yield document.tail(
             {
                 "aggregated_rows_left_out": done.left_out_rows,
                 "energy_left_out_fJ": done.left_out_energy_fJ,
+                "commands_checked": 0 if judge is None else judge.checked,
             }
         )
 

@@ -61,6 +61,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     tree, origins = read_extended(Path(path))
     for text in overrides:
         _override(tree, origins, text)
+    _locate_standard(tree, origins)
     try:
         config = RunConfig.model_validate(tree)
     except ValidationError as error:
@@ -118,6 +119,16 @@ def read_extended(path: Path, chain: tuple[Path, ...] = ()) -> tuple[dict[str, A
         origins |= base_origins
     _merge(tree, own)
     return tree, origins | own_origins
+
+
+def _locate_standard(tree: dict[str, Any], origins: dict[Path_, Origin]) -> None:
+    """Make the path of a standard's file whole: it is relative to the file that names it."""
+    memory = tree.get("memory")
+    standard = memory.get("standard") if isinstance(memory, dict) else None
+    if isinstance(standard, str) and standard.endswith(".yaml"):
+        origin = origins[("memory", "standard")]
+        folder = Path(origin.file).parent if origin.line else Path()
+        memory["standard"] = str((folder / standard).resolve())
 
 
 def _merge(into: dict[str, Any], over: dict[str, Any]) -> None:

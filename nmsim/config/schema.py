@@ -141,7 +141,9 @@ class OnDie(Section):
 class Memory(Section):
     """The DRAM of the board."""
 
-    standard: Name = Field(description="Constraint table: LPDDR4, DDR4, …")
+    standard: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63}|.+\.yaml)$")] = Field(
+        description="Constraint table: LPDDR4, DDR4, …; or a .yaml file of one's own, relative to this one."
+    )
     organization: Organization
     timing: Timing
     rails: dict[Name, Rail] = Field(min_length=1)

@@ -211,6 +211,8 @@ def check_board(config: RunConfig) -> None:
         try:
             check()
         except ConfigError as error:
+            if error.file is not None:  # a standard's file knows its own line
+                raise
             named = re.findall(r"[A-Za-z]\w*", f"{error.message} {error.found} {error.expected}")
             paths = [path for path in config.known_paths(section) if path.rsplit(".", 1)[-1] in named]
             origins = [config.origin(path) for path in paths or [section]]

@@ -58,16 +58,16 @@ def command_energies(spec: DramSpec, refresh_background: str = "active") -> Comm
       one bank too (IDD3N1), that is subtracted;
     - RD: (IDD4R - IDD3N)·tBURST and WR: (IDD4W - IDD3N)·tBURST; RDA and WRA: a PRE on top;
     - REFab: (IDD5B - IDD3N)·tRFCab, with the current during a burst of refreshes;
-    - REFpb: (IDD5PB - IDD3N)·tRFCpb (IDD3N1 where known), likewise with the current during it. Data sheets of
-      LPDDR4 give an average over tREFIpb instead, from which that current follows as IDD2N + (average -
-      IDD2N)·tREFIpb/tRFCpb; but it is so near standby that its rounding decides. Without an IDD5PB, the energy
-      of one REFab is divided by the number of REFpb that are due in its place, nREFI / nREFIpb (to the
-      nearest whole number);
+    - REFpb: (IDD5PB - IDD3N)·tRFCpb (IDD3N1 where known), likewise with the current during it. Data sheets
+      of LPDDR4 give an average over tREFIpb instead, from which that current follows as IDD2N + (average -
+      IDD2N)·tREFIpb/tRFCpb; but it is so near standby that its rounding decides. Without an IDD5PB, the
+      energy of one REFab is divided by the number of REFpb that are due in its place, nREFI / nREFIpb (to
+      the nearest whole number);
     - background: IDD3N with a bank open, IDD2N with all closed, IDD3P, IDD2P and IDD6 in power-down and
       self-refresh.
 
-    Self-refresh is IDD6 for all of its time, the first refresh within it included. DRAMPower charges one REFab
-    at each entry besides.
+    Self-refresh is IDD6 for all of its time, the first refresh within it included. DRAMPower charges one
+    REFab at each entry besides.
 
     The rail VDDQ drives data pins: its bursts are the link's energy, only its standby counts here.
 

@@ -1,1 +1,1 @@
-"""The energy trace in formats that other programs read: one file a format."""
+"""The energy trace and DRAM commands in formats that other programs read."""

@@ -102,10 +102,8 @@ def _latencies(spec: DramSpec, controller: ControllerSpec) -> list[Finding]:
 
 def _throughput(spec: DramSpec, controller: ControllerSpec, limit: Limit) -> Finding:
     clk, window = _clk_per_burst(spec, controller, limit)
-    measured, bound = (
-        limit.bandwidth_Bps(spec) / 1e9 * limit.clk_per_burst / clk,
-        limit.bandwidth_Bps(spec) / 1e9,
-    )
+    bound = limit.bandwidth_Bps(spec) / 1e9
+    measured = bound * limit.clk_per_burst / clk
     # A window begins and ends with refreshes of which one may come later than the other, by a row cycle.
     late = spacing(spec, "ACT", "ACT") + spacing(spec, "PREab", "REFab") + limit.clk_per_burst
     verdict, why = "reached", ""
@@ -180,7 +178,10 @@ class FreePins(DramSpec):
 
 
 def _why(spec: DramSpec, controller: ControllerSpec, limit: Limit, clk: float) -> str:
-    """Return what keeps a throughput below its bound: the one change that brings it nearest to its own."""
+    """Return what keeps a throughput below its bound: the change that brings it to its own, or nearest.
+
+    Refresh comes last, since without it most things reach their bounds.
+    """
     changes: dict[str, tuple[DramSpec, ControllerSpec]] = {}
     for words, better in (
         ("the scheduler were FR-FCFS", {"scheduler": "FRFCFS"}),
@@ -194,13 +195,13 @@ def _why(spec: DramSpec, controller: ControllerSpec, limit: Limit, clk: float) -
     queue = min(4096, 16 * controller.read_queue, spec.organization.rows - 1)
     if queue > controller.read_queue:
         changes[f"the read queue held {queue} requests"] = (spec, replace(controller, read_queue=queue))
+    off = replace(controller, refresh="none")
+    changes["there were no refresh to meet rows half done"] = (spec, off)
     ratios = {}
     for words, (other, its_controller) in changes.items():
         bound = limits(other, its_controller.refresh, its_controller.row_policy == "closed")[limit.name]
         ratios[words] = bound.clk_per_burst / _clk_per_burst(other, its_controller, bound)[0]
-    ratio = limit.clk_per_burst / clk
-    words = next(
-        (words for words in ratios if ratios[words] >= _REACHED), max(ratios, key=ratios.__getitem__)
-    )
+    ratio, best = limit.clk_per_burst / clk, max(ratios, key=ratios.__getitem__)
+    words = next((words for words in ratios if ratios[words] >= _REACHED), best)
     single = "" if ratios[words] - ratio >= (1 - ratio) / 2 else "no single cause: "
     return f"{single}if {words}, it would be {ratios[words]:.3f} of its bound"

@@ -132,6 +132,27 @@ def test_the_limit_on_mixed_bursts_is_tight_for_a_stream(name):
     assert streaming <= most_bursts(spec, controller, clk) < 1.01 * streaming
 
 
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"refresh": "per_bank"},
+        {"refresh": "none"},
+        {"refresh_postponed": 4},
+        {"row_policy": "closed"},
+        {"row_policy": "timeout", "row_timeout_clk": 100},
+        {"refresh": "per_bank", "row_policy": "closed", "row_hit_cap": 4},
+    ],
+    ids=lambda settings: " ".join(map(str, settings.values())),
+)
+def test_no_way_to_refresh_or_to_close_rows_is_faster_than_possible(name, settings):
+    spec, controller = memory(name)
+    if settings.get("refresh") == "per_bank" and not spec.refresh_sets:
+        pytest.skip("this standard has no per-bank refresh")
+    for finding in check_bounds(spec, replace(controller, **settings)):
+        assert finding.holds, finding
+
+
 @pytest.mark.parametrize("name", ["lpddr4-3200", "ddr4-2400"])
 def test_a_second_rank_changes_no_bound_of_the_first_and_serves_while_that_is_refreshed(name):
     spec, controller = memory(name)

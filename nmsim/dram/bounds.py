@@ -246,8 +246,9 @@ def limits(spec: DramSpec, refresh: str = "all_bank", auto_precharge: bool = Fal
 def _pins_clk(spec: DramSpec, auto_precharge: bool) -> int:
     """Return the clocks for which the commands of one burst and its row keep the command pins.
 
-    After each command the pins are taken at least until the soonest of the three may follow; where rows and
-    columns have pins of their own (HBM), that is 0 and each pair of equal commands counts alone.
+    Each command waits for the pins at least as long as after that one of the three which frees them soonest,
+    and likewise each makes the next one wait. Where rows and columns have pins of their own (HBM), that is
+    nothing, and each pair of equal commands counts alone.
     """
     commands = ("ACT", "RD") if auto_precharge else ("PREpb", "ACT", "RD")
     rows = [row for row in spec.table.constraints if row.resource == "command_bus" and row.level == "channel"]
@@ -256,5 +257,6 @@ def _pins_clk(spec: DramSpec, auto_precharge: bool) -> int:
         fitting = (r for r in rows if before in r.preceding and after in r.following)
         return max((spec.latency(r.latency) for r in fitting), default=0)
 
-    together = sum(min(taken(before, after) for after in commands) for before in commands)
-    return max(together, *(taken(command, command) for command in commands))
+    after_each = sum(min(taken(before, after) for after in commands) for before in commands)
+    before_each = sum(min(taken(before, after) for before in commands) for after in commands)
+    return max(after_each, before_each, *(taken(command, command) for command in commands))

@@ -109,15 +109,29 @@ class Controller(Section):
     bank_hash: Literal["none", "xor"] = Field(
         "none", description="xor: the row's lowest bits permute bank groups and banks."
     )
-    scheduler: Literal["FRFCFS"] = "FRFCFS"
-    row_policy: Literal["open"] = "open"
-    refresh: Literal["all_bank"] = "all_bank"
+    scheduler: Literal["FRFCFS", "FCFS"] = "FRFCFS"
+    row_hit_cap: Annotated[int, Field(ge=0, le=2**31, strict=True)] = Field(
+        0, description="FRFCFS: row hits that may overtake an older request of their bank; 0: any number."
+    )
+    row_policy: Literal["open", "closed", "timeout"] = "open"
+    row_timeout: Time | None = Field(
+        None, description="row_policy timeout: a row not used for so long is closed."
+    )
+    refresh: Literal["all_bank", "per_bank", "none"] = "all_bank"
+    refresh_postponed: Annotated[int, Field(ge=0, le=64, strict=True)] = Field(
+        0, description="Refreshes, in units of tREFI, that may wait while requests are queued."
+    )
     read_queue: Count = 32
     write_queue: Count = 32
     write_high_watermark: Count = 28
     write_low_watermark: Annotated[int, Field(ge=0, strict=True)] = 8
     power_down_idle: Time | None = Field(
         None, description="Idle time after which a rank enters power-down; absent: never."
+    )
+    self_refresh_idle: Time | None = Field(
+        None,
+        description="Time without requests after which a rank enters self-refresh, at least tREFI; "
+        "absent: never.",
     )
 
     @model_validator(mode="after")

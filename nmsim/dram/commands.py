@@ -11,6 +11,8 @@ COMMANDS = ("PREpb", "ACT", "RD", "WR", "RDA", "WRA", "REFpb", "PREab", "REFab",
 PREpb, ACT, RD, WR, RDA, WRA, REFpb, PREab, REFab, PDE, PDX, SRE, SRX = np.arange(len(COMMANDS))
 N_COMMANDS = len(COMMANDS)
 N_BANK_COMMANDS = 7
+#: The first commands, for which kernels keep the earliest clocks at hand; RDA and WRA wait as RD and WR do.
+N_NEXT = 4
 RANK_WIDE = (PREab, REFab, PDE, PDX, SRE, SRX)
 
 #: Row outcome of a request, in the order of every array that is indexed by it.

@@ -9,16 +9,19 @@ import numpy as np
 
 from nmsim.dram.activity import NO_COMMANDS, Activity, CommandLog
 from nmsim.dram.commands import N_COMMANDS, PDX, RANK_WIDE, RD, WR, PREab
-from nmsim.dram.controller import ControllerSpec
+from nmsim.dram.controller import ControllerSpec, check_controller
 from nmsim.dram.near import stream as run_visits
+from nmsim.dram.rules import account
 from nmsim.dram.scheduler import schedule
 from nmsim.dram.spec import DramSpec
 from nmsim.dram.state import (
     ACT_MEMORY,
-    BACKGROUND,
+    CLOSING,
     DATA_END,
     FAR,
     LAST_COMMAND,
+    LAST_REQUEST,
+    LAST_USE,
     LOG_FIELDS,
     LOG_ROWS,
     NOW,
@@ -67,14 +70,21 @@ class Visits(NamedTuple):
 
 
 class Knobs(NamedTuple):
-    """The controller's and the standard's numbers that the scheduler's kernel needs."""
+    """The controller's and the standard's numbers that the scheduler's kernel needs; 0 is "not at all"."""
 
     read_queue: int
     write_queue: int
     high: int
     low: int
-    power_down_idle_clk: int
+    fcfs: bool
+    row_hit_cap: int
+    closed: bool
+    row_timeout_clk: int
     refresh_interval_clk: int
+    refresh_sets: int  # 0: all banks of a rank together
+    postponed_clk: int
+    power_down_idle_clk: int
+    self_refresh_idle_clk: int
     read_done_clk: int
     write_done_clk: int
 
@@ -96,19 +106,17 @@ class Channel:
         self.spec, self.controller, self.channel, self.log_rows = spec, controller, channel, log_rows
         self._tables = compile_tables(spec)
         self._near: dict[int, Tables] = {}
-        clocks = spec.clocks
-        self._knobs = Knobs(
-            read_queue=controller.read_queue,
-            write_queue=controller.write_queue,
-            high=controller.write_high_watermark,
-            low=controller.write_low_watermark,
-            power_down_idle_clk=controller.power_down_idle_clk,
-            refresh_interval_clk=clocks[spec.table.refresh_interval],
-            read_done_clk=clocks["nCL"] + clocks["nBL"],
-            write_done_clk=clocks["nCWL"] + clocks["nBL"],
-        )
+        check_controller(spec, controller)
+        self._knobs = _knobs(spec, controller)
+        interval, ranks = self._knobs.refresh_interval_clk, self._tables.ranks
+        due_clk = interval - np.arange(ranks) * (interval // ranks) if interval else np.full(ranks, FAR)
         slots = controller.read_queue + controller.write_queue
-        self._state = new_state(self._tables, slots, self._knobs.refresh_interval_clk)
+        self._state = new_state(self._tables, slots, due_clk)
+
+    @property
+    def _idle_period_clk(self) -> int:
+        """Return after how many clocks an idle channel does the same again: when all banks were refreshed."""
+        return self._knobs.refresh_interval_clk * max(1, self._knobs.refresh_sets)
 
     @property
     def clk(self) -> int:
@@ -154,17 +162,20 @@ class Channel:
         """Let time pass up to `until_clk` (exclusive): queued requests, refresh, power-down."""
         if until_clk > LAST_CLK:
             raise ValueError(f"clock {until_clk} is beyond {LAST_CLK}")
-        interval = self._knobs.refresh_interval_clk
+        interval, knobs = self._idle_period_clk, self._knobs
         rows = self.log_rows if log_rows is None else log_rows
         until_clk = max(until_clk, self.clk)
         empty, nothing = _NO_ACCESSES, _NO_CLOCKS
-        if until_clk - self.clk <= _SHORT_IDLE * interval:
+        # Without refresh, or once all ranks are in self-refresh, nothing happens and no time is too long.
+        quiet = knobs.self_refresh_idle_clk or not knobs.refresh_interval_clk
+        if quiet or until_clk - self.clk <= _SHORT_IDLE * interval:
             return self._run(empty, until_clk, True, rows, nothing)
         waited = self.queued
-        first = self._run(empty, min(until_clk, self.clk + 2 * interval), True, rows, nothing)
+        settle_clk = 2 * interval + knobs.postponed_clk + knobs.row_timeout_clk + knobs.power_down_idle_clk
+        first = self._run(empty, min(until_clk, self.clk + settle_clk), True, rows, nothing)
         while waited and self.clk < until_clk:  # a long queue outlasts two intervals
             waited = self.queued
-            until = min(until_clk, self.clk + 2 * interval)
+            until = min(until_clk, self.clk + settle_clk)
             first = first + self._run(empty, until, True, rows - len(first.log), nothing)
         left = until_clk - self.clk
         if left < 4 * interval or len(first.log) < rows:
@@ -282,9 +293,7 @@ class Channel:
     def _end(self, start: int, log: np.ndarray, done: np.ndarray, rows: int, near_memory: bool) -> Activity:
         state = self._state
         for rank in range(self._tables.ranks):
-            now, since = state.scalars[NOW], state.ranks[rank, SINCE]
-            state.background_clk[rank, state.ranks[rank, BACKGROUND]] += now - since
-            state.ranks[rank, SINCE] = now
+            account(state, rank, state.scalars[NOW])
         return Activity(
             start_clk=start,
             accounted_clk=self.clk,
@@ -323,11 +332,12 @@ class Channel:
     def skip(self, clocks: int) -> None:
         """Move the idle channel to a later clock without accounting the time between."""
         state = self._state
-        due_and_since = (state.ranks[:, REFRESH_DUE], state.ranks[:, SINCE])
-        for times in (state.bank_next, state.limit, state.last, state.acts, *due_and_since):
+        of_ranks = [state.ranks[:, field] for field in (REFRESH_DUE, SINCE, CLOSING)]
+        for times in (state.bank_next, state.limit, state.last, state.acts, *of_ranks):
             times += clocks
-        state.scalars[NOW] += clocks
-        state.scalars[LAST_COMMAND] += clocks
+        state.banks[:, LAST_USE] += clocks
+        for clock in (NOW, LAST_COMMAND, LAST_REQUEST):
+            state.scalars[clock] += clocks
 
     def _checked(self, batch: AccessBatch) -> AccessBatch:
         org = self.spec.organization
@@ -341,6 +351,33 @@ class Channel:
         if len(batch.arrival_clk) and (np.diff(batch.arrival_clk) < 0).any():
             raise ValueError("arrival_clk decreases")
         return batch
+
+
+def _knobs(spec: DramSpec, controller: ControllerSpec) -> Knobs:
+    clocks, per_bank = spec.clocks, controller.refresh == "per_bank"
+    names = {"all_bank": spec.table.refresh_interval, "per_bank": spec.table.refresh_per_bank_interval}
+    interval_clk = clocks[names[controller.refresh]] if controller.refresh in names else 0
+    sets = spec.refresh_sets if per_bank else 0
+    # At the standard's limit a refresh must be over, not begin.
+    round_clk = interval_clk * max(1, sets)
+    limit_clk = spec.table.refresh_postponed * round_clk - clocks["nRFCpb" if per_bank else "nRFCab"]
+    return Knobs(
+        read_queue=controller.read_queue,
+        write_queue=controller.write_queue,
+        high=controller.write_high_watermark,
+        low=controller.write_low_watermark,
+        fcfs=controller.scheduler == "FCFS",
+        row_hit_cap=controller.row_hit_cap,
+        closed=controller.row_policy == "closed",
+        row_timeout_clk=controller.row_timeout_clk,
+        refresh_interval_clk=interval_clk,
+        refresh_sets=sets,
+        postponed_clk=min(controller.refresh_postponed * round_clk, max(0, limit_clk)),
+        power_down_idle_clk=controller.power_down_idle_clk,
+        self_refresh_idle_clk=controller.self_refresh_idle_clk,
+        read_done_clk=clocks["nCL"] + clocks["nBL"],
+        write_done_clk=clocks["nCWL"] + clocks["nBL"],
+    )
 
 
 def _check_range(name: str, values: np.ndarray, end: int) -> None:

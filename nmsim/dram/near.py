@@ -12,13 +12,11 @@ from numba import njit
 
 from nmsim.dram.commands import (
     ACT,
-    ACTIVE,
     HIT,
     MISS,
-    N_BANK_COMMANDS,
     N_COMMANDS,
+    N_NEXT,
     PDX,
-    PRECHARGED,
     RD,
     WR,
     PREab,
@@ -27,16 +25,16 @@ from nmsim.dram.commands import (
 )
 from nmsim.dram.rules import (
     apply_rules,
+    closed,
     earliest_of_rank,
     helper,
     issue_rank,
     limit_acts,
     note_act,
-    set_background,
+    opened,
     write_log,
 )
 from nmsim.dram.state import (
-    BACKGROUND,
     BLOCKED,
     DATA_END,
     FAR,
@@ -48,7 +46,6 @@ from nmsim.dram.state import (
     OPEN_BANKS,
     POWERED_DOWN,
     REFRESH_DUE,
-    SINCE,
     ZERO,
 )
 
@@ -90,11 +87,11 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
     # The units begin when the host's last command has left the pins.
     end = start
     for before in range(N_COMMANDS):
-        for b in range(len(state.ready)):
+        for b in range(len(state.banks)):
             end = max(end, state.last[before, b])
             start = max(start, state.last[before, b] + tables.bus_clk)
 
-    banks = len(state.ready)
+    banks = len(state.banks)
     position = first[:banks].copy()
     columns_done = first[:banks] * 0  # of each bank's current visit
     longest = max(1, refresh_interval_clk // period)  # a longer visit is interrupted, to be refreshed
@@ -103,7 +100,7 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
         bank, act = NONE, FAR
         for b in range(banks):
             if position[b] < first[b + 1]:
-                i = near.group_of_bank[b] * N_BANK_COMMANDS + ACT
+                i = near.group_of_bank[b] * N_NEXT + ACT
                 t = max(state.bank_next[b, ACT], state.limit[i])
                 if t < act:
                     bank, act = b, t
@@ -134,14 +131,8 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
         state.counts[PREpb, bank] += 1
         state.outcomes[MISS, bank] += 1
         state.outcomes[HIT, bank] += columns - 1
-        if act > state.ranks[rank, SINCE]:
-            set_background(state, rank, ACTIVE, act)
-        elif state.ranks[rank, BACKGROUND] != ACTIVE:
-            state.ranks[rank, BACKGROUND] = ACTIVE
-        if pre > state.ranks[rank, SINCE]:
-            set_background(state, rank, PRECHARGED, pre)
-        else:
-            state.ranks[rank, BACKGROUND] = PRECHARGED
+        opened(state, rank, act)
+        closed(state, rank, ONE, pre)
         if scalars[LOG_ROWS] < len(log):
             write_log(state, log, act, ACT, bank, row, NONE, MISS, ZERO)
             for k in range(columns):
@@ -169,11 +160,11 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
 @helper
 def _limit_anew(tables, state):
     """Work out from the last commands what must wait for them by these rules."""
-    groups = len(state.limit) // N_BANK_COMMANDS
+    groups = len(state.limit) // N_NEXT
     for i in range(len(state.limit)):
         state.limit[i] = 0
         for before in range(N_COMMANDS):
-            for bank in range(len(state.ready)):
+            for bank in range(len(state.banks)):
                 wait = tables.group_next[before * groups + tables.group_of_bank[bank], i]
                 state.limit[i] = max(state.limit[i], state.last[before, bank] + wait)
     for rank in range(tables.ranks):

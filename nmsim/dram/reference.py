@@ -283,7 +283,8 @@ class ReferenceChannel:
             same_row = [r for r in self._queued() if (r.bank, r.row) == (hit.bank, hit.row)]
             command = self.mode
             if self.controller.row_policy == "closed" and len(same_row) == 1:
-                command += "A"
+                auto_clk, clk = (self.earliest(c, number) for c in (command + "A", command))
+                command += "A" if auto_clk <= max(clk, self.clk) else ""
         else:
             command = "ACT" if bank.open_row is None else "PREpb"
         priority = (2, 0 if hit else 1, request.sequence)

@@ -8,21 +8,28 @@ from numba import njit
 from nmsim.dram.commands import (
     ACT,
     ACTIVE,
-    N_BANK_COMMANDS,
     N_COMMANDS,
+    N_NEXT,
     PDE,
     PDX,
     POWER_DOWN_ACTIVE,
     POWER_DOWN_PRECHARGED,
     PRECHARGED,
+    SELF_REFRESH,
+    SRE,
+    SRX,
     PREab,
     REFab,
+    REFpb,
 )
 from nmsim.dram.state import (
     ACT_COUNT,
     ACT_MEMORY,
     BACKGROUND,
+    BANK_BLOCKED,
     BLOCKED,
+    CLOSING,
+    IN_SELF_REFRESH,
     LAST_COMMAND,
     LOG_BANK,
     LOG_CLK,
@@ -43,52 +50,77 @@ from nmsim.dram.state import (
 )
 
 #: For functions that only kernels call: without the wrapper for Python they compile in half the time.
-helper = njit(cache=True, no_cpython_wrapper=True)
+helper = njit(cache=True, no_cpython_wrapper=True, _nrt=False)
 
 
 @helper
-def postpone(bank_next, limit, bank_rules, group_rules, t):
-    """Note what must wait for a command at clock `t`, in its own bank and in all groups."""
-    for i in range(len(bank_next)):
-        bank_next[i] = max(bank_next[i], t + bank_rules[i])
+def postpone(bank_next, limit, bank_rules, group_rules, command, bank, rules, t):
+    """Note what must wait for a command at clock `t`: in its bank, and by the row `rules` in all groups."""
+    # Element by element: a view of a row would be an object of its own, which costs more than the work.
+    for i in range(N_NEXT):
+        bank_next[bank, i] = max(bank_next[bank, i], t + bank_rules[command, i])
     for i in range(len(limit)):
-        limit[i] = max(limit[i], t + group_rules[i])
+        limit[i] = max(limit[i], t + group_rules[rules, i])
 
 
 @helper
 def apply_rules(tables, state, command, bank, t):
     """Note that `command` was issued to `bank` at clock `t`."""
-    groups = len(state.limit) // N_BANK_COMMANDS
-    rules = tables.group_next[command * groups + tables.group_of_bank[bank]]
-    postpone(state.bank_next[bank], state.limit, tables.bank_next[command], rules, t)
+    rules = command * (len(state.limit) // N_NEXT) + tables.group_of_bank[bank]
+    postpone(state.bank_next, state.limit, tables.bank_next, tables.group_next, command, bank, rules, t)
     state.last[command, bank] = t
 
 
 @helper
 def note_act(tables, state, rank, t):
-    """Note an ACT for the window of activations."""
+    """Note an ACT for the window of activations; return the clock from which the window allows the next."""
     state.acts[rank, state.ranks[rank, ACT_COUNT] % ACT_MEMORY] = t
     state.ranks[rank, ACT_COUNT] += 1
-    limit_acts(tables, state, rank)
+    return limit_acts(tables, state, rank)
 
 
 @helper
 def limit_acts(tables, state, rank):
-    """Keep the next ACT of a rank out of the window that its last ACTs fill."""
+    """Keep the next ACT of a rank out of the window that its last ACTs fill; return its earliest clock."""
     earliest = (
         state.acts[rank, (state.ranks[rank, ACT_COUNT] - tables.window_acts) % ACT_MEMORY] + tables.window_clk
     )
     for group in range(rank * tables.groups_per_rank, (rank + 1) * tables.groups_per_rank):
-        i = group * N_BANK_COMMANDS + ACT
+        i = group * N_NEXT + ACT
         state.limit[i] = max(state.limit[i], earliest)
+    return earliest
+
+
+@njit(cache=True, _nrt=False)
+def account(state, rank, t):
+    """Account a rank's background up to clock `t`, at least the clock up to which it is accounted."""
+    ranks, clocks = state.ranks, state.background_clk
+    since, background = ranks[rank, SINCE], ranks[rank, BACKGROUND]
+    if background == ACTIVE and ranks[rank, OPEN_BANKS] == 0:
+        closed = min(t, max(since, ranks[rank, CLOSING]))
+        clocks[rank, ACTIVE] += closed - since
+        clocks[rank, PRECHARGED] += t - closed
+        if t >= ranks[rank, CLOSING]:
+            ranks[rank, BACKGROUND] = PRECHARGED
+    else:
+        clocks[rank, background] += t - since
+    ranks[rank, SINCE] = t
 
 
 @helper
-def set_background(state, rank, new, t):
-    """Account the rank's background up to clock `t`, and go on with another state."""
-    state.background_clk[rank, state.ranks[rank, BACKGROUND]] += t - state.ranks[rank, SINCE]
-    state.ranks[rank, SINCE] = t
-    state.ranks[rank, BACKGROUND] = new
+def opened(state, rank, t):
+    """Count a bank of the rank as open from clock `t` on."""
+    if state.ranks[rank, OPEN_BANKS] == 0:
+        account(state, rank, t)
+        state.ranks[rank, BACKGROUND] = ACTIVE
+    state.ranks[rank, OPEN_BANKS] += 1
+
+
+@helper
+def closed(state, rank, banks, t):
+    """Count `banks` of the rank as closed; the last of them begins to precharge at clock `t`."""
+    state.ranks[rank, OPEN_BANKS] -= banks
+    state.ranks[rank, CLOSING] = max(state.ranks[rank, CLOSING], t)
 
 
 @helper
@@ -111,17 +143,43 @@ def write_log(state, log, t, command, bank, row, column, outcome, closed):
 def earliest_of_rank(tables, state, rank, command):
     """Return the earliest clock of a command to a whole rank, from the last commands to all banks."""
     t = np.int64(0)
-    first_bank, first_group = rank * tables.banks_per_rank, rank * tables.groups_per_rank
+    first = rank * tables.banks_per_rank
     for before in range(N_COMMANDS):
+        own = tables.bank[before, command]
         for bank in range(state.last.shape[1]):
-            from_group = tables.group_of_bank[bank]
-            wait = tables.group[before, from_group, first_group, command]
-            for group in range(first_group, first_group + tables.groups_per_rank):
-                wait = max(wait, tables.group[before, from_group, group, command])
-            if first_bank <= bank < first_bank + tables.banks_per_rank:
-                wait = max(wait, tables.bank[before, command])
+            wait = tables.rank_wait[before, tables.group_of_bank[bank], rank, command]
+            if first <= bank < first + tables.banks_per_rank:
+                wait = max(wait, own)
             t = max(t, state.last[before, bank] + wait)
     return t
+
+
+@helper
+def earliest_of_bank(tables, state, command, bank):
+    """Return the earliest clock of a command to one bank, from the last commands to all banks."""
+    t, group = np.int64(0), tables.group_of_bank[bank]
+    for before in range(N_COMMANDS):
+        for other in range(state.last.shape[1]):
+            wait = tables.group[before, tables.group_of_bank[other], group, command]
+            if other == bank:
+                wait = max(wait, tables.bank[before, command])
+            t = max(t, state.last[before, other] + wait)
+    return t
+
+
+@helper
+def block(tables, state, rank, bit, on):
+    """Set or clear a reason why a rank, and with it its banks, takes no requests' commands."""
+    first = rank * tables.banks_per_rank
+    if on:
+        state.ranks[rank, BLOCKED] |= bit
+    else:
+        state.ranks[rank, BLOCKED] &= ~bit
+    for bank in range(first, first + tables.banks_per_rank):
+        if on:
+            state.banks[bank, BANK_BLOCKED] |= bit
+        else:
+            state.banks[bank, BANK_BLOCKED] &= ~bit
 
 
 @helper
@@ -135,23 +193,41 @@ def issue_rank(tables, state, rank, command, t, log):
                 state.banks[bank, OPEN_ROW] = -1
                 state.counts[PREab, bank] += 1
             state.banks[bank, OLDEST_HIT] = -1
-        state.ranks[rank, OPEN_BANKS] = 0
-        set_background(state, rank, PRECHARGED, t)
+        closed(state, rank, state.ranks[rank, OPEN_BANKS], t)
     else:
         write_log(state, log, t, command, first, NONE, NONE, NONE, ZERO)
         state.counts[command, first] += 1
-    is_open = state.ranks[rank, OPEN_BANKS] > 0
+    account(state, rank, t)
+    is_active = state.ranks[rank, BACKGROUND] == ACTIVE
     if command == PDE:
-        set_background(state, rank, POWER_DOWN_ACTIVE if is_open else POWER_DOWN_PRECHARGED, t)
-        state.ranks[rank, BLOCKED] |= POWERED_DOWN
-    elif command == PDX:
-        set_background(state, rank, ACTIVE if is_open else PRECHARGED, t)
-        state.ranks[rank, BLOCKED] &= ~POWERED_DOWN
+        state.ranks[rank, BACKGROUND] = POWER_DOWN_ACTIVE if is_active else POWER_DOWN_PRECHARGED
+        block(tables, state, rank, POWERED_DOWN, True)
+    elif command == SRE:
+        state.ranks[rank, BACKGROUND] = SELF_REFRESH
+        block(tables, state, rank, IN_SELF_REFRESH, True)
+    elif command in (PDX, SRX):
+        is_open = state.ranks[rank, OPEN_BANKS] > 0
+        state.ranks[rank, BACKGROUND] = ACTIVE if is_open else PRECHARGED
+        block(tables, state, rank, POWERED_DOWN if command == PDX else IN_SELF_REFRESH, False)
     elif command == REFab:
-        state.ranks[rank, BLOCKED] &= ~REFRESHING
+        block(tables, state, rank, REFRESHING, False)
     for bank in range(first, first + tables.banks_per_rank):
         apply_rules(tables, state, command, bank, t)
     if command == REFab:
         t += tables.bank[REFab, ACT]  # powering down during a refresh would save nothing
     if command != PDE and command != PDX:
-        state.scalars[LAST_COMMAND] = t
+        state.scalars[LAST_COMMAND] = max(state.scalars[LAST_COMMAND], t)
+
+
+@helper
+def issue_refresh_of_set(tables, state, rank, refresh_set, sets, t, log):
+    """Issue REFpb to the banks of a rank whose number modulo `sets` is `refresh_set`."""
+    first = rank * tables.banks_per_rank
+    write_log(state, log, t, REFpb, first + refresh_set, NONE, NONE, NONE, ZERO)
+    state.counts[REFpb, first + refresh_set] += 1
+    state.ranks[rank, BLOCKED] &= ~REFRESHING
+    for bank in range(first + refresh_set, first + tables.banks_per_rank, sets):
+        state.banks[bank, BANK_BLOCKED] &= ~REFRESHING
+        apply_rules(tables, state, REFpb, bank, t)
+    busy_clk = t + tables.bank[REFpb, ACT]
+    state.scalars[LAST_COMMAND] = max(state.scalars[LAST_COMMAND], busy_clk)

@@ -1,9 +1,20 @@
-"""The host's command scheduler: FR-FCFS over open rows, from event to event (Numba).
+"""The host's command scheduler, from event to event (Numba).
 
 At every clock at which something can happen, of the commands that the queued requests need next and that
-are legal, the scheduler issues one: a column command (a row hit) before others, then the oldest request's.
-Nothing is done for clocks at which nothing can happen. `nmsim.dram.reference` is the same scheduler clock by
-clock, to be read first.
+are legal, the scheduler issues one. Nothing is done for clocks at which nothing can happen.
+docs/explanation/scheduler.md says what it does; `nmsim.dram.reference` is the same in slow, readable Python.
+
+How it is fast
+--------------
+Each bank has one candidate: the command that its oldest row hit, or else its oldest request, needs next. Its
+*key* is one integer: the clock at which it is legal (from bit `KEY_SHIFT` on, relative to `base`), then its
+order among the candidates of one clock: column commands before others (bit 31), the older request first
+(21 bits), the bank. So the least key of all banks is the command to issue. A command raises the keys of all
+banks by what the standard's table says (`Tables.waits`), in the same pass that looks for the least.
+
+Refresh, power-down and the closing of unused rows are looked at from a clock on that is known before
+(`attention`), so that they cost nothing in between. Where all that is queued goes to one open row, and so
+does what arrives, the commands between two such clocks are issued at once (`_stream_hits`).
 """
 
 from __future__ import annotations
@@ -13,36 +24,49 @@ from numba import njit
 
 from nmsim.dram.commands import (
     ACT,
-    ACTIVE,
     CONFLICT,
     HIT,
     MISS,
-    N_BANK_COMMANDS,
+    N_COMMANDS,
+    N_NEXT,
     PDE,
     PDX,
-    PRECHARGED,
     RD,
+    RDA,
+    SRE,
+    SRX,
     PREab,
     PREpb,
     REFab,
+    REFpb,
 )
 from nmsim.dram.rules import (
+    apply_rules,
+    block,
+    closed,
+    earliest_of_bank,
     earliest_of_rank,
     helper,
     issue_rank,
+    issue_refresh_of_set,
     note_act,
+    opened,
     postpone,
-    set_background,
     write_log,
 )
 from nmsim.dram.state import (
+    BANK_BLOCKED,
     BLOCKED,
     COLUMN,
     DATA_END,
     FAR,
     FREE,
     HEAD,
+    IN_SELF_REFRESH,
+    INDEX,
     LAST_COMMAND,
+    LAST_REQUEST,
+    LAST_USE,
     LOG_ROWS,
     MODE,
     NEXT,
@@ -54,10 +78,13 @@ from nmsim.dram.state import (
     OPEN_ROW,
     ORDER,
     OUTCOME,
+    OVERTAKEN,
     POWERED_DOWN,
     PREVIOUS,
+    QUEUED,
     READS,
     REFRESH_DUE,
+    REFRESH_SET,
     REFRESHING,
     ROW,
     SEQUENCE,
@@ -65,12 +92,19 @@ from nmsim.dram.state import (
     WRITES,
     ZERO,
 )
+from nmsim.dram.tables import KEY_SHIFT
 
-#: In `State.order`: a column command goes before any other, then the older request; the bank comes along.
-_NOT_COLUMN = 1 << 61
-_BANK_BITS = 10
+_BANK_BITS, _AGE_BITS = 10, 21
 _BANK_MASK = (1 << _BANK_BITS) - 1
-_LAST = np.int64(1 << 62)
+_LAST_AGE = 1 << _AGE_BITS
+_NOT_COLUMN = 1 << (_BANK_BITS + _AGE_BITS)
+_ORDER_MASK = (1 << KEY_SHIFT) - 1
+#: The key of a bank that has no candidate.
+_NO_CANDIDATE = np.int64(1 << 62)
+#: Clocks that keys count from one base.
+_SPAN = 1 << 29
+#: Row hits that come in a row at least where it pays to issue them at once.
+_STREAM = 8
 
 
 @helper
@@ -82,30 +116,95 @@ def _chosen_mode(mode, reads, writes, high, low):
 
 
 @helper
-def _set_candidate(tables, state, mode, bank, search):
+def _set_candidate(tables, state, knobs, mode, bank, search, now, base):
     """Work out anew which command a bank's requests need next; no hit is queued before the slot `search`."""
-    row = state.banks[bank, OPEN_ROW]
-    hit = search if row >= 0 else -1
+    row, oldest = state.banks[bank, OPEN_ROW], state.banks[bank, HEAD + mode]
+    hit = search if row >= 0 else NONE
     while hit >= 0 and state.slots[hit, ROW] != row:
         hit = state.slots[hit, NEXT]
     state.banks[bank, OLDEST_HIT] = hit
-    oldest = state.banks[bank, HEAD + mode]
-    if oldest < 0 or state.ranks[tables.rank_of_bank[bank], BLOCKED]:
-        state.ready[bank] = FAR
+    if oldest < 0 or state.banks[bank, BANK_BLOCKED]:
+        state.keys[bank] = _NO_CANDIDATE
         return
+    if hit >= 0 and hit != oldest and knobs.row_hit_cap and state.banks[bank, OVERTAKEN] >= knobs.row_hit_cap:
+        hit = NONE
     if hit >= 0:
         command, order = RD + mode, state.slots[hit, ORDER]
     else:
         command, order = ACT if row < 0 else PREpb, state.slots[oldest, ORDER] | _NOT_COLUMN
-    state.order[bank] = order
-    state.ready[bank] = state.bank_next[bank, command]
-    state.key[bank] = tables.group_of_bank[bank] * N_BANK_COMMANDS + command
+    when = max(state.bank_next[bank, command], state.limit[tables.group_of_bank[bank] * N_NEXT + command])
+    state.keys[bank] = ((max(when, now) - base) << KEY_SHIFT) | order
+    state.columns[bank] = command * len(state.keys) + bank
+    state.orders[bank] = order
 
 
 @helper
-def _set_candidates(tables, state, mode, first, last):
-    for bank in range(first, last):
-        _set_candidate(tables, state, mode, bank, state.banks[bank, HEAD + mode])
+def _set_candidates(tables, state, knobs, mode, now, base):
+    for bank in range(len(state.keys)):
+        _set_candidate(tables, state, knobs, mode, bank, state.banks[bank, HEAD + mode], now, base)
+
+
+@helper
+def _keep_oldest(tables, state, mode, now, base):
+    """Leave only the candidate of the oldest request of the served kind (FCFS)."""
+    oldest, chosen = FAR, NONE
+    for bank in range(len(state.keys)):
+        state.keys[bank] = _NO_CANDIDATE
+        head = state.banks[bank, HEAD + mode]
+        if head >= 0 and state.slots[head, ORDER] < oldest:
+            oldest, chosen = state.slots[head, ORDER], bank
+    if chosen < 0 or state.banks[chosen, BANK_BLOCKED]:
+        return
+    head, row = state.banks[chosen, HEAD + mode], state.banks[chosen, OPEN_ROW]
+    if state.slots[head, ROW] == row:
+        command, order = RD + mode, oldest
+    else:
+        command, order = ACT if row < 0 else PREpb, oldest | _NOT_COLUMN
+    when = max(state.bank_next[chosen, command], state.limit[tables.group_of_bank[chosen] * N_NEXT + command])
+    state.keys[chosen] = ((max(when, now) - base) << KEY_SHIFT) | order
+    state.columns[chosen] = command * len(state.keys) + chosen
+    state.orders[chosen] = order
+
+
+@helper
+def _renumber(state):
+    """Count the ages of the queued requests from 0 again; return the next age."""
+    # The lists of all banks are in order of age: take the oldest head until none is left.
+    for bank in range(len(state.banks)):
+        for kind in range(2):
+            state.cursors[2 * bank + kind] = state.banks[bank, HEAD + kind]
+    age = np.int64(0)
+    while True:
+        oldest, chosen = FAR, NONE
+        for i in range(len(state.cursors)):
+            slot = state.cursors[i]
+            if slot >= 0 and state.slots[slot, ORDER] < oldest:
+                oldest, chosen = state.slots[slot, ORDER], i
+        if chosen < 0:
+            return age
+        slot = state.cursors[chosen]
+        state.cursors[chosen] = state.slots[slot, NEXT]
+        state.slots[slot, ORDER] = (age << _BANK_BITS) | (oldest & _BANK_MASK)
+        age += 1
+
+
+@helper
+def _wants_row(state, slot, row):
+    """Return whether a request from this slot on in its list wants the row."""
+    while slot >= 0:
+        if state.slots[slot, ROW] == row:
+            return True
+        slot = state.slots[slot, NEXT]
+    return False
+
+
+@helper
+def _may_close(tables, state, command, bank, now):
+    """Return whether the bank's rules allow auto-precharge where they allow the column command without."""
+    earliest = now
+    for before in range(N_COMMANDS):
+        earliest = max(earliest, state.last[before, bank] + tables.bank[before, command])
+    return earliest == now
 
 
 @helper
@@ -117,65 +216,220 @@ def _has_requests(tables, state, rank):
 
 
 @helper
-def _rank_candidate(tables, state, rank, now, idle, power_down_idle_clk):
-    """Return (command, clock) of what refresh or power-down needs from a rank next; FAR where nothing."""
-    blocked = state.ranks[rank, BLOCKED]
-    command, t = NONE, FAR
-    if blocked & POWERED_DOWN:
-        if blocked & REFRESHING:
-            command, t = PDX, state.ranks[rank, REFRESH_DUE]
-        elif _has_requests(tables, state, rank):
-            command, t = PDX, now
-    elif blocked & REFRESHING:
-        command, t = PREab if state.ranks[rank, OPEN_BANKS] > 0 else REFab, state.ranks[rank, REFRESH_DUE]
-    elif power_down_idle_clk > 0 and idle:
-        command, t = PDE, state.scalars[LAST_COMMAND] + power_down_idle_clk
-    if command >= 0:
-        t = max(now, max(t, earliest_of_rank(tables, state, rank, command)))
-    return command, t
+def _open_bank_of_set(tables, state, rank, sets):
+    """Return the first bank with an open row of the rank's set that is refreshed next, or -1."""
+    first = rank * tables.banks_per_rank
+    for bank in range(first + state.ranks[rank, REFRESH_SET], first + tables.banks_per_rank, sets):
+        if state.banks[bank, OPEN_ROW] >= 0:
+            return bank
+    return NONE
 
 
 @helper
-def _serve_ranks(tables, state, knobs, mode, now, best, bound, idle, log):
-    """Do what refresh and power-down want before clock `best`; return (whether anything was done, clock)."""
-    chosen, chosen_command, earliest = NONE, NONE, FAR
-    for rank in range(tables.ranks):
-        command, t = _rank_candidate(tables, state, rank, now, idle, knobs.power_down_idle_clk)
+def _urgent_clk(state, knobs, rank, now, idle):
+    """Return the clock from which a rank's refresh brooks no delay; FAR while it is being done."""
+    blocked = state.ranks[rank, BLOCKED]
+    if blocked & (REFRESHING | IN_SELF_REFRESH):
+        return FAR
+    due = state.ranks[rank, REFRESH_DUE]
+    return max(due, now) if idle else due + knobs.postponed_clk
+
+
+@helper
+def _rank_candidate(tables, state, knobs, rank, now, idle):
+    """Return (command, bank, clock) of what refresh, power-down or self-refresh needs from a rank next.
+
+    `bank` is the rank's first where the command is to all of it; the clock is FAR where nothing is needed.
+    """
+    blocked, first = state.ranks[rank, BLOCKED], rank * tables.banks_per_rank
+    command, bank, t = NONE, first, FAR
+    sleep_clk = FAR
+    if idle and knobs.self_refresh_idle_clk > 0:
+        sleep_clk = state.scalars[LAST_REQUEST] + knobs.self_refresh_idle_clk
+    if blocked & IN_SELF_REFRESH:
+        if not idle and _has_requests(tables, state, rank):
+            command, t = SRX, now
+    elif blocked & POWERED_DOWN:
+        if blocked & REFRESHING or (not idle and _has_requests(tables, state, rank)):
+            command, t = PDX, now
+        elif sleep_clk < FAR:
+            command, t = PDX, sleep_clk
+    elif blocked & REFRESHING:
+        t = now
+        if knobs.refresh_sets == 0:
+            command = PREab if state.ranks[rank, OPEN_BANKS] > 0 else REFab
+        else:
+            bank = _open_bank_of_set(tables, state, rank, knobs.refresh_sets)
+            command = PREpb
+            if bank < 0:
+                command, bank = REFpb, first + state.ranks[rank, REFRESH_SET]
+    elif idle:
+        if knobs.power_down_idle_clk > 0:
+            t = max(now, state.scalars[LAST_COMMAND] + knobs.power_down_idle_clk)
+            t = max(t, earliest_of_rank(tables, state, rank, PDE))
+            if t < sleep_clk:
+                return PDE, first, t
+        if sleep_clk < FAR:
+            command, t = PREab if state.ranks[rank, OPEN_BANKS] > 0 else SRE, sleep_clk
+    if command < 0:
+        return command, bank, FAR
+    t = max(now, t)
+    if command == PREpb:
+        return command, bank, max(t, earliest_of_bank(tables, state, command, bank))
+    if command == REFpb:
+        for b in range(bank, first + tables.banks_per_rank, knobs.refresh_sets):
+            t = max(t, earliest_of_bank(tables, state, command, b))
+        return command, bank, t
+    return command, bank, max(t, earliest_of_rank(tables, state, rank, command))
+
+
+@helper
+def _unused_row(tables, state, knobs, now):
+    """Return (bank, clock) of the row that is closed next because nobody uses it; FAR where there is none."""
+    chosen, earliest = NONE, FAR
+    for bank in range(len(state.banks)):
+        if (
+            state.banks[bank, OPEN_ROW] < 0
+            or state.banks[bank, OLDEST_HIT] >= 0
+            or state.banks[bank, BANK_BLOCKED]
+        ):
+            continue
+        t = max(state.bank_next[bank, PREpb], state.limit[tables.group_of_bank[bank] * N_NEXT + PREpb])
+        t = max(now, max(t, state.banks[bank, LAST_USE] + knobs.row_timeout_clk))
         if t < earliest:
-            chosen, chosen_command, earliest = rank, command, t
-    # A refresh that is due by the next command of any kind comes first.
-    served = False
+            chosen, earliest = bank, t
+    return chosen, earliest
+
+
+@helper
+def _close(tables, state, bank, t):
+    """Close the row of a bank by PREpb, on nobody's request."""
+    state.banks[bank, OPEN_ROW] = -1
+    state.banks[bank, OLDEST_HIT] = -1
+    rank = np.int64(tables.rank_of_bank[bank])
+    closed(state, rank, ONE, t)
+    state.counts[PREpb, bank] += 1
+    state.scalars[LAST_COMMAND] = max(state.scalars[LAST_COMMAND], t)
+    apply_rules(tables, state, PREpb, bank, t)
+
+
+@helper
+def _begin_refresh(tables, state, knobs, rank):
+    """Make the banks that a rank's next refresh is for wait for it."""
+    if knobs.refresh_sets == 0:
+        block(tables, state, rank, REFRESHING, True)
+        return
+    state.ranks[rank, BLOCKED] |= REFRESHING
+    first = rank * tables.banks_per_rank
+    refreshed = range(
+        first + state.ranks[rank, REFRESH_SET], first + tables.banks_per_rank, knobs.refresh_sets
+    )
+    for bank in refreshed:
+        state.banks[bank, BANK_BLOCKED] |= REFRESHING
+
+
+@helper
+def _serve_ranks(tables, state, knobs, now, best, bound, idle, log):
+    """Do what ranks need before clock `best`; return (whether anything was done, clock)."""
+    chosen, command, bank, earliest = NONE, NONE, NONE, FAR
     for rank in range(tables.ranks):
-        due = state.ranks[rank, REFRESH_DUE]
-        if due <= min(best, earliest) and due < bound and not state.ranks[rank, BLOCKED] & REFRESHING:
-            state.ranks[rank, BLOCKED] |= REFRESHING
-            first = rank * tables.banks_per_rank
-            _set_candidates(tables, state, mode, first, first + tables.banks_per_rank)
-            served = True
-    if served:
-        return True, now
+        its_command, its_bank, t = _rank_candidate(tables, state, knobs, rank, now, idle)
+        if t < earliest:
+            chosen, command, bank, earliest = rank, its_command, its_bank, t
+    if knobs.row_timeout_clk > 0:
+        unused, t = _unused_row(tables, state, knobs, now)
+        if t < earliest:
+            chosen, command, bank, earliest = np.int64(tables.rank_of_bank[unused]), PREpb, unused, t
+    # A refresh that is urgent by the next command of any kind comes first.
+    urgent, its_rank = FAR, NONE
+    for rank in range(tables.ranks):
+        t = _urgent_clk(state, knobs, rank, now, idle)
+        if t < urgent:
+            urgent, its_rank = t, rank
+    if urgent <= min(best, earliest) and urgent < bound:
+        _begin_refresh(tables, state, knobs, its_rank)
+        return True, max(now, urgent)
     if earliest > best or earliest >= bound:
         return False, now
-    issue_rank(tables, state, chosen, chosen_command, earliest, log)
-    if chosen_command == REFab:
+    if command == PREpb:
+        write_log(state, log, earliest, PREpb, bank, state.banks[bank, OPEN_ROW], NONE, NONE, ONE)
+        _close(tables, state, bank, earliest)
+    elif command == REFpb:
+        sets = knobs.refresh_sets
+        issue_refresh_of_set(tables, state, chosen, state.ranks[chosen, REFRESH_SET], sets, earliest, log)
+        state.ranks[chosen, REFRESH_SET] = (state.ranks[chosen, REFRESH_SET] + 1) % sets
         state.ranks[chosen, REFRESH_DUE] += knobs.refresh_interval_clk
-    first = chosen * tables.banks_per_rank
-    _set_candidates(tables, state, mode, first, first + tables.banks_per_rank)
+    else:
+        issue_rank(tables, state, chosen, command, earliest, log)
+        if command == REFab:
+            state.ranks[chosen, REFRESH_DUE] += knobs.refresh_interval_clk
+        elif command == SRX and knobs.refresh_interval_clk > 0:
+            state.ranks[chosen, REFRESH_DUE] = earliest + knobs.refresh_interval_clk
     return True, earliest
 
 
 @helper
-def _attention_clk(state, idle, power_down_idle_clk):
-    """Return the clock from which refresh or power-down must be looked at."""
+def _attention_clk(tables, state, knobs, now, idle):
+    """Return the clock from which refresh, power-down and unused rows must be looked at."""
     clk = FAR
     for rank in range(len(state.ranks)):
-        if state.ranks[rank, BLOCKED] or (idle and power_down_idle_clk > 0):
-            return 0
-        clk = min(clk, state.ranks[rank, REFRESH_DUE])
+        blocked = state.ranks[rank, BLOCKED]
+        if idle or blocked & REFRESHING or (blocked and _has_requests(tables, state, rank)):
+            return ZERO
+        if not blocked & IN_SELF_REFRESH:
+            clk = min(clk, state.ranks[rank, REFRESH_DUE] + knobs.postponed_clk)
+    if knobs.row_timeout_clk > 0:
+        clk = min(clk, now + knobs.row_timeout_clk)
+        for bank in range(len(state.banks)):
+            if state.banks[bank, OPEN_ROW] >= 0 and state.banks[bank, OLDEST_HIT] < 0:
+                clk = min(clk, state.banks[bank, LAST_USE] + knobs.row_timeout_clk)
     return clk
 
 
-@njit(cache=True)
+@helper
+def _run_length(batch, i, last):
+    """Return how many requests from `i` on, but before `last`, are to the bank and row of the first."""
+    bank, row, is_write = batch.bank, batch.row, batch.is_write
+    end = i + 1
+    while end < last and row[end] == row[i] and bank[end] == bank[i] and is_write[end] == is_write[i]:
+        end += 1
+    return end - i
+
+
+@helper
+def _stream_hits(state, batch, mode, bank, row, i, age, most):
+    """Replace queued row hits of one bank by equal requests that come in; return how many, at most `most`.
+
+    All that is queued must be for this bank and kind, and the queue full; request `i` is the next to come in,
+    with this age. The hits that leave are not noted here.
+    """
+    hits = np.int64(_run_length(batch, i, min(len(batch.bank), i + min(most, _LAST_AGE - age - 1))))
+    if hits < _STREAM or batch.row[i] != row:
+        return ZERO
+    slot = state.banks[bank, HEAD + mode]
+    while slot >= 0:
+        if state.slots[slot, ROW] != row or state.slots[slot, OUTCOME] != HIT:
+            return ZERO
+        slot = state.slots[slot, NEXT]
+    # Each slot that becomes free is taken at once: from the head of the list it goes to the tail.
+    replaced = min(hits, state.banks[bank, QUEUED + mode])
+    for k in range(hits - replaced, hits):
+        slot = state.banks[bank, HEAD + mode]
+        head, tail = state.slots[slot, NEXT], state.banks[bank, TAIL + mode]
+        if head >= 0:
+            state.slots[head, PREVIOUS] = -1
+            state.slots[tail, NEXT] = slot
+            state.slots[slot, PREVIOUS] = tail
+            state.slots[slot, NEXT] = -1
+            state.banks[bank, HEAD + mode] = head
+            state.banks[bank, TAIL + mode] = slot
+        state.slots[slot, COLUMN] = batch.column[i + k]
+        state.slots[slot, INDEX] = i + k
+        state.slots[slot, ORDER] = ((age + k) << _BANK_BITS) | bank
+    return hits
+
+
+@njit(cache=True, _nrt=False)
 def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
     """Serve a batch of requests; return nothing, all is in `state`.
 
@@ -197,22 +451,30 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
         Filled with the clock after each request's last data beat where it has length n.
     """
     scalars = state.scalars
-    now, mode, sequence, free_slots = scalars[NOW], scalars[MODE], scalars[SEQUENCE], scalars[FREE]
+    now, mode, age, free_slots = scalars[NOW], scalars[MODE], scalars[SEQUENCE], scalars[FREE]
     reads, writes, last_command = scalars[READS], scalars[WRITES], scalars[LAST_COMMAND]
-    first_sequence = sequence
+    last_request = scalars[LAST_REQUEST]
     scalars[LOG_ROWS] = 0
     n, i = len(batch.bank), 0
     request_bank, request_row, request_column = batch.bank, batch.row, batch.column
     is_write, arrival_clk = batch.is_write, batch.arrival_clk
     timed = len(arrival_clk) > 0
     logging, recording = len(log) > 0, len(done_clk) > 0
-    ready, key, order, limit, bank_next = state.ready, state.key, state.order, state.limit, state.bank_next
-    banks, slots, free = state.banks, state.slots, state.free
+    streaming = not (timed or logging or recording)
+    keys, columns, orders = state.keys, state.columns, state.orders
+    limit, bank_next, banks, slots, free = state.limit, state.bank_next, state.banks, state.slots, state.free
     group_of_bank, rank_of_bank = tables.group_of_bank, tables.rank_of_bank
-    bank_rules, group_rules = tables.bank_next, tables.group_next
-    n_banks, groups = len(ready), len(limit) // N_BANK_COMMANDS
-    attention = _attention_clk(state, reads + writes == 0, knobs.power_down_idle_clk)
-    when = np.empty(n_banks, dtype=np.int64)
+    bank_rules, group_rules, waits = tables.bank_next, tables.group_next, tables.waits
+    n_banks, groups = len(keys), len(limit) // N_NEXT
+    for slot in range(len(slots)):
+        slots[slot, INDEX] = -1
+
+    base = now
+    _set_candidates(tables, state, knobs, mode, now, base)
+    # What the last command makes all banks wait for is worked into their keys when the least is looked for.
+    wait_row = np.int64(0)
+    issued_key = -_NO_CANDIDATE
+    attention = _attention_clk(tables, state, knobs, now, reads + writes == 0)
 
     while True:
         # Admit, in order, what has arrived and fits into its queue.
@@ -224,147 +486,189 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
             if timed and arrival_clk[i] > now:
                 waiting = arrival_clk[i]
                 break
-            if reads + writes == 0:
-                attention = 0
             bank = request_bank[i]
+            if reads + writes == 0 or banks[bank, BANK_BLOCKED]:
+                attention = 0
+            if age == _LAST_AGE:
+                age = _renumber(state)
+                _set_candidates(tables, state, knobs, mode, now, base)
             free_slots -= 1
             slot = free[free_slots]
             before = banks[bank, TAIL + kind]
             banks[bank, TAIL + kind] = slot
-            request = slots[slot]
-            request[ROW] = request_row[i]
-            request[COLUMN] = request_column[i]
-            request[ORDER] = (sequence << _BANK_BITS) | bank
-            request[OUTCOME] = HIT
-            request[NEXT] = -1
-            request[PREVIOUS] = before
+            banks[bank, QUEUED + kind] += 1
+            slots[slot, ROW] = request_row[i]
+            slots[slot, COLUMN] = request_column[i]
+            slots[slot, ORDER] = (age << _BANK_BITS) | bank
+            slots[slot, OUTCOME] = HIT
+            slots[slot, NEXT] = -1
+            slots[slot, PREVIOUS] = before
+            slots[slot, INDEX] = i
             if before < 0:
                 banks[bank, HEAD + kind] = slot
             else:
                 slots[before, NEXT] = slot
-            sequence += 1
+            age += 1
             i += 1
             reads += 1 - kind
             writes += kind
             if kind == mode and banks[bank, OLDEST_HIT] < 0:
-                _set_candidate(tables, state, mode, bank, slot)
+                _set_candidate(tables, state, knobs, mode, bank, slot, now, base)
             new_mode = _chosen_mode(mode, reads, writes, knobs.high, knobs.low)
             if new_mode != mode:
                 mode = new_mode
-                _set_candidates(tables, state, mode, ZERO, n_banks)
+                _set_candidates(tables, state, knobs, mode, now, base)
+                if knobs.row_timeout_clk > 0:
+                    attention = 0
         if i == n and not drain:
             break
         bound = min(waiting, until)
+        if knobs.fcfs:
+            _keep_oldest(tables, state, mode, now, base)
 
-        # The earliest candidate of all banks; among equals, a column command, then the oldest.
-        best = FAR
+        # Work the last command's waits into all keys, and take the least.
+        best = _NO_CANDIDATE
         for b in range(n_banks):
-            t = max(ready[b], limit[key[b]])
-            when[b] = t
-            best = min(best, t)
-        best = max(best, now)
+            wait = waits[wait_row + columns[b]]
+            key = max(keys[b], (issued_key + wait) | orders[b])
+            keys[b] = key
+            best = min(best, key)
+        clk = FAR if best == _NO_CANDIDATE else base + (best >> KEY_SHIFT)
 
-        if best >= attention:
+        if clk >= attention or clk - base >= _SPAN:
             idle = reads + writes == 0
             if idle and i == n and until == FAR:
                 break
-            scalars[LAST_COMMAND] = last_command
-            served, now = _serve_ranks(tables, state, knobs, mode, now, best, bound, idle, log)
+            scalars[LAST_COMMAND], scalars[LAST_REQUEST] = last_command, last_request
+            served, now = _serve_ranks(tables, state, knobs, now, clk, bound, idle, log)
             last_command = scalars[LAST_COMMAND]
-            attention = _attention_clk(state, idle, knobs.power_down_idle_clk)
+            attention = _attention_clk(tables, state, knobs, now, idle)
+            if served or clk - base >= _SPAN:
+                base, issued_key = now, -_NO_CANDIDATE
+                _set_candidates(tables, state, knobs, mode, now, base)
             if served:
                 continue
-        if best >= bound:
+        if clk >= bound:
             now = bound
             if until <= waiting:
                 break
+            base, issued_key = now, -_NO_CANDIDATE
+            _set_candidates(tables, state, knobs, mode, now, base)
             continue
-        if best == FAR:
+        if best == _NO_CANDIDATE:
             break
 
-        first = _LAST
-        for b in range(n_banks):
-            if when[b] <= best:
-                first = min(first, order[b])
-        bank = first & _BANK_MASK
-        now = best
-        last_command = now
+        now = clk
+        last_command, last_request = max(last_command, now), now
+        bank = best & _BANK_MASK
         group = group_of_bank[bank]
-
         search = NONE
-        if first < _NOT_COLUMN:
-            # RD or WR: the request leaves its queue.
+        if best & _NOT_COLUMN == 0:
+            # A column command: the request leaves its queue.
             command = RD + mode
             slot = banks[bank, OLDEST_HIT]
-            request = slots[slot]
-            before, search = request[PREVIOUS], request[NEXT]
+            before, search = slots[slot, PREVIOUS], slots[slot, NEXT]
+            alone = streaming and before < 0 and banks[bank, QUEUED + mode] == reads + writes
+            if alone and i < n and request_bank[i] == bank and (mode == 1) == is_write[i]:
+                rules = command * groups + group
+                step = max(bank_rules[command, command], group_rules[rules, group * N_NEXT + command])
+                most = (min(attention, bound) - now + step - 1) // step
+                hits = _stream_hits(state, batch, mode, bank, banks[bank, OPEN_ROW], i, age, most)
+                if hits > 0:
+                    i += hits
+                    age += hits
+                    now += (hits - 1) * step
+                    last_command, last_request = max(last_command, now), now
+                    banks[bank, LAST_USE] = now
+                    state.outcomes[HIT, bank] += hits
+                    state.counts[command, bank] += hits
+                    state.last[command, bank] = now
+                    end = now + (knobs.write_done_clk if mode else knobs.read_done_clk)
+                    scalars[DATA_END] = max(scalars[DATA_END], end)
+                    postpone(bank_next, limit, bank_rules, group_rules, command, bank, rules, now)
+                    issued_key, wait_row = (now - base) << KEY_SHIFT, rules * (N_NEXT * n_banks)
+                    _set_candidate(tables, state, knobs, mode, bank, banks[bank, HEAD + mode], now, base)
+                    continue
             if before < 0:
                 banks[bank, HEAD + mode] = search
             else:
                 slots[before, NEXT] = search
+                banks[bank, OVERTAKEN] += 1
             if search < 0:
                 banks[bank, TAIL + mode] = before
             else:
                 slots[search, PREVIOUS] = before
+            banks[bank, QUEUED + mode] -= 1
             free[free_slots] = slot
             free_slots += 1
             reads -= 1 - mode
             writes -= mode
-            state.outcomes[request[OUTCOME], bank] += 1
+            state.outcomes[slots[slot, OUTCOME], bank] += 1
+            banks[bank, LAST_USE] = now
             end = now + (knobs.write_done_clk if mode else knobs.read_done_clk)
             scalars[DATA_END] = max(scalars[DATA_END], end)
-            if recording and (request[ORDER] >> _BANK_BITS) >= first_sequence:
-                done_clk[(request[ORDER] >> _BANK_BITS) - first_sequence] = end
+            if recording and slots[slot, INDEX] >= 0:
+                done_clk[slots[slot, INDEX]] = end
+            closing = ZERO
+            if knobs.closed:
+                row, other = banks[bank, OPEN_ROW], banks[bank, HEAD + 1 - mode]
+                wanted = _wants_row(state, search, row) or _wants_row(state, other, row)
+                if not wanted and _may_close(tables, state, RDA + mode, bank, now):
+                    closing = ONE
+                    command += RDA - RD
+                    begins = now + (tables.write_close_clk if mode else tables.read_close_clk)
+                    begins = max(begins, state.last[ACT, bank] + tables.act_close_clk)
+                    closed(state, np.int64(rank_of_bank[bank]), ONE, begins)
+                    banks[bank, OPEN_ROW] = -1
             if logging:
-                write_log(
-                    state, log, now, command, bank, request[ROW], request[COLUMN], request[OUTCOME], ZERO
-                )
+                row, column, outcome = slots[slot, ROW], slots[slot, COLUMN], slots[slot, OUTCOME]
+                write_log(state, log, now, command, bank, row, column, outcome, closing)
         else:
             rank = np.int64(rank_of_bank[bank])
             slot = banks[bank, HEAD + mode]
-            request = slots[slot]
             if banks[bank, OPEN_ROW] < 0:
                 command = ACT
-                if request[OUTCOME] == HIT:
-                    request[OUTCOME] = MISS
-                row = request[ROW]
+                if slots[slot, OUTCOME] == HIT:
+                    slots[slot, OUTCOME] = MISS
+                row = slots[slot, ROW]
                 banks[bank, OPEN_ROW] = row
+                banks[bank, LAST_USE] = now
+                banks[bank, OVERTAKEN] = 0
                 search = slot
-                state.ranks[rank, OPEN_BANKS] += 1
-                if state.ranks[rank, OPEN_BANKS] == 1:
-                    set_background(state, rank, ACTIVE, now)
-                note_act(tables, state, rank, now)
+                opened(state, rank, now)
+                window_clk = note_act(tables, state, rank, now)
+                first = rank * tables.banks_per_rank
+                window_key = max(window_clk - base, 0) << KEY_SHIFT
+                for b in range(first, first + tables.banks_per_rank):
+                    if columns[b] == ACT * n_banks + b:
+                        keys[b] = max(keys[b], window_key | orders[b])
             else:
                 command = PREpb
-                request[OUTCOME] = CONFLICT
+                slots[slot, OUTCOME] = CONFLICT
                 row = banks[bank, OPEN_ROW]
                 banks[bank, OPEN_ROW] = -1
-                state.ranks[rank, OPEN_BANKS] -= 1
-                if state.ranks[rank, OPEN_BANKS] == 0:
-                    set_background(state, rank, PRECHARGED, now)
+                closed(state, rank, ONE, now)
             if logging:
-                write_log(
-                    state,
-                    log,
-                    now,
-                    command,
-                    bank,
-                    row,
-                    NONE,
-                    request[OUTCOME],
-                    ONE if command == PREpb else ZERO,
-                )
+                closing = ONE if command == PREpb else ZERO
+                write_log(state, log, now, command, bank, row, NONE, slots[slot, OUTCOME], closing)
         state.counts[command, bank] += 1
         state.last[command, bank] = now
-        postpone(bank_next[bank], limit, bank_rules[command], group_rules[command * groups + group], now)
-        _set_candidate(tables, state, mode, bank, search)
+        rules = command * groups + group
+        postpone(bank_next, limit, bank_rules, group_rules, command, bank, rules, now)
+        issued_key, wait_row = (now - base) << KEY_SHIFT, rules * (N_NEXT * n_banks)
+        _set_candidate(tables, state, knobs, mode, bank, search, now, base)
+        if knobs.row_timeout_clk > 0:
+            attention = min(attention, now + knobs.row_timeout_clk)
         if command >= RD:
             new_mode = _chosen_mode(mode, reads, writes, knobs.high, knobs.low)
             if new_mode != mode:
                 mode = new_mode
-                _set_candidates(tables, state, mode, ZERO, n_banks)
+                _set_candidates(tables, state, knobs, mode, now, base)
+                if knobs.row_timeout_clk > 0:
+                    attention = 0
             if reads + writes == 0:
                 attention = 0
 
-    scalars[NOW], scalars[MODE], scalars[SEQUENCE], scalars[FREE] = now, mode, sequence, free_slots
-    scalars[READS], scalars[WRITES], scalars[LAST_COMMAND] = reads, writes, last_command
+    scalars[NOW], scalars[MODE], scalars[SEQUENCE], scalars[FREE] = now, mode, age, free_slots
+    scalars[READS], scalars[WRITES] = reads, writes
+    scalars[LAST_COMMAND], scalars[LAST_REQUEST] = last_command, last_request

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmsim.dram.commands import BACKGROUND_STATES, N_BANK_COMMANDS, N_COMMANDS, OUTCOMES, PRECHARGED
+from nmsim.dram.commands import BACKGROUND_STATES, N_COMMANDS, N_NEXT, OUTCOMES, PRECHARGED
 from nmsim.dram.tables import NEVER, Tables
 
 #: A clock after every other: what waits for nothing that is known.
@@ -27,46 +27,52 @@ ACT_MEMORY = 64
     READS,  # queued reads
     WRITES,  # queued writes
     LAST_COMMAND,  # clock of the last command that was not PDE or PDX, or the end of a refresh
+    LAST_REQUEST,  # clock of the last command for a request
     DATA_END,  # clock after the last data beat
     LOG_ROWS,  # rows written to the log in this call
     N_SCALARS,
-) = range(10)
+) = range(11)
 
-#: Why a rank takes no requests' commands: bits of `State.blocked`.
-REFRESHING, POWERED_DOWN = 1, 2
+#: Why a rank, or a bank, takes no requests' commands: bits of BLOCKED.
+REFRESHING, POWERED_DOWN, IN_SELF_REFRESH = 1, 2, 4
 
 
 #: Fields of a queued request: columns of `State.slots`. NEXT and PREVIOUS link the requests of one kind
-#: (read, write) and bank in the order of arrival; -1 ends the list.
-ROW, COLUMN, ORDER, OUTCOME, NEXT, PREVIOUS = range(6)
+#: (read, write) and bank in the order of arrival; -1 ends the list. ORDER holds the age and the bank (see
+#: `nmsim.dram.scheduler`), INDEX the place in the batch of the present call, or -1.
+ROW, COLUMN, ORDER, OUTCOME, NEXT, PREVIOUS, INDEX = range(7)
 SLOT_FIELDS = 8  # a cache line
 
 #: Fields of a bank: columns of `State.banks`. OLDEST_HIT is the oldest request of the served kind to the
 #: open row; HEAD and TAIL are the ends of its list of reads, HEAD + 1 and TAIL + 1 of its list of writes; all
-#: are slots, or -1.
-OPEN_ROW, OLDEST_HIT, HEAD, TAIL = 0, 1, 2, 4
-BANK_FIELDS = 8
+#: are slots, or -1. BANK_BLOCKED holds the bits above, LAST_USE the clock of the last ACT or column command,
+#: OVERTAKEN how many column commands since the ACT went before an older request to another row, and QUEUED
+#: and QUEUED + 1 the requests in the two lists.
+OPEN_ROW, OLDEST_HIT, HEAD, TAIL, QUEUED, BANK_BLOCKED, LAST_USE, OVERTAKEN = 0, 1, 2, 4, 6, 8, 9, 10
+BANK_FIELDS = 16  # two cache lines
 
-#: Fields of a rank: columns of `State.ranks`. BACKGROUND is an index into BACKGROUND_STATES, and SINCE the
-#: clock at which that began or up to which it is accounted.
-OPEN_BANKS, REFRESH_DUE, BLOCKED, BACKGROUND, SINCE, ACT_COUNT, RANK_FIELDS = range(7)
+#: Fields of a rank: columns of `State.ranks`. BACKGROUND is an index into BACKGROUND_STATES, SINCE the clock
+#: up to which it is accounted. A rank with no open bank is still active until CLOSING, where banks precharge
+#: by themselves. REFRESH_SET is the set of banks that the next REFpb refreshes.
+OPEN_BANKS, REFRESH_DUE, BLOCKED, BACKGROUND, SINCE, CLOSING, ACT_COUNT, REFRESH_SET, RANK_FIELDS = range(9)
 
 
 class State(NamedTuple):
     """One channel. B banks, G groups (bank groups of all ranks), R ranks, Q slots of both queues together."""
 
     scalars: np.ndarray  # (N_SCALARS,)
-    bank_next: np.ndarray  # (B, N_BANK_COMMANDS): earliest clock by the rules within the bank
-    limit: np.ndarray  # (G * N_BANK_COMMANDS,): earliest clock by all other rules
+    bank_next: np.ndarray  # (B, N_NEXT): earliest clock by the rules within the bank
+    limit: np.ndarray  # (G * N_NEXT,): earliest clock by all other rules
     last: np.ndarray  # (N_COMMANDS, B): clock of the last command of each kind
     banks: np.ndarray  # (B, BANK_FIELDS)
-    # The candidate of each bank: the command that its oldest row hit, or else its oldest request, needs next.
-    ready: np.ndarray  # (B,): earliest clock by the bank's own rules; FAR where there is no candidate
-    key: np.ndarray  # (B,) uint32: index into `limit`
-    order: np.ndarray  # (B,): smaller goes first among those that are ready together
+    # The candidate of each bank: the command that a request of it needs next (see `nmsim.dram.scheduler`).
+    keys: np.ndarray  # (B,): when it is legal, and its order among those of one clock
+    columns: np.ndarray  # (B,): where its command's waits stand in a row of `Tables.waits`
+    orders: np.ndarray  # (B,)
     # Queued requests
     slots: np.ndarray  # (Q, SLOT_FIELDS)
     free: np.ndarray  # (Q,): a stack
+    cursors: np.ndarray  # (2 B,): room to work in
     ranks: np.ndarray  # (R, RANK_FIELDS)
     acts: np.ndarray  # (R, ACT_MEMORY): clocks of the last ACTs, a ring
     # Counters
@@ -81,8 +87,8 @@ class State(NamedTuple):
 LOG_CLK, LOG_COMMAND, LOG_BANK, LOG_ROW, LOG_COLUMN, LOG_OUTCOME, LOG_CLOSED, LOG_FIELDS = range(8)
 
 
-def new_state(tables: Tables, slots: int, refresh_interval_clk: int) -> State:
-    """Return a channel at clock 0: all banks closed, queues empty, refresh staggered over the ranks."""
+def new_state(tables: Tables, slots: int, refresh_due_clk: np.ndarray) -> State:
+    """Return a channel at clock 0: all banks closed, queues empty, each rank's refresh due at its clock."""
     banks, ranks = len(tables.group_of_bank), tables.ranks
     groups = ranks * tables.groups_per_rank
 
@@ -93,18 +99,21 @@ def new_state(tables: Tables, slots: int, refresh_interval_clk: int) -> State:
     scalars[FREE] = slots
     rank_fields = full((ranks, RANK_FIELDS), 0)
     rank_fields[:, BACKGROUND] = PRECHARGED
-    rank_fields[:, REFRESH_DUE] = refresh_interval_clk - np.arange(ranks) * (refresh_interval_clk // ranks)
+    rank_fields[:, REFRESH_DUE] = refresh_due_clk
+    bank_fields = full((banks, BANK_FIELDS), -1)
+    bank_fields[:, QUEUED:] = 0
     return State(
         scalars=scalars,
-        bank_next=full((banks, N_BANK_COMMANDS), NEVER),
-        limit=full(groups * N_BANK_COMMANDS, NEVER),
+        bank_next=full((banks, N_NEXT), NEVER),
+        limit=full(groups * N_NEXT, NEVER),
         last=full((N_COMMANDS, banks), NEVER),
-        banks=full((banks, BANK_FIELDS), -1),
-        ready=full(banks, FAR),
-        key=np.zeros(banks, dtype=np.uint32),
-        order=full(banks, FAR),
+        banks=bank_fields,
+        keys=full(banks, FAR),
+        columns=full(banks, 0),
+        orders=full(banks, 0),
         slots=full((slots, SLOT_FIELDS), -1),
         free=np.arange(slots, dtype=np.int64),
+        cursors=full(2 * banks, -1),
         ranks=rank_fields,
         acts=full((ranks, ACT_MEMORY), NEVER),
         counts=full((N_COMMANDS, banks), 0),

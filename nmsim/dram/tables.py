@@ -6,13 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmsim.dram.commands import COMMANDS, N_BANK_COMMANDS, N_COMMANDS, RANK_WIDE
+from nmsim.dram.commands import ACT, COMMANDS, N_COMMANDS, N_NEXT, RANK_WIDE, RD, RDA, WR, WRA, PREpb
 from nmsim.dram.spec import DramSpec
 from nmsim.dram.standard import Constraint
 from nmsim.errors import ConfigError
 
 #: A clock before every other; a latency that never binds.
 NEVER = -(1 << 60)
+#: Clocks stand above these bits of a scheduler's key (see `nmsim.dram.scheduler`).
+KEY_SHIFT = 32
+#: A wait that never binds, as it stands in `Tables.waits`.
+_NO_WAIT = -(1 << 30)
 
 
 class Tables(NamedTuple):
@@ -25,20 +29,28 @@ class Tables(NamedTuple):
     group : ndarray of int64, shape (N_COMMANDS, groups, groups, N_COMMANDS)
         From a command in a group to a later one in each group.
     bank_next, group_next : ndarray of int64
-        The same to the commands of one bank only, for the innermost loop: shapes (N_COMMANDS,
-        N_BANK_COMMANDS) and (N_COMMANDS * groups, groups * N_BANK_COMMANDS).
+        The same to the first `N_NEXT` commands only, for the innermost loop: shapes (N_COMMANDS, N_NEXT) and
+        (N_COMMANDS * groups, groups * N_NEXT).
+    waits : ndarray of int64, flat (N_COMMANDS * groups, N_NEXT, banks)
+        `group_next` once more, to each bank, in units of 2**KEY_SHIFT clocks.
+    rank_wait : ndarray of int64, shape (N_COMMANDS, groups, ranks, N_COMMANDS)
+        From a command in a group to one that touches all groups of a rank.
     group_of_bank, rank_of_bank : ndarray of uint32, shape (banks of the channel,)
     ranks, groups_per_rank, banks_per_rank : int
     window_acts, window_clk : int
         At most `window_acts` ACTs of a rank within `window_clk` (tFAW).
     bus_clk : int
         Clocks after which the channel's command pins are free again, whatever came and whatever follows.
+    read_close_clk, write_close_clk, act_close_clk : int
+        Clocks from RD, WR and ACT after which a bank can precharge: when auto-precharge begins.
     """
 
     bank: np.ndarray
     group: np.ndarray
     bank_next: np.ndarray
     group_next: np.ndarray
+    waits: np.ndarray
+    rank_wait: np.ndarray
     group_of_bank: np.ndarray
     rank_of_bank: np.ndarray
     ranks: int
@@ -47,6 +59,9 @@ class Tables(NamedTuple):
     window_acts: int
     window_clk: int
     bus_clk: int
+    read_close_clk: int
+    write_close_clk: int
+    act_close_clk: int
 
 
 def compile_tables(spec: DramSpec, near_memory: bool = False, simultaneous_act: int = 0) -> Tables:
@@ -97,12 +112,19 @@ def compile_tables(spec: DramSpec, near_memory: bool = False, simultaneous_act: 
         window_acts = simultaneous_act
     # Unsigned, because Numba checks signed indices for negative values.
     group_of_bank = np.repeat(np.arange(groups, dtype=np.uint32), org.banks)
-    to_one_bank = np.ascontiguousarray(group[..., :N_BANK_COMMANDS])
+    if not near_memory:
+        _check_auto_precharge(spec, bank, group)
+    to_one_bank = np.ascontiguousarray(group[..., :N_NEXT])
+    waits = np.where(to_one_bank < 0, _NO_WAIT, to_one_bank) << KEY_SHIFT
+    waits = np.moveaxis(waits, 3, 2)[..., group_of_bank]
+    of_ranks = group.reshape(N_COMMANDS, groups, org.ranks, org.bankgroups, N_COMMANDS)
     return Tables(
         bank=bank,
         group=group,
-        bank_next=np.ascontiguousarray(bank[:, :N_BANK_COMMANDS]),
-        group_next=to_one_bank.reshape(N_COMMANDS * groups, groups * N_BANK_COMMANDS),
+        bank_next=np.ascontiguousarray(bank[:, :N_NEXT]),
+        group_next=to_one_bank.reshape(N_COMMANDS * groups, groups * N_NEXT),
+        waits=np.ascontiguousarray(waits).ravel(),
+        rank_wait=of_ranks.max(axis=3),
         group_of_bank=group_of_bank,
         rank_of_bank=group_of_bank // np.uint32(org.bankgroups),
         ranks=org.ranks,
@@ -111,7 +133,24 @@ def compile_tables(spec: DramSpec, near_memory: bool = False, simultaneous_act: 
         window_acts=window_acts,
         window_clk=window_clk,
         bus_clk=bus_clocks(spec),
+        read_close_clk=max(0, int(bank[RD, PREpb])),
+        write_close_clk=max(0, int(bank[WR, PREpb])),
+        act_close_clk=max(0, int(bank[ACT, PREpb])),
     )
+
+
+def _check_auto_precharge(spec: DramSpec, bank: np.ndarray, group: np.ndarray) -> None:
+    """Refuse a table whose RDA and WRA the scheduler would issue too early.
+
+    It waits for RD and WR, and looks then whether the bank allows auto-precharge as well.
+    """
+    for plain, auto in ((RD, RDA), (WR, WRA)):
+        if (bank[:, auto] < bank[:, plain]).any() or (group[..., plain] != group[..., auto]).any():
+            raise ConfigError(
+                f"the table of {spec.standard} lets {COMMANDS[auto]} and {COMMANDS[plain]} wait differently",
+                expected=f"each row that {COMMANDS[plain]} follows in names {COMMANDS[auto]}",
+                hint="Only within a bank may auto-precharge wait longer.",
+            )
 
 
 def bus_clocks(spec: DramSpec) -> int:

@@ -15,8 +15,9 @@ from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.config.schema import Memory, RunConfig
 from nmsim.dram.address import AddressMap
 from nmsim.dram.commands import COMMANDS
+from nmsim.dram.controller import ControllerSpec, check_controller
 from nmsim.dram.durations import command_durations
-from nmsim.dram.engine import Channel, ControllerSpec
+from nmsim.dram.engine import Channel
 from nmsim.dram.spec import DramSpec
 from nmsim.dram.spec import Organization as DramOrganization
 from nmsim.energy.idd import command_energies
@@ -200,7 +201,7 @@ def check_board(config: RunConfig) -> None:
     memory, near_memory, npu = config.memory, config.near_memory, config.soc.npu
     checks = {
         "memory": lambda: dram_spec(memory),
-        "memory.controller": lambda: controller_spec(memory),
+        "memory.controller": lambda: check_controller(dram_spec(memory), controller_spec(memory)),
         "memory.controller.address_map": lambda: AddressMap(dram_spec(memory), memory.controller.address_map),
         "near_memory.node_nm": lambda: node_energy_factor(near_memory.node_nm.value),
         "soc.npu.node_nm": lambda: node_energy_factor(npu.node_nm.value),
@@ -260,10 +261,12 @@ def dram_spec(memory: Memory) -> DramSpec:
 
 def controller_spec(memory: Memory) -> ControllerSpec:
     """Return the engine's view of a configured controller."""
-    controller = memory.controller.model_dump(exclude={"source", "power_down_idle"})
-    idle = memory.controller.power_down_idle
-    idle_clk = 0 if idle is None else max(1, round(idle.value / memory.timing.tCK.value))
-    return ControllerSpec(**controller, power_down_idle_clk=idle_clk)
+    times = ("row_timeout", "power_down_idle", "self_refresh_idle")
+    settings = memory.controller.model_dump(exclude={"source", *times})
+    for name in times:
+        time = getattr(memory.controller, name)
+        settings[f"{name}_clk"] = 0 if time is None else max(1, round(time.value / memory.timing.tCK.value))
+    return ControllerSpec(**settings)
 
 
 def price_list(config: RunConfig, spec: DramSpec) -> PriceList:

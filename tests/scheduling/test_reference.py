@@ -24,16 +24,6 @@ from nmsim.dram.reference import ReferenceChannel
 LOG_ROWS = 100_000
 NAMES = one_preset_of_each_standard()
 
-#: What the engine obeys so far; ALL_SETTINGS, once it obeys all.
-ENGINE_SETTINGS = ALL_SETTINGS | {
-    "scheduler": ["FRFCFS"],
-    "row_hit_cap": [0],
-    "row_policy": ["open"],
-    "refresh": ["all_bank"],
-    "refresh_postponed": [0],
-    "self_refresh_idle_clk": [0],
-    "ranks": [1],  # with two, the engine forgets the refresh of one when it commands the other
-}
 #: What the checker knows so far; ALL_SETTINGS, once it can be told how refreshes are owed.
 CHECKER_TAKES_REFRESH = "refresh" in inspect.signature(Checker).parameters
 CHECKER_SETTINGS = ALL_SETTINGS if CHECKER_TAKES_REFRESH else ALL_SETTINGS | {
@@ -121,7 +111,7 @@ def test_a_batch_in_two_pieces_and_idle_time_in_steps_change_nothing(data, reque
 @settings(max_examples=30, deadline=None)
 @given(data=st.data(), requests=REQUESTS, drain=st.booleans(), idle=st.integers(0, 6000), more=REQUESTS)
 def test_the_engine_issues_the_commands_of_the_readable_scheduler(name, data, requests, drain, idle, more):
-    spec, controller = data.draw(memories(name, ENGINE_SETTINGS))
+    spec, controller = data.draw(memories(name))
     channel, reference = Channel(spec, controller, log_rows=LOG_ROWS), ReferenceChannel(spec, controller)
     activity = channel.access(as_batch(spec, requests), drain=drain)
     reference.access(as_batch(spec, requests), drain)

@@ -107,11 +107,11 @@ class ReferenceChannel:
         check_controller(self.spec, self.controller)
         table, ranks = self.spec.table, self.spec.organization.ranks
         clocks, refresh = self.spec.clocks, self.controller.refresh
-        self.interval, self.postponed_clk = NEVER, 0
+        self.interval, self.postponed_clk, self.sets = NEVER, 0, self.spec.refresh_sets
         if refresh != "none":
             by_sets = refresh == "per_bank"
             self.interval = clocks[table.refresh_per_bank_interval if by_sets else table.refresh_interval]
-            every_bank_clk = self.interval * (self.spec.refresh_sets if by_sets else 1)
+            every_bank_clk = self.interval * (self.sets if by_sets else 1)
             limit = table.refresh_postponed * every_bank_clk - clocks["nRFCpb" if by_sets else "nRFCab"]
             self.postponed_clk = min(self.controller.refresh_postponed * every_bank_clk, max(0, limit))
         self.clk, self.sequence, self.mode = 0, 0, "RD"
@@ -120,7 +120,12 @@ class ReferenceChannel:
         self.queue: dict[str, list[Request]] = {"RD": [], "WR": []}
         self.banks = [Bank() for _ in range(self.spec.banks_per_channel)]
         self.ranks = [Rank(r, self.interval - r * (self.interval // ranks)) for r in range(ranks)]
-        self.history: dict[tuple[str, int, bool], deque[int]] = {}
+        self.history: dict[tuple[str, int, bool], deque[int]] = {
+            (command, bank, near): deque(maxlen=MEMORY)
+            for command in COMMANDS
+            for bank in range(len(self.banks))
+            for near in (False, True)
+        }
         self.waits: dict[tuple, list[tuple[int, int, list[deque[int]]]]] = {}
 
     # What is where
@@ -131,11 +136,11 @@ class ReferenceChannel:
 
     def banks_of(self, command: str, bank: int) -> set[int]:
         """Return the banks that a command touches."""
+        if command != "REFpb" and COMMANDS.index(command) not in RANK_WIDE:
+            return {bank}
         first = self.rank_of(bank) * self.spec.banks_per_rank
         rank = range(first, first + self.spec.banks_per_rank)
-        if command == "REFpb":
-            return {b for b in rank if (b - bank) % self.spec.refresh_sets == 0}
-        return set(rank) if COMMANDS.index(command) in RANK_WIDE else {bank}
+        return {b for b in rank if command != "REFpb" or (self.sets and (b - bank) % self.sets == 0)}
 
     def open_banks(self, banks: set[int]) -> list[int]:
         """Return those of some banks that have an open row, in order."""
@@ -143,18 +148,13 @@ class ReferenceChannel:
 
     def share(self, level: str, one: set[int], other: set[int]) -> bool:
         """Return whether two sets of banks share what a row of the table is about."""
-        ranks = {self.rank_of(b) for b in one}, {self.rank_of(b) for b in other}
-        groups = (
-            {b // self.spec.organization.banks for b in one},
-            {b // self.spec.organization.banks for b in other},
-        )
-        return {
-            "bank": bool(one & other),
-            "bankgroup": bool(groups[0] & groups[1]),
-            "rank": bool(ranks[0] & ranks[1]),
-            "channel": True,
-            "other_rank": not ranks[0] & ranks[1],
-        }[level]
+        if level == "channel":
+            return True
+        if level == "other_rank":
+            return not self.share("rank", one, other)
+        org = self.spec.organization
+        size = {"bank": 1, "bankgroup": org.banks, "rank": self.spec.banks_per_rank}[level]
+        return not {b // size for b in one}.isdisjoint({b // size for b in other})
 
     # What is legal
 
@@ -189,24 +189,19 @@ class ReferenceChannel:
                         continue
                     window = simultaneous_act
             histories = [
-                self._history(before, other, by_near)
-                for before in row.preceding
-                for other in range(len(self.banks))
-                for by_near in (False, True)
-                if self.share("bank" if row.resource == "column" and by_near else level,
-                              self.banks_of(before, other), touched)
+                history
+                for (before, other, by_near), history in self.history.items()
+                if before in row.preceding
                 and not (row.resource == "command_bus" and by_near)
+                and self.share("bank" if row.resource == "column" and by_near else level,
+                               self.banks_of(before, other), touched)
             ]  # fmt: skip
             rows.append((window, self.spec.latency(row.latency), histories))
         return rows
 
-    def _history(self, command: str, bank: int, near: bool) -> deque[int]:
-        """Return the last clocks at which a command was issued with this bank, by the host or near memory."""
-        return self.history.setdefault((command, bank, near), deque(maxlen=MEMORY))
-
     def _log(self, issued: Issued) -> None:
         self.issued.append(issued)
-        self._history(issued.command, issued.bank, issued.near_memory).append(issued.clk)
+        self.history[issued.command, issued.bank, issued.near_memory].append(issued.clk)
 
     # The host's requests
 
@@ -352,7 +347,7 @@ class ReferenceChannel:
     def _next_set(self, rank: Rank) -> set[int]:
         """Return the banks of the set that the rank's next REFpb refreshes."""
         first = rank.index * self.spec.banks_per_rank
-        return self.banks_of("REFpb", first + rank.refreshes % self.spec.refresh_sets)
+        return self.banks_of("REFpb", first + rank.refreshes % self.sets)
 
     def _is_held(self, bank: int) -> bool:
         """Return whether a bank waits for its refresh, or sleeps."""
@@ -394,7 +389,7 @@ class ReferenceChannel:
             rank.refresh_due += self.interval
             rank.refreshes += 1
             # Powering down during a refresh would save nothing: it counts as busy.
-            self.busy_until_clk = max(self.busy_until_clk, self.clk + self.spec.clocks[f"nRFC{command[3:]}"])
+            self.busy_until_clk = self.clk + self.spec.clocks[f"nRFC{command[3:]}"]
         elif command in ("PDE", "SRE"):
             rank.asleep = command
         else:

@@ -1,6 +1,7 @@
 """The presets, small memories of them on which every rule binds and refresh comes often, and requests."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ PRESETS = Path(__file__).parents[2] / "hw_configs" / "presets"
 NOW = np.empty(0, dtype=np.int64)  # arrival_clk: all have arrived
 
 
+@cache
 def memory(name):
     """Return (DramSpec, ControllerSpec) of a preset."""
     section = Memory.model_validate(read_extended(PRESETS / f"memory-{name}.yaml")[0]["memory"])

@@ -1,13 +1,10 @@
 """The readable scheduler is legal, and does not depend on how it is asked; the fast one does the same."""
 
-import inspect
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_memories import (
-    ALL_SETTINGS,
     REQUESTS,
     as_batch,
     log_of,
@@ -23,17 +20,6 @@ from nmsim.dram.reference import ReferenceChannel
 
 LOG_ROWS = 100_000
 NAMES = one_preset_of_each_standard()
-
-#: What the checker knows so far; ALL_SETTINGS, once it can be told how refreshes are owed.
-CHECKER_TAKES_REFRESH = "refresh" in inspect.signature(Checker).parameters
-CHECKER_SETTINGS = ALL_SETTINGS if CHECKER_TAKES_REFRESH else ALL_SETTINGS | {
-    "row_policy": ["open", "timeout"], "refresh": ["all_bank"], "self_refresh_idle_clk": [0],
-}  # fmt: skip
-
-
-def checker(spec, controller):
-    """Return a checker that knows how the controller owes its refreshes."""
-    return Checker(spec, refresh=controller.refresh) if CHECKER_TAKES_REFRESH else Checker(spec)
 
 
 def commands_of(spec, log):
@@ -56,11 +42,12 @@ def piece(batch, start, stop):
 @settings(max_examples=30, deadline=None)
 @given(data=st.data(), requests=REQUESTS, idle=st.integers(0, 6000))
 def test_what_the_readable_scheduler_does_is_legal(name, data, requests, idle):
-    spec, controller = data.draw(memories(name, CHECKER_SETTINGS))
+    spec, controller = data.draw(memories(name))
     channel = ReferenceChannel(spec, controller)
     channel.access(as_batch(spec, requests))
     channel.advance(channel.clk + idle)
-    found = checker(spec, controller).violations(log_of(spec, channel.issued))
+    judge = Checker(spec, refresh=controller.refresh)
+    found = judge.violations(log_of(spec, channel.issued)) + judge.end(channel.clk)
     assert found == [], f"{found[0].error()}\n{channel.issued}"
     assert sum(i.column >= 0 for i in channel.issued) == len(requests)
 

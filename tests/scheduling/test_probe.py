@@ -145,12 +145,22 @@ def test_the_limit_on_mixed_bursts_is_tight_for_a_stream(name):
     ],
     ids=lambda settings: " ".join(map(str, settings.values())),
 )
-def test_no_way_to_refresh_or_to_close_rows_is_faster_than_possible(name, settings):
+def test_every_way_to_refresh_and_to_close_rows_reaches_its_own_bounds(name, settings):
     spec, controller = memory(name)
     if settings.get("refresh") == "per_bank" and not spec.refresh_sets:
         pytest.skip("this standard has no per-bank refresh")
     for finding in check_bounds(spec, replace(controller, **settings)):
         assert finding.holds, finding
+        # What is nearer to 1 % than this is not promised: one bank of DDR5 or HBM2 holds some 40 or 80 rows
+        # between two refreshes, of which the last is cut off; banks at rest fill the queue with their requests.
+        assert finding.ratio > (0.8 if finding.why else 0.99), finding
+        assert not finding.why.startswith("no single cause"), finding
+
+
+def test_a_scheduler_without_reordering_is_named_where_it_costs():
+    spec, controller = memory("lpddr5-6400")
+    found = by_name(spec, replace(controller, scheduler="FCFS"))["many_banks"]
+    assert found.ratio < 0.2 and found.why.startswith("if the scheduler were FR-FCFS")
 
 
 @pytest.mark.parametrize("name", ["lpddr4-3200", "ddr4-2400"])

@@ -10,7 +10,7 @@ import numpy as np
 from nmsim.dram.bounds import Limit, limits, refresh_of, spacing, unloaded_clk
 from nmsim.dram.controller import ControllerSpec
 from nmsim.dram.engine import AccessBatch, Channel
-from nmsim.dram.spec import MAX_CLOCKS, DramSpec
+from nmsim.dram.spec import DramSpec
 from nmsim.dram.standard import Standard
 
 #: A measured throughput within this share of its bound has reached it.
@@ -77,10 +77,9 @@ def check_bounds(spec: DramSpec, controller: ControllerSpec) -> list[Finding]:
 def _latencies(spec: DramSpec, controller: ControllerSpec) -> list[Finding]:
     """Return the latency of a lone read by row outcome, on paper and measured."""
     # What is measured is the memory's: the row stays open and the rank awake from one read to the next.
-    awake = replace(
-        controller, row_policy="open", row_timeout_clk=0, power_down_idle_clk=0, self_refresh_idle_clk=0
-    )
-    channel, paper = Channel(without_refresh(spec), awake), unloaded_clk(spec)
+    off = {"row_timeout_clk": 0, "refresh_postponed": 0, "power_down_idle_clk": 0, "self_refresh_idle_clk": 0}
+    awake = replace(controller, row_policy="open", refresh="none", **off)
+    channel, paper = Channel(spec, awake), unloaded_clk(spec)
     gap = max(spec.latency(row.latency) for row in spec.table.constraints) + max(paper.values())
     formulas = {"hit": "nCL + nBL", "miss": "nRCD + nCL + nBL", "conflict": "nRP + nRCD + nCL + nBL"}
     words = {"hit": "its row is open", "miss": "its bank is closed", "conflict": "another row is open"}
@@ -117,7 +116,7 @@ def _throughput(spec: DramSpec, controller: ControllerSpec, limit: Limit) -> Fin
 def _clk_per_burst(spec: DramSpec, controller: ControllerSpec, limit: Limit) -> tuple[float, int]:
     """Return the clocks per burst of a limit's own traffic, all of which has arrived, and for how many."""
     if limit.name == "peak":
-        spec = without_refresh(spec)
+        controller = replace(controller, refresh="none")
         start = window = int(4096 * limit.clk_per_burst)
     else:
         interval = refresh_of(spec, controller.refresh).interval_clk
@@ -154,15 +153,6 @@ def _batch(spec: DramSpec, bank: np.ndarray, row: np.ndarray) -> AccessBatch:
     return AccessBatch(
         bank, row, np.arange(n) % spec.row_bursts, np.zeros(n, dtype=bool), np.empty(0, dtype=np.int64)
     )
-
-
-def without_refresh(spec: DramSpec) -> DramSpec:
-    """Return the memory with refresh 1024 times less often, which is never within a short measurement."""
-    timing = {
-        name: min(clk * 1024, MAX_CLOCKS - 1) if name.startswith("nREFI") else clk
-        for name, clk in spec.timing.items()
-    }
-    return replace(spec, timing=timing)
 
 
 class FreePins(DramSpec):

@@ -22,6 +22,7 @@ from nmsim.dram.commands import (
     REFab,
     REFpb,
 )
+from nmsim.dram.lanes import raise_all
 from nmsim.dram.state import (
     ACT_COUNT,
     ACT_MEMORY,
@@ -59,8 +60,7 @@ def postpone(bank_next, limit, bank_rules, group_rules, command, bank, rules, t)
     # Element by element: a view of a row would be an object of its own, which costs more than the work.
     for i in range(N_NEXT):
         bank_next[bank, i] = max(bank_next[bank, i], t + bank_rules[command, i])
-    for i in range(len(limit)):
-        limit[i] = max(limit[i], t + group_rules[rules, i])
+    raise_all(limit, t, group_rules, rules)
 
 
 @helper

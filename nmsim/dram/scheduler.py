@@ -40,6 +40,7 @@ from nmsim.dram.commands import (
     REFab,
     REFpb,
 )
+from nmsim.dram.lanes import least_key
 from nmsim.dram.rules import (
     apply_rules,
     block,
@@ -70,6 +71,7 @@ from nmsim.dram.state import (
     LOG_ROWS,
     MODE,
     NEXT,
+    NO_CANDIDATE,
     NONE,
     NOW,
     OLDEST_HIT,
@@ -99,8 +101,6 @@ _BANK_MASK = (1 << _BANK_BITS) - 1
 _LAST_AGE = 1 << _AGE_BITS
 _NOT_COLUMN = 1 << (_BANK_BITS + _AGE_BITS)
 _ORDER_MASK = (1 << KEY_SHIFT) - 1
-#: The key of a bank that has no candidate.
-_NO_CANDIDATE = np.int64(1 << 62)
 #: Clocks that keys count from one base.
 _SPAN = 1 << 29
 #: Row hits that come in a row at least where it pays to issue them at once.
@@ -124,7 +124,7 @@ def _set_candidate(tables, state, knobs, mode, bank, search, now, base):
         hit = state.slots[hit, NEXT]
     state.banks[bank, OLDEST_HIT] = hit
     if oldest < 0 or state.banks[bank, BANK_BLOCKED]:
-        state.keys[bank] = _NO_CANDIDATE
+        state.keys[bank] = NO_CANDIDATE
         return
     if hit >= 0 and hit != oldest and knobs.row_hit_cap and state.banks[bank, OVERTAKEN] >= knobs.row_hit_cap:
         hit = NONE
@@ -134,13 +134,13 @@ def _set_candidate(tables, state, knobs, mode, bank, search, now, base):
         command, order = ACT if row < 0 else PREpb, state.slots[oldest, ORDER] | _NOT_COLUMN
     when = max(state.bank_next[bank, command], state.limit[tables.group_of_bank[bank] * N_NEXT + command])
     state.keys[bank] = ((max(when, now) - base) << KEY_SHIFT) | order
-    state.columns[bank] = command * len(state.keys) + bank
+    state.kinds[bank] = command
     state.orders[bank] = order
 
 
 @helper
 def _set_candidates(tables, state, knobs, mode, now, base):
-    for bank in range(len(state.keys)):
+    for bank in range(len(state.banks)):
         _set_candidate(tables, state, knobs, mode, bank, state.banks[bank, HEAD + mode], now, base)
 
 
@@ -148,8 +148,8 @@ def _set_candidates(tables, state, knobs, mode, now, base):
 def _keep_oldest(tables, state, mode, now, base):
     """Leave only the candidate of the oldest request of the served kind (FCFS)."""
     oldest, chosen = FAR, NONE
-    for bank in range(len(state.keys)):
-        state.keys[bank] = _NO_CANDIDATE
+    for bank in range(len(state.banks)):
+        state.keys[bank] = NO_CANDIDATE
         head = state.banks[bank, HEAD + mode]
         if head >= 0 and state.slots[head, ORDER] < oldest:
             oldest, chosen = state.slots[head, ORDER], bank
@@ -162,7 +162,7 @@ def _keep_oldest(tables, state, mode, now, base):
         command, order = ACT if row < 0 else PREpb, oldest | _NOT_COLUMN
     when = max(state.bank_next[chosen, command], state.limit[tables.group_of_bank[chosen] * N_NEXT + command])
     state.keys[chosen] = ((max(when, now) - base) << KEY_SHIFT) | order
-    state.columns[chosen] = command * len(state.keys) + chosen
+    state.kinds[chosen] = command
     state.orders[chosen] = order
 
 
@@ -461,19 +461,20 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
     timed = len(arrival_clk) > 0
     logging, recording = len(log) > 0, len(done_clk) > 0
     streaming = not (timed or logging or recording)
-    keys, columns, orders = state.keys, state.columns, state.orders
+    keys, kinds, orders, windows = state.keys, state.kinds, state.orders, state.windows
     limit, bank_next, banks, slots, free = state.limit, state.bank_next, state.banks, state.slots, state.free
     group_of_bank, rank_of_bank = tables.group_of_bank, tables.rank_of_bank
     bank_rules, group_rules, waits = tables.bank_next, tables.group_next, tables.waits
-    n_banks, groups = len(keys), len(limit) // N_NEXT
+    groups = len(limit) // N_NEXT
     for slot in range(len(slots)):
         slots[slot, INDEX] = -1
 
     base = now
+    windows[:] = 0
     _set_candidates(tables, state, knobs, mode, now, base)
     # What the last command makes all banks wait for is worked into their keys when the least is looked for.
     wait_row = np.int64(0)
-    issued_key = -_NO_CANDIDATE
+    issued_key = -NO_CANDIDATE
     attention = _attention_clk(tables, state, knobs, now, reads + writes == 0)
 
     while True:
@@ -527,13 +528,8 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
             _keep_oldest(tables, state, mode, now, base)
 
         # Work the last command's waits into all keys, and take the least.
-        best = _NO_CANDIDATE
-        for b in range(n_banks):
-            wait = waits[wait_row + columns[b]]
-            key = max(keys[b], (issued_key + wait) | orders[b])
-            keys[b] = key
-            best = min(best, key)
-        clk = FAR if best == _NO_CANDIDATE else base + (best >> KEY_SHIFT)
+        best = least_key(keys, kinds, orders, windows, waits, wait_row, RD + mode, issued_key)
+        clk = FAR if best == NO_CANDIDATE else base + (best >> KEY_SHIFT)
 
         if clk >= attention or clk - base >= _SPAN:
             idle = reads + writes == 0
@@ -544,7 +540,8 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
             last_command = scalars[LAST_COMMAND]
             attention = _attention_clk(tables, state, knobs, now, idle)
             if served or clk - base >= _SPAN:
-                base, issued_key = now, -_NO_CANDIDATE
+                base, issued_key = now, -NO_CANDIDATE
+                windows[:] = 0
                 _set_candidates(tables, state, knobs, mode, now, base)
             if served:
                 continue
@@ -552,10 +549,11 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
             now = bound
             if until <= waiting:
                 break
-            base, issued_key = now, -_NO_CANDIDATE
+            base, issued_key = now, -NO_CANDIDATE
+            windows[:] = 0
             _set_candidates(tables, state, knobs, mode, now, base)
             continue
-        if best == _NO_CANDIDATE:
+        if best == NO_CANDIDATE:
             break
 
         now = clk
@@ -586,7 +584,7 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
                     end = now + (knobs.write_done_clk if mode else knobs.read_done_clk)
                     scalars[DATA_END] = max(scalars[DATA_END], end)
                     postpone(bank_next, limit, bank_rules, group_rules, command, bank, rules, now)
-                    issued_key, wait_row = (now - base) << KEY_SHIFT, rules * (N_NEXT * n_banks)
+                    issued_key, wait_row = (now - base) << KEY_SHIFT, rules
                     _set_candidate(tables, state, knobs, mode, bank, banks[bank, HEAD + mode], now, base)
                     continue
             if before < 0:
@@ -640,8 +638,7 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
                 first = rank * tables.banks_per_rank
                 window_key = max(window_clk - base, 0) << KEY_SHIFT
                 for b in range(first, first + tables.banks_per_rank):
-                    if columns[b] == ACT * n_banks + b:
-                        keys[b] = max(keys[b], window_key | orders[b])
+                    windows[b] = window_key
             else:
                 command = PREpb
                 slots[slot, OUTCOME] = CONFLICT
@@ -655,7 +652,7 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
         state.last[command, bank] = now
         rules = command * groups + group
         postpone(bank_next, limit, bank_rules, group_rules, command, bank, rules, now)
-        issued_key, wait_row = (now - base) << KEY_SHIFT, rules * (N_NEXT * n_banks)
+        issued_key, wait_row = (now - base) << KEY_SHIFT, rules
         _set_candidate(tables, state, knobs, mode, bank, search, now, base)
         if knobs.row_timeout_clk > 0:
             attention = min(attention, now + knobs.row_timeout_clk)

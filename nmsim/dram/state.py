@@ -7,10 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from nmsim.dram.commands import BACKGROUND_STATES, N_COMMANDS, N_NEXT, OUTCOMES, PRECHARGED
+from nmsim.dram.lanes import padded
 from nmsim.dram.tables import NEVER, Tables
 
 #: A clock after every other: what waits for nothing that is known.
 FAR = np.int64(1 << 60)
+
+#: The key of a bank that has no candidate.
+NO_CANDIDATE = np.int64(1 << 62)
 
 #: No slot, no bank, no row; and two numbers; all of NumPy for the reason given in `nmsim.dram.commands`.
 NONE, ZERO, ONE = np.int64(-1), np.int64(0), np.int64(1)
@@ -65,10 +69,12 @@ class State(NamedTuple):
     limit: np.ndarray  # (G * N_NEXT,): earliest clock by all other rules
     last: np.ndarray  # (N_COMMANDS, B): clock of the last command of each kind
     banks: np.ndarray  # (B, BANK_FIELDS)
-    # The candidate of each bank: the command that a request of it needs next (see `nmsim.dram.scheduler`).
-    keys: np.ndarray  # (B,): when it is legal, and its order among those of one clock
-    columns: np.ndarray  # (B,): where its command's waits stand in a row of `Tables.waits`
-    orders: np.ndarray  # (B,)
+    # The candidate of each bank, the command that a request of it needs next (see `nmsim.dram.scheduler`):
+    # arrays of B, padded to whole vectors.
+    keys: np.ndarray  # when it is legal, and its order among those of one clock
+    kinds: np.ndarray  # its command
+    orders: np.ndarray  # its order alone
+    windows: np.ndarray  # the least key that the window of activations leaves to an ACT
     # Queued requests
     slots: np.ndarray  # (Q, SLOT_FIELDS)
     free: np.ndarray  # (Q,): a stack
@@ -108,9 +114,10 @@ def new_state(tables: Tables, slots: int, refresh_due_clk: np.ndarray) -> State:
         limit=full(groups * N_NEXT, NEVER),
         last=full((N_COMMANDS, banks), NEVER),
         banks=bank_fields,
-        keys=full(banks, FAR),
-        columns=full(banks, 0),
-        orders=full(banks, 0),
+        keys=full(padded(banks), NO_CANDIDATE),
+        kinds=full(padded(banks), 0),
+        orders=full(padded(banks), 0),
+        windows=full(padded(banks), 0),
         slots=full((slots, SLOT_FIELDS), -1),
         free=np.arange(slots, dtype=np.int64),
         cursors=full(2 * banks, -1),

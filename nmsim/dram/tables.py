@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nmsim.dram.commands import ACT, COMMANDS, N_COMMANDS, N_NEXT, RANK_WIDE, RD, RDA, WR, WRA, PREpb
+from nmsim.dram.lanes import padded
 from nmsim.dram.spec import DramSpec
 from nmsim.dram.standard import Constraint
 from nmsim.errors import ConfigError
@@ -31,7 +32,7 @@ class Tables(NamedTuple):
     bank_next, group_next : ndarray of int64
         The same to the first `N_NEXT` commands only, for the innermost loop: shapes (N_COMMANDS, N_NEXT) and
         (N_COMMANDS * groups, groups * N_NEXT).
-    waits : ndarray of int64, flat (N_COMMANDS * groups, N_NEXT, banks)
+    waits : ndarray of int64, shape (N_COMMANDS * groups, N_NEXT, banks padded to whole vectors)
         `group_next` once more, to each bank, in units of 2**KEY_SHIFT clocks.
     rank_wait : ndarray of int64, shape (N_COMMANDS, groups, ranks, N_COMMANDS)
         From a command in a group to one that touches all groups of a rank.
@@ -116,14 +117,15 @@ def compile_tables(spec: DramSpec, near_memory: bool = False, simultaneous_act: 
         _check_auto_precharge(spec, bank, group)
     to_one_bank = np.ascontiguousarray(group[..., :N_NEXT])
     waits = np.where(to_one_bank < 0, _NO_WAIT, to_one_bank) << KEY_SHIFT
-    waits = np.moveaxis(waits, 3, 2)[..., group_of_bank]
+    waits = np.moveaxis(waits, 3, 2)[..., group_of_bank].reshape(N_COMMANDS * groups, N_NEXT, -1)
+    padding = padded(len(group_of_bank)) - len(group_of_bank)
     of_ranks = group.reshape(N_COMMANDS, groups, org.ranks, org.bankgroups, N_COMMANDS)
     return Tables(
         bank=bank,
         group=group,
         bank_next=np.ascontiguousarray(bank[:, :N_NEXT]),
         group_next=to_one_bank.reshape(N_COMMANDS * groups, groups * N_NEXT),
-        waits=np.ascontiguousarray(waits).ravel(),
+        waits=np.ascontiguousarray(np.pad(waits, ((0, 0), (0, 0), (0, padding)))),
         rank_wait=of_ranks.max(axis=3),
         group_of_bank=group_of_bank,
         rank_of_bank=group_of_bank // np.uint32(org.bankgroups),

@@ -52,9 +52,12 @@ from nmsim.dram.state import (
 
 #: For functions that only kernels call: without the wrapper for Python they compile in half the time.
 helper = njit(cache=True, no_cpython_wrapper=True, _nrt=False)
+#: For those that are called with every command: an array is handed over as five numbers, which takes longer
+#: than the work.
+inlined = njit(cache=True, no_cpython_wrapper=True, _nrt=False, forceinline=True)
 
 
-@helper
+@inlined
 def postpone(bank_next, limit, bank_rules, group_rules, command, bank, rules, t):
     """Note what must wait for a command at clock `t`: in its bank, and by the row `rules` in all groups."""
     # Element by element: a view of a row would be an object of its own, which costs more than the work.
@@ -71,7 +74,7 @@ def apply_rules(tables, state, command, bank, t):
     state.last[command, bank] = t
 
 
-@helper
+@inlined
 def note_act(tables, state, rank, t):
     """Note an ACT for the window of activations; return the clock from which the window allows the next."""
     state.acts[rank, state.ranks[rank, ACT_COUNT] % ACT_MEMORY] = t
@@ -79,7 +82,7 @@ def note_act(tables, state, rank, t):
     return limit_acts(tables, state, rank)
 
 
-@helper
+@inlined
 def limit_acts(tables, state, rank):
     """Keep the next ACT of a rank out of the window that its last ACTs fill; return its earliest clock."""
     earliest = (
@@ -107,7 +110,7 @@ def account(state, rank, t):
     ranks[rank, SINCE] = t
 
 
-@helper
+@inlined
 def opened(state, rank, t):
     """Count a bank of the rank as open from clock `t` on."""
     if state.ranks[rank, OPEN_BANKS] == 0:
@@ -116,7 +119,7 @@ def opened(state, rank, t):
     state.ranks[rank, OPEN_BANKS] += 1
 
 
-@helper
+@inlined
 def closed(state, rank, banks, t):
     """Count `banks` of the rank as closed; the last of them begins to precharge at clock `t`."""
     state.ranks[rank, OPEN_BANKS] -= banks

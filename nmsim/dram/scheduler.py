@@ -48,6 +48,7 @@ from nmsim.dram.rules import (
     earliest_of_bank,
     earliest_of_rank,
     helper,
+    inlined,
     issue_rank,
     issue_refresh_of_set,
     note_act,
@@ -107,7 +108,7 @@ _SPAN = 1 << 29
 _STREAM = 8
 
 
-@helper
+@inlined
 def _chosen_mode(mode, reads, writes, high, low):
     """Return the kind of request to serve: reads, but writes from the high watermark down to the low one."""
     if mode == 0:
@@ -115,7 +116,7 @@ def _chosen_mode(mode, reads, writes, high, low):
     return 0 if writes == 0 or (reads > 0 and writes <= low) else 1
 
 
-@helper
+@inlined
 def _set_candidate(tables, state, knobs, mode, bank, search, now, base):
     """Work out anew which command a bank's requests need next; no hit is queued before the slot `search`."""
     row, oldest = state.banks[bank, OPEN_ROW], state.banks[bank, HEAD + mode]

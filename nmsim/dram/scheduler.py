@@ -638,8 +638,7 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
                 window_clk = note_act(tables, state, rank, now)
                 first = rank * tables.banks_per_rank
                 window_key = max(window_clk - base, 0) << KEY_SHIFT
-                for b in range(first, first + tables.banks_per_rank):
-                    windows[b] = window_key
+                windows[first : first + tables.banks_per_rank] = window_key
             else:
                 command = PREpb
                 slots[slot, OUTCOME] = CONFLICT

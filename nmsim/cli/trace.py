@@ -1,16 +1,20 @@
-"""`nmsim trace`: sum up an energy trace, or convert it."""
+"""`nmsim trace`: sum up an energy trace, convert it, or check the commands of a trace or file."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from nmsim.cli.board import load_board
-from nmsim.cli.output import Json, note, picoseconds, print_json, print_table
+from nmsim.cli.output import Json, Overrides, note, picoseconds, print_json, print_table
 
-app = typer.Typer(help="Sum up an energy trace, or convert it.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from nmsim.dram.spec import DramSpec
+    from nmsim.trace.checking import Verdict
+
+app = typer.Typer(help="Sum up an energy trace, convert it, or check its commands.", no_args_is_help=True)
 
 TracePath = Annotated[
     Path, typer.Argument(metavar="RUN|TRACE", help="A run's folder, its trace, or one part.")
@@ -104,6 +108,80 @@ def convert(
 
         left_out = f"{done.left_out_rows:,} ({format_energy(done.left_out_energy_fJ)})"
         note(f"aggregated rows left out: {left_out}; --set trace.level=access has every command")
+
+
+@app.command()
+def check(
+    path: Annotated[
+        Path, typer.Argument(metavar="RUN|TRACE|FILE", help="A run or its trace, or a file of DRAM commands.")
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", metavar="CONFIG", help="Board of the commands; the run's own where RUN names a run."
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    part: Annotated[
+        bool,
+        typer.Option("--part", help="FILE begins in the midst of a run: what came before is not known."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check DRAM commands against the rules of their standard; exit with 1 where one is broken.
+
+    FILE is what `nmsim replay --commands` writes. A trace is checked as far as it has single commands.
+    """
+    from nmsim.dram.controller import check_controller
+    from nmsim.system.board import controller_spec, dram_spec
+    from nmsim.trace.checking import check_file, check_trace
+    from nmsim.trace.reader import is_trace, open_trace
+
+    file = _board(path, config)
+    if file is None:
+        raise typer.BadParameter("commands need the board that they were made with", param_hint="--config")
+    board = load_board(file, overrides)
+    spec, controller = dram_spec(board.memory), controller_spec(board.memory)
+    check_controller(spec, controller)
+    if is_trace(path):
+        simultaneous_act = board.near_memory.max_simultaneous_act
+        verdict = check_trace(open_trace(path), spec, controller.refresh, simultaneous_act)
+    else:
+        verdict = check_file(path, spec, controller.refresh, from_start=not part)
+    if as_json:
+        found = [
+            {**vars(f.violation), **{k: v for k, v in vars(f).items() if k != "violation"}}
+            for f in verdict.first
+        ]
+        print_json({"path": str(path), "standard": spec.standard, **vars(verdict), "first": found})
+    else:
+        _print_verdict(path, spec, verdict)
+    if verdict.violations:
+        raise typer.Exit(1)
+
+
+def _print_verdict(path: Path, spec: DramSpec, verdict: Verdict) -> None:
+    if verdict.first:
+        rows = []
+        for found in verdict.first:
+            v = found.violation
+            place = f"rank {v.rank}" + (f", group {v.bankgroup}, bank {v.bank}" if v.bank >= 0 else "")
+            legal = "never" if v.earliest_clk is None else f"{v.earliest_clk:,}"
+            where = (
+                f"line {found.line}" if found.line else f"{found.scheme}, {found.phase}, ch {found.channel}"
+            )
+            rows.append((v.rule, v.table, v.command, place, where, f"{v.clk:,}", legal))
+        print_table(["rule", "standard", "command", "to", "where", "clock", "legal from"], rows, text=5)
+    more = verdict.violations - len(verdict.first)
+    typer.echo(
+        f"{path}: {verdict.commands:,} commands, {verdict.rules} rules of {spec.standard}: "
+        f"{verdict.violations:,} violations" + (f" (the last {more:,} not shown)" if more else "")
+    )
+    if verdict.unchecked:
+        stretches = f"{verdict.stretches} stretches without a gap were checked"
+        note(f"{stretches}; {verdict.unchecked:,} commands are in the trace as sums only, and were not")
+    if not verdict.has_end:
+        note(f"{path} has no END line: it may lack its last commands")
 
 
 def _board(path: Path, config: Path | None) -> Path | None:

@@ -19,7 +19,7 @@ Choices where the standards leave room, or where nmsim's commands stand for seve
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -69,6 +69,8 @@ class Violation:
     command : str
     rank, bankgroup, bank : int
         Where to; -1 for the bank of a command to a rank.
+    index : int
+        Its position in the log; -1 for what is missing at the end.
     """
 
     rule: str
@@ -79,6 +81,7 @@ class Violation:
     rank: int
     bankgroup: int
     bank: int
+    index: int = field(default=-1, compare=False)
 
     def error(self) -> ProtocolViolation:
         """Return this as an exception."""
@@ -225,7 +228,7 @@ class Checker:
             name = f"{name} (rank {rank})"
         place = (int(getattr(log, name)[i]) for name in ("rank", "bankgroup", "bank"))
         clk = None if earliest == NEVER else earliest
-        return Violation(name, table, int(log.clk[i]), clk, COMMANDS[log.command[i]], *place)
+        return Violation(name, table, int(log.clk[i]), clk, COMMANDS[log.command[i]], *place, i)
 
 
 @dataclass(frozen=True)

@@ -198,21 +198,21 @@ def _refreshed(state, refreshing, rank, t, clocks):
 
 @_helper
 def _wrong_mode(mode, command, rank):
-    """Return the rule that the command breaks in its rank's mode, or 0; go to the mode that it leads to."""
-    before, broken = mode[rank], np.int64(0)
+    """Return the rule that the command breaks in its rank's mode, or 0; go to the mode that it leads to.
+
+    A rank that sleeps ignores what it must not get.
+    """
+    before = mode[rank]
     if before == POWERED_DOWN and command != PDX:
-        broken = IN_POWER_DOWN
-    elif before == SELF_REFRESH and command != SRX:
-        broken = IN_SELF_REFRESH
-    elif before == AWAKE and command == PDX:
-        broken = PDX_AWAKE
-    elif before == AWAKE and command == SRX:
-        broken = SRX_AWAKE
-    if command == SRE:
-        mode[rank] = SELF_REFRESH
-    elif command == SRX or before != SELF_REFRESH:
-        mode[rank] = POWERED_DOWN if command == PDE else AWAKE
-    return broken
+        return IN_POWER_DOWN
+    if before == SELF_REFRESH and command != SRX:
+        return IN_SELF_REFRESH
+    if before == AWAKE and command == PDX:
+        return PDX_AWAKE
+    if before == AWAKE and command == SRX:
+        return SRX_AWAKE
+    mode[rank] = POWERED_DOWN if command == PDE else SELF_REFRESH if command == SRE else AWAKE
+    return np.int64(0)
 
 
 @_helper

@@ -121,6 +121,15 @@ def open_trace(path: Path | str) -> Trace:
     return Trace(path, files, rows)
 
 
+def is_trace(path: Path | str) -> bool:
+    """Return whether a path names a folder or a Parquet file, by its first bytes."""
+    path = Path(path)
+    if not path.is_file():
+        return True
+    with open(path, "rb") as file:
+        return file.read(4) == b"PAR1"
+
+
 def _parts(folder: Path, named: Path) -> tuple[Path, ...]:
     found = {int(m[1]): f for f in folder.glob("part-*.parquet") if (m := _PART.fullmatch(f.name))}
     if not found:

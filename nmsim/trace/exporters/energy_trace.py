@@ -110,24 +110,4 @@ def _check_exportable(batch: pa.RecordBatch, only: dict[str, Any], spec: DramSpe
             file=trace.path,
             hint="Choose a scheme or a time without them.",
         )
-    if pc.any(pc.equal(batch.column("source").cast(pa.string()), "nmc")).as_py():
-        raise TraceFormatError(
-            "no other program knows near-memory accesses",
-            file=trace.path,
-            hint="Choose a scheme or a time without them.",
-        )
-    if not spec.refresh_sets and "REFpb" in commands:
-        raise TraceFormatError(f"{spec.standard} has no per-bank refresh", file=trace.path, found="REFpb")
-    org = spec.organization
-    sizes = {"rank": org.ranks, "bankgroup": org.bankgroups, "bank": org.banks, "row": org.rows}
-    for name, size in sizes.items():
-        highest = pc.max(batch.column(name)).as_py()
-        if highest >= size:
-            raise TraceFormatError(
-                f"the trace is of another memory: {name}",
-                file=trace.path,
-                found=highest,
-                expected=f"below {size}",
-                hint="Name the board that it was made with: --config.",
-            )
     check_memory(batch, spec, trace)

@@ -102,15 +102,7 @@ def singles_of(
     columns = ["t_ps", "dur_ps", "cmd", *ADDRESS, "bytes", "source", "phase", "row_outcome", "energy_fJ"]
     columns += ["scheme", "array", "count"]
     for batch in rows_of(trace, window, columns):
-        # A command to a bank names its row (but for REFpb), one to a whole rank names no bank; an aggregate
-        # is of a bank, or of no channel, and names no row.
-        of_a_bank = pc.greater_equal(batch.column("row"), 0)
-        of_a_rank = pc.and_(pc.less(batch.column("bank"), 0), pc.greater_equal(batch.column("channel"), 0))
-        is_refresh = pc.equal(batch.column("cmd").cast(pa.string()), "REFpb")
-        is_refresh = pc.and_(is_refresh, pc.equal(batch.column("count"), 1))
-        if refresh_ps is not None:
-            is_refresh = pc.and_(is_refresh, pc.equal(batch.column("dur_ps"), refresh_ps))
-        single = pc.or_(pc.or_(of_a_bank, of_a_rank), is_refresh)
+        single = is_single(batch, refresh_ps)
         aggregates = batch.filter(pc.invert(single))
         done.left_out_rows += aggregates.num_rows
         done.left_out_energy_fJ += pc.sum(aggregates.column("energy_fJ")).as_py() or 0
@@ -118,3 +110,16 @@ def singles_of(
         done.rows += batch.num_rows
         if batch.num_rows:
             yield batch
+
+
+def is_single(batch: pa.RecordBatch, refresh_ps: int | None = None) -> pa.Array:
+    """Return which rows are one command each; `refresh_ps` as in `singles_of`."""
+    # A command to a bank names its row (but for REFpb), one to a whole rank names no bank; an aggregate is of
+    # a bank, or of no channel, and names no row.
+    of_a_bank = pc.greater_equal(batch.column("row"), 0)
+    of_a_rank = pc.and_(pc.less(batch.column("bank"), 0), pc.greater_equal(batch.column("channel"), 0))
+    is_refresh = pc.equal(batch.column("cmd").cast(pa.string()), "REFpb")
+    is_refresh = pc.and_(is_refresh, pc.equal(batch.column("count"), 1))
+    if refresh_ps is not None:
+        is_refresh = pc.and_(is_refresh, pc.equal(batch.column("dur_ps"), refresh_ps))
+    return pc.or_(pc.or_(of_a_bank, of_a_rank), is_refresh)

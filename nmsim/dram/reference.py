@@ -266,7 +266,23 @@ class ReferenceChannel:
         of_bank: dict[int, list[Request]] = {}
         for request in waiting:
             of_bank.setdefault(request.bank, []).append(request)
-        return [self._needed(b, of_bank[b]) for b in of_bank if not self._is_held(b)]
+        needed = [self._needed(b, of_bank[b]) for b in of_bank if not self._is_held(b)]
+        return [c for c in needed if c.command != "ACT" or not self._delays_refresh(c.bank)]
+
+    def _delays_refresh(self, bank: int) -> bool:
+        """Return whether an ACT now would make an urgent REFpb later than it could be."""
+        rank = self.ranks[self.rank_of(bank)]
+        if not rank.refreshing or self.controller.refresh != "per_bank":
+            return False
+        banks = self._next_set(rank)
+        if self.open_banks(banks):
+            return False
+        waits = [
+            self.spec.latency(row.latency)
+            for row in self.spec.table.constraints
+            if "ACT" in row.preceding and "REFpb" in row.following and self.share(row.level, {bank}, banks)
+        ]
+        return max(self.clk, self.earliest("REFpb", min(banks))) < self.clk + max(waits, default=0)
 
     def _needed(self, number: int, waiting: list[Request]) -> Candidate:
         bank, oldest = self.banks[number], waiting[0]

@@ -209,6 +209,25 @@ def _may_close(tables, state, command, bank, now):
 
 
 @helper
+def _delays_refresh(tables, state, knobs, bank, clk):
+    """Return whether a bank's command at clock `clk` is an ACT that would make an urgent REFpb later."""
+    rank = np.int64(tables.rank_of_bank[bank])
+    if state.banks[bank, OPEN_ROW] >= 0 or not state.ranks[rank, BLOCKED] & REFRESHING:
+        return False
+    if _open_bank_of_set(tables, state, rank, knobs.refresh_sets) >= 0:
+        return False
+    earliest, wait = clk, ZERO
+    first = rank * tables.banks_per_rank
+    refreshed = range(
+        first + state.ranks[rank, REFRESH_SET], first + tables.banks_per_rank, knobs.refresh_sets
+    )
+    for b in refreshed:
+        earliest = max(earliest, earliest_of_bank(tables, state, REFpb, b))
+        wait = max(wait, tables.group[ACT, tables.group_of_bank[bank], tables.group_of_bank[b], REFpb])
+    return earliest < clk + wait
+
+
+@helper
 def _has_requests(tables, state, rank):
     for bank in range(rank * tables.banks_per_rank, (rank + 1) * tables.banks_per_rank):
         if state.banks[bank, HEAD] >= 0 or state.banks[bank, HEAD + 1] >= 0:
@@ -475,7 +494,7 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
     _set_candidates(tables, state, knobs, mode, now, base)
     # What the last command makes all banks wait for is worked into their keys when the least is looked for.
     wait_row = np.int64(0)
-    issued_key = -NO_CANDIDATE
+    issued_key, held = -NO_CANDIDATE, False
     attention = _attention_clk(tables, state, knobs, now, reads + writes == 0)
 
     while True:
@@ -527,6 +546,9 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
         bound = min(waiting, until)
         if knobs.fcfs:
             _keep_oldest(tables, state, mode, now, base)
+            if held:
+                keys[:] = NO_CANDIDATE
+                held = False
 
         # Work the last command's waits into all keys, and take the least.
         best = least_key(keys, kinds, orders, windows, waits, wait_row, RD + mode, issued_key)
@@ -545,6 +567,7 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
                 windows[:] = 0
                 _set_candidates(tables, state, knobs, mode, now, base)
             if served:
+                held = False
                 continue
         if clk >= bound:
             now = bound
@@ -557,12 +580,18 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
         if best == NO_CANDIDATE:
             break
 
+        bank = best & _BANK_MASK
+        is_column = best & _NOT_COLUMN == 0
+        if knobs.refresh_sets and not is_column and _delays_refresh(tables, state, knobs, bank, clk):
+            keys[bank] = NO_CANDIDATE
+            held = True
+            continue
+
         now = clk
         last_command, last_request = max(last_command, now), now
-        bank = best & _BANK_MASK
         group = group_of_bank[bank]
         search = NONE
-        if best & _NOT_COLUMN == 0:
+        if is_column:
             # A column command: the request leaves its queue.
             command = RD + mode
             slot = banks[bank, OLDEST_HIT]
@@ -654,6 +683,9 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
         postpone(bank_next, limit, bank_rules, group_rules, command, bank, rules, now)
         issued_key, wait_row = (now - base) << KEY_SHIFT, rules
         _set_candidate(tables, state, knobs, mode, bank, search, now, base)
+        if held:  # what was put off for a refresh may have its time now
+            held = False
+            _set_candidates(tables, state, knobs, mode, now, base)
         if knobs.row_timeout_clk > 0:
             attention = min(attention, now + knobs.row_timeout_clk)
         if command >= RD:

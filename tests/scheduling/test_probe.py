@@ -153,7 +153,8 @@ def test_every_way_to_refresh_and_to_close_rows_reaches_its_own_bounds(name, set
         # Nearer than this is not promised with REFpb: a bank of DDR5 or HBM2 opens some 40 or 80 rows between
         # two refreshes, of which the last is cut off; banks at rest fill the queue with their requests.
         assert finding.ratio > (0.8 if finding.why else 0.99), finding
-        assert not finding.why.startswith("no single cause"), finding
+        # Of a loss of a few per cent, several small causes may each have their part.
+        assert finding.ratio > 0.97 or not finding.why.startswith("no single cause"), finding
 
 
 def test_a_scheduler_without_reordering_is_named_where_it_costs():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_memories import log_of, one_preset_of_each_standard, small
+from small_memories import log_of, memory, one_preset_of_each_standard, small
 
 from nmsim.dram.checker import Checker
 from nmsim.dram.engine import AccessBatch
@@ -203,6 +203,21 @@ def test_a_bank_that_waits_for_its_refresh_serves_nobody_and_closes_its_row():
     (closing,) = [i for i in issued if i.command == "PREpb" and i.clk < refresh.clk]
     assert closing.clk >= c.spec.clocks["nREFIpb"]
     assert not [i for i in issued if i.bank == 0 and closing.clk < i.clk < refresh.clk]
+
+
+def test_activations_of_other_banks_do_not_hold_a_refresh_off():
+    # Conflicts in all groups want an ACT every nRRD_S, but a REFpb must be nRRD_L after any of the rank.
+    spec, controller = memory("ddr5-4800")
+    groups, banks = spec.organization.bankgroups, spec.organization.banks
+    c = ReferenceChannel(spec, replace(controller, refresh="per_bank", read_queue=64))
+    issued = serve(c, *[(0, n % groups * banks + n // groups % banks, n, READ) for n in range(180)])
+    refreshes = [i for i in issued if i.command == "REFpb"]
+    assert refreshes
+    for number, refresh in enumerate(refreshes, 1):
+        in_set = c.banks_of("REFpb", refresh.bank)
+        closed = max(i.clk for i in issued if i.command == "PREpb" and i.bank in in_set and i < refresh)
+        ready = max(number * spec.clocks["nREFIsb"], closed + spec.clocks["nRP"])
+        assert refresh.clk <= ready + spec.clocks["nRRD_L"]
 
 
 @pytest.mark.parametrize("refresh", ["all_bank", "per_bank"])

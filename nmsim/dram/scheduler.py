@@ -13,8 +13,8 @@ order among the candidates of one clock: column commands before others (bit 31),
 banks by what the standard's table says (`Tables.waits`), in the same pass that looks for the least.
 
 Refresh, power-down and the closing of unused rows are looked at from a clock on that is known before
-(`attention`), so that they cost nothing in between. Where all that is queued goes to one open row, and so
-does what arrives, the commands between two such clocks are issued at once (`_stream_hits`).
+(`attention`), so that they cost nothing in between. Where all that is queued goes to one or two open rows,
+and so does what arrives, hits are issued in a loop of their own (`_stream_hits`).
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ _NOT_COLUMN = 1 << (_BANK_BITS + _AGE_BITS)
 _ORDER_MASK = (1 << KEY_SHIFT) - 1
 #: Clocks that keys count from one base.
 _SPAN = 1 << 29
-#: Row hits that come in a row at least where it pays to issue them at once.
+#: Queued requests, all to one row or two, from which on their hits are streamed.
 _STREAM = 8
 
 
@@ -137,6 +137,11 @@ def _set_candidate(tables, state, knobs, mode, bank, search, now, base):
     state.keys[bank] = ((max(when, now) - base) << KEY_SHIFT) | order
     state.kinds[bank] = command
     state.orders[bank] = order
+
+
+@helper
+def _set_again(tables, state, knobs, mode, bank, now, base):
+    _set_candidate(tables, state, knobs, mode, bank, state.banks[bank, HEAD + mode], now, base)
 
 
 @helper
@@ -407,49 +412,104 @@ def _attention_clk(tables, state, knobs, now, idle):
 
 
 @helper
-def _run_length(batch, i, last):
-    """Return how many requests from `i` on, but before `last`, are to the bank and row of the first."""
-    bank, row, is_write = batch.bank, batch.row, batch.is_write
-    end = i + 1
-    while end < last and row[end] == row[i] and bank[end] == bank[i] and is_write[end] == is_write[i]:
-        end += 1
-    return end - i
+def _stream_hits(tables, state, batch, mode, bank, other, i, age, least, other_clk, end_clk):
+    """Issue row hits of one bank, or of two by turns, and admit the requests that follow; return how many.
+
+    All that is queued must be of the served kind and for these two banks, and the queue full unless `i`, the
+    next request to come in, is the batch's end. `least` is the clock at which the oldest request of `bank`, a
+    hit, is legal, and `other_clk` that of the other bank's candidate. Only clocks before `end_clk` count.
+
+    Returns
+    -------
+    issued, others_issued, admitted : int
+        Hits of `bank`, of the other bank, and requests that came in.
+    last_clk, others_last_clk : int
+        Of the last command to each bank; -1 where there was none.
+    freed : int
+        The slot that the last request left, where none took it; else -1.
+    """
+    slots, banks = state.slots, state.banks
+    n, command = len(batch.bank), RD + mode
+    row, other_row = banks[bank, OPEN_ROW], banks[other, OPEN_ROW]
+    groups = len(state.limit) // N_NEXT
+    first, second = np.int64(tables.group_of_bank[bank]), np.int64(tables.group_of_bank[other])
+    from_first, from_second = command * groups + first, command * groups + second
+    to_first, to_second = first * N_NEXT + command, second * N_NEXT + command
+    in_bank = tables.bank_next[command, command]
+    own = max(in_bank, tables.group_next[from_first, to_first])
+    others_own = max(in_bank, tables.group_next[from_second, to_second])
+    to_other = tables.group_next[from_first, to_second]
+    from_other = tables.group_next[from_second, to_first]
+    # The other bank takes part where its oldest request is a hit too; else its candidate ends the stream.
+    its_hit = banks[other, OLDEST_HIT]
+    both = other != bank and its_hit >= 0 and its_hit == banks[other, HEAD + mode]
+    clk, theirs = least, other_clk
+    if not both:
+        end_clk, theirs, other_row = min(end_clk, other_clk), FAR, NONE
+    issued, others_issued, admitted, last, others_last, freed = ZERO, ZERO, ZERO, NONE, NONE, NONE
+    while True:
+        mine = clk < theirs
+        if clk == theirs:
+            mine = slots[banks[bank, HEAD + mode], ORDER] < slots[banks[other, HEAD + mode], ORDER]
+        at = bank if mine else other
+        t = clk if mine else theirs
+        slot = banks[at, HEAD + mode]
+        if t >= end_clk:
+            break
+        # The request leaves its queue, and the next one takes its slot.
+        following = slots[slot, NEXT]
+        banks[at, HEAD + mode] = following
+        if following >= 0:
+            slots[following, PREVIOUS] = -1
+        else:
+            banks[at, TAIL + mode] = -1
+        banks[at, QUEUED + mode] -= 1
+        state.outcomes[slots[slot, OUTCOME], at] += 1
+        if mine:
+            issued += 1
+            last, clk, theirs = t, t + own, max(theirs, t + to_other)
+        else:
+            others_issued += 1
+            others_last, theirs, clk = t, t + others_own, max(clk, t + from_other)
+        to, its_row = NONE, NONE
+        if i + admitted < n and age + admitted < _LAST_AGE:
+            to = batch.bank[i + admitted]
+            its_row = row if to == bank else (other_row if to == other else NONE)
+        if its_row < 0 or batch.row[i + admitted] != its_row or batch.is_write[i + admitted] != (mode == 1):
+            freed = slot
+            break
+        tail = banks[to, TAIL + mode]
+        slots[slot, ROW] = batch.row[i + admitted]
+        slots[slot, COLUMN] = batch.column[i + admitted]
+        slots[slot, ORDER] = ((age + admitted) << _BANK_BITS) | to
+        slots[slot, OUTCOME] = HIT
+        slots[slot, NEXT] = -1
+        slots[slot, PREVIOUS] = tail
+        slots[slot, INDEX] = i + admitted
+        if tail < 0:
+            banks[to, HEAD + mode] = slot
+        else:
+            slots[tail, NEXT] = slot
+        banks[to, TAIL + mode] = slot
+        banks[to, QUEUED + mode] += 1
+        admitted += 1
+        head = banks[at, HEAD + mode]
+        if head < 0 or slots[head, ROW] != (row if mine else other_row):  # its candidate is another command
+            break
+        if i + admitted < n and batch.is_write[i + admitted] != (mode == 1):  # the other queue has room
+            break
+    return issued, others_issued, admitted, last, others_last, freed
 
 
 @helper
-def _stream_hits(state, batch, mode, bank, row, i, age, most):
-    """Replace queued row hits of one bank by equal requests that come in; return how many, at most `most`.
-
-    All that is queued must be for this bank and kind, and the queue full; request `i` is the next to come in,
-    with this age. The hits that leave are not noted here.
-    """
-    hits = np.int64(_run_length(batch, i, min(len(batch.bank), i + min(most, _LAST_AGE - age - 1))))
-    if hits < _STREAM or batch.row[i] != row:
-        return ZERO
-    slot = state.banks[bank, HEAD + mode]
-    while slot >= 0:
-        if state.slots[slot, ROW] != row or state.slots[slot, OUTCOME] != HIT:
-            return ZERO
-        slot = state.slots[slot, NEXT]
-    # Each slot that becomes free is taken at once: from the head of the list it goes to the tail.
-    replaced = min(hits, state.banks[bank, QUEUED + mode])
-    for k in range(hits - replaced, hits):
-        slot = state.banks[bank, HEAD + mode]
-        head, tail = state.slots[slot, NEXT], state.banks[bank, TAIL + mode]
-        if head >= 0:
-            state.slots[head, PREVIOUS] = -1
-            state.slots[tail, NEXT] = slot
-            state.slots[slot, PREVIOUS] = tail
-            state.slots[slot, NEXT] = -1
-            state.banks[bank, HEAD + mode] = head
-            state.banks[bank, TAIL + mode] = slot
-        state.slots[slot, COLUMN] = batch.column[i + k]
-        state.slots[slot, INDEX] = i + k
-        state.slots[slot, ORDER] = ((age + k) << _BANK_BITS) | bank
-    return hits
+def _note_hits(tables, state, command, bank, hits, last_clk):
+    """Note column commands to one bank, the last at clock `last_clk`."""
+    state.banks[bank, LAST_USE] = last_clk
+    state.counts[command, bank] += hits
+    apply_rules(tables, state, command, bank, last_clk)
 
 
-@njit(cache=True, _nrt=False)
+@njit(cache=True, _nrt=False, nogil=True)
 def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
     """Serve a batch of requests; return nothing, all is in `state`.
 
@@ -480,7 +540,8 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
     is_write, arrival_clk = batch.is_write, batch.arrival_clk
     timed = len(arrival_clk) > 0
     logging, recording = len(log) > 0, len(done_clk) > 0
-    streaming = not (timed or logging or recording)
+    streaming = not (timed or logging or recording or knobs.fcfs or knobs.closed or knobs.row_timeout_clk)
+    last_bank = other = ZERO
     keys, kinds, orders, windows = state.keys, state.kinds, state.orders, state.windows
     limit, bank_next, banks, slots, free = state.limit, state.bank_next, state.banks, state.slots, state.free
     group_of_bank, rank_of_bank = tables.group_of_bank, tables.rank_of_bank
@@ -596,26 +657,34 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
             command = RD + mode
             slot = banks[bank, OLDEST_HIT]
             before, search = slots[slot, PREVIOUS], slots[slot, NEXT]
-            alone = streaming and before < 0 and banks[bank, QUEUED + mode] == reads + writes
-            if alone and i < n and request_bank[i] == bank and (mode == 1) == is_write[i]:
-                rules = command * groups + group
-                step = max(bank_rules[command, command], group_rules[rules, group * N_NEXT + command])
-                most = (min(attention, bound) - now + step - 1) // step
-                hits = _stream_hits(state, batch, mode, bank, banks[bank, OPEN_ROW], i, age, most)
-                if hits > 0:
-                    i += hits
-                    age += hits
-                    now += (hits - 1) * step
+            if bank != last_bank:
+                other, last_bank = last_bank, bank
+            here = banks[bank, QUEUED + mode] + (banks[other, QUEUED + mode] if other != bank else 0)
+            if streaming and before < 0 and here == reads + writes and here >= _STREAM and not held:
+                other_clk = FAR if keys[other] == NO_CANDIDATE else base + (keys[other] >> KEY_SHIFT)
+                issued, others_issued, admitted, clk, others_clk, freed = _stream_hits(
+                    tables, state, batch, mode, bank, other, i, age, now, other_clk, min(attention, bound)
+                )
+                if issued + others_issued > 0:
+                    if freed >= 0:
+                        free[free_slots] = freed
+                        free_slots += 1
+                    i += admitted
+                    age += admitted
+                    left = issued + others_issued - admitted
+                    reads -= left * (1 - mode)
+                    writes -= left * mode
+                    now = max(clk, others_clk)
                     last_command, last_request = max(last_command, now), now
-                    banks[bank, LAST_USE] = now
-                    state.outcomes[HIT, bank] += hits
-                    state.counts[command, bank] += hits
-                    state.last[command, bank] = now
                     end = now + (knobs.write_done_clk if mode else knobs.read_done_clk)
                     scalars[DATA_END] = max(scalars[DATA_END], end)
-                    postpone(bank_next, limit, bank_rules, group_rules, command, bank, rules, now)
-                    issued_key, wait_row = (now - base) << KEY_SHIFT, rules
-                    _set_candidate(tables, state, knobs, mode, bank, banks[bank, HEAD + mode], now, base)
+                    if issued > 0:
+                        _note_hits(tables, state, command, bank, issued, clk)
+                    if others_issued > 0:
+                        _note_hits(tables, state, command, other, others_issued, others_clk)
+                    _set_again(tables, state, knobs, mode, bank, now, base)
+                    _set_again(tables, state, knobs, mode, other, now, base)
+                    attention = 0 if reads + writes == 0 else attention
                     continue
             if before < 0:
                 banks[bank, HEAD + mode] = search

@@ -42,6 +42,9 @@ def replay(
         str | None,
         typer.Option("--commands-until", metavar="TIME", help="Leave out commands then or later."),
     ] = None,
+    threads: Annotated[
+        int, typer.Option(min=1, max=64, help="Channels simulated side by side; no result depends on it.")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
     """Run request traces through the memory of a board, without selection or training.
@@ -62,7 +65,7 @@ def replay(
     spec, controller = dram_spec(memory), controller_spec(memory)
     written = None if commands is None else Commands(commands, commands_format, from_ps, to_ps)
     options = {"format": form, "request_bytes": request_bytes, "commands": written}
-    options |= {"refresh_background": memory.refresh_background}
+    options |= {"refresh_background": memory.refresh_background, "threads": threads}
     results = [replay_one(spec, controller, trace, **options) for trace in traces]
     if as_json:
         print_json(results[0] if len(results) == 1 else results)

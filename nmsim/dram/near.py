@@ -50,7 +50,7 @@ from nmsim.dram.state import (
 )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def stream(tables, near, state, visits, first, period, start, refresh_interval_clk, log):
     """Run row visits to their end; return nothing, all is in `state`.
 

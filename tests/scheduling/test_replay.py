@@ -230,6 +230,21 @@ def test_each_channel_has_a_command_file_of_its_own(tmp_path):
     assert both.count("RD") == counted["RD"] and both.count("REFA") == counted["REF"]
 
 
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_change_neither_a_result_nor_a_byte_of_the_commands(tmp_path, threads):
+    spec, controller = small("lpddr4-3200")
+    spec = replace(spec, organization=replace(spec.organization, channels=4))
+    requests = random_requests(spec, 20_000, clk_step=3)
+    chunks = [part(requests, slice(a, a + 1000)) for a in range(0, 20_000, 1000)]
+    results, files = [], []
+    for n in (1, threads):
+        path = tmp_path / f"{n}.csv"
+        results.append(run((spec, controller), chunks, commands=Commands(path), threads=n))
+        files.append([p.read_bytes() for p in sorted(tmp_path.glob(f"{n}.channel*.csv"))])
+    assert results[0] == results[1]
+    assert len(files[0]) == 4 and files[0] == files[1]
+
+
 def test_an_illegal_command_leaves_no_file(tmp_path):
     spec, controller = small("ddr4-2400")
     strict = replace(spec, timing={**spec.timing, "nRCD": spec.timing["nRCD"] + 1})

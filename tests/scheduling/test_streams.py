@@ -9,6 +9,7 @@ from small_memories import NOW, one_preset_of_each_standard, small
 from nmsim.dram.engine import AccessBatch, Channel
 
 RUN = st.tuples(st.integers(0, 2), st.integers(0, 1), st.booleans(), st.integers(1, 60))
+RUNS = st.lists(RUN, min_size=1, max_size=20)
 
 
 def batch_of(spec, runs):
@@ -22,10 +23,9 @@ def batch_of(spec, runs):
 
 @pytest.mark.parametrize("name", one_preset_of_each_standard())
 @settings(max_examples=50, deadline=None)
-@given(runs=st.lists(RUN, min_size=1, max_size=20), queue=st.sampled_from([8, 9, 36]), cut=st.integers(0, 500))
+@given(runs=RUNS, queue=st.sampled_from([8, 9, 36]), cut=st.integers(0, 500))
 def test_streamed_hits_are_what_single_steps_issue(name, runs, queue, cut):
-    # Commands that are logged, and requests whose clocks are recorded, are issued step by step; those are held
-    # to the readable scheduler elsewhere.
+    # Commands that are logged are issued step by step, and held to the readable scheduler elsewhere.
     spec, controller = small(name)
     fields = {"read_queue": queue, "write_queue": queue, "write_high_watermark": queue - 1}
     controller = type(controller)(**{**vars(controller), **fields})

@@ -102,6 +102,8 @@ _BANK_MASK = (1 << _BANK_BITS) - 1
 _LAST_AGE = 1 << _AGE_BITS
 _NOT_COLUMN = 1 << (_BANK_BITS + _AGE_BITS)
 _ORDER_MASK = (1 << KEY_SHIFT) - 1
+#: No slot has a higher number. Numba looks for negative indices unless it sees that there are none.
+_SLOT_MASK = (1 << 16) - 1
 #: Clocks that keys count from one base.
 _SPAN = 1 << 29
 #: Queued requests, all to one row or two, from which on their hits are streamed.
@@ -531,7 +533,7 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
         Filled with the clock after each request's last data beat where it has length n.
     """
     scalars = state.scalars
-    now, mode, age, free_slots = scalars[NOW], scalars[MODE], scalars[SEQUENCE], scalars[FREE]
+    now, mode, age, free_slots = scalars[NOW], scalars[MODE] & 1, scalars[SEQUENCE], scalars[FREE]
     reads, writes, last_command = scalars[READS], scalars[WRITES], scalars[LAST_COMMAND]
     last_request = scalars[LAST_REQUEST]
     scalars[LOG_ROWS] = 0
@@ -575,7 +577,7 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
                 age = _renumber(state)
                 _set_candidates(tables, state, knobs, mode, now, base)
             free_slots -= 1
-            slot = free[free_slots]
+            slot = free[free_slots] & _SLOT_MASK
             before = banks[bank, TAIL + kind]
             banks[bank, TAIL + kind] = slot
             banks[bank, QUEUED + kind] += 1
@@ -655,7 +657,7 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
         if is_column:
             # A column command: the request leaves its queue.
             command = RD + mode
-            slot = banks[bank, OLDEST_HIT]
+            slot = banks[bank, OLDEST_HIT] & _SLOT_MASK
             before, search = slots[slot, PREVIOUS], slots[slot, NEXT]
             if bank != last_bank:
                 other, last_bank = last_bank, bank
@@ -722,7 +724,7 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
                 write_log(state, log, now, command, bank, row, column, outcome, closing)
         else:
             rank = np.int64(rank_of_bank[bank])
-            slot = banks[bank, HEAD + mode]
+            slot = banks[bank, HEAD + mode] & _SLOT_MASK
             if banks[bank, OPEN_ROW] < 0:
                 command = ACT
                 if slots[slot, OUTCOME] == HIT:

@@ -263,7 +263,7 @@ def _readings(spec: DramSpec, simultaneous_act: int) -> list[_Reading]:
 def _readings_of(row: Constraint, simultaneous_act: int) -> list[_Reading]:
     """Return the readings of a row: near-memory commands do not share the pins of the channel."""
     if row.resource == "command_bus":
-        return [_Reading(row, row.level, row.window, False, None)]
+        return [_Reading(row, row.level, row.window, False, False)]
     if row.resource == "column":
         host = _Reading(row, row.level, row.window, False, False)
         if row.level == "other_rank":

@@ -97,6 +97,11 @@ REQUESTS = st.lists(
     max_size=40,
 )
 
+#: (bank, row, columns, is_write) of near memory's row visits.
+VISITS = st.lists(
+    st.tuples(st.integers(0, 15), st.integers(0, 2), st.integers(1, 12), st.booleans()), max_size=20
+)
+
 
 def as_batch(spec, requests, start=0):
     """Return drawn requests as an AccessBatch that begins to arrive at `start`."""
@@ -104,6 +109,11 @@ def as_batch(spec, requests, start=0):
     row, write, gap = (np.array([r[i] for r in requests], dtype=np.int64) for i in (1, 2, 3))
     column = np.arange(len(bank)) % spec.row_bursts
     return AccessBatch(bank, row, column, write.astype(bool), start + np.cumsum(gap))
+
+
+def in_order(issued):
+    """Return the reference's commands by their clocks: it fixes those of a row visit ahead."""
+    return sorted(issued, key=lambda i: i.clk)
 
 
 def log_of(spec, issued):

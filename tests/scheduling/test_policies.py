@@ -3,55 +3,19 @@
 from dataclasses import replace
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small_memories import log_of, memory, one_preset_of_each_standard, small
+from small_streams import READ, WRITE, channel, clocks_of, names, serve, wait
 
 from nmsim.dram.checker import Checker
-from nmsim.dram.engine import AccessBatch
 from nmsim.dram.reference import COLUMN_COMMANDS, ReferenceChannel
-
-READ, WRITE = False, True
-
-
-def channel(name="lpddr4-3200", ranks=1, **settings):
-    """Return a small memory's readable channel, with room for all requests unless told otherwise."""
-    queues = {"read_queue": 64, "write_queue": 64, "write_high_watermark": 32, "write_low_watermark": 0}
-    spec, controller = small(name, ranks=ranks)
-    return ReferenceChannel(spec, replace(controller, **(queues | {"refresh": "none"} | settings)))
-
-
-def serve(channel, *requests):
-    """Serve requests (clk, bank, row, is_write); return the commands that they led to."""
-    before = len(channel.issued)
-    clk, bank, row, write = (np.array([r[i] for r in requests], dtype=np.int64) for i in range(4))
-    column = np.arange(len(requests)) % channel.spec.row_bursts
-    channel.access(AccessBatch(bank, row, column, write.astype(bool), clk))
-    return channel.issued[before:]
-
-
-def wait(channel, clocks):
-    """Let time pass; return the commands that were issued meanwhile."""
-    before = len(channel.issued)
-    channel.advance(channel.clk + clocks)
-    return channel.issued[before:]
-
-
-def names(issued):
-    """Return the commands' names."""
-    return [i.command for i in issued]
 
 
 def rows_read(issued):
     """Return the rows of the column commands, in their order."""
     return [i.row for i in issued if i.command in COLUMN_COMMANDS]
-
-
-def clocks_of(issued, *commands):
-    """Return the clocks of commands of these names."""
-    return [i.clk for i in issued if i.command in commands]
 
 
 def steady(until, every, bank=0, row=0):
@@ -214,7 +178,7 @@ def test_activations_of_other_banks_do_not_hold_a_refresh_off():
     refreshes = [i for i in issued if i.command == "REFpb"]
     assert refreshes
     for number, refresh in enumerate(refreshes, 1):
-        in_set = c.banks_of("REFpb", refresh.bank)
+        in_set = c.history.banks_of("REFpb", refresh.bank)
         closed = max(i.clk for i in issued if i.command == "PREpb" and i.bank in in_set and i < refresh)
         ready = max(number * spec.clocks["nREFIsb"], closed + spec.clocks["nRP"])
         assert refresh.clk <= ready + spec.clocks["nRRD_L"]

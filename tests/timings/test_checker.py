@@ -142,7 +142,7 @@ def slow_reading(spec, commands, simultaneous=0):
             before = []
             for earlier, name, *other, _, other_near in commands[:j]:
                 level = row.level
-                if row.resource == "command_bus" and other_near:
+                if row.resource == "command_bus" and (near or other_near):
                     continue
                 if row.resource == "column" and (near or other_near):
                     if level == "other_rank":

@@ -498,7 +498,8 @@ def _stream_hits(tables, state, batch, mode, bank, other, i, age, least, other_c
         head = banks[at, HEAD + mode]
         if head < 0 or slots[head, ROW] != (row if mine else other_row):  # its candidate is another command
             break
-        if i + admitted < n and batch.is_write[i + admitted] != (mode == 1):  # the other queue has room
+        # After the batch's end others may follow; for a request of the other kind there is room.
+        if i + admitted == n or batch.is_write[i + admitted] != (mode == 1):
             break
     return issued, others_issued, admitted, last, others_last, freed
 

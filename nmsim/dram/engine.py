@@ -8,26 +8,32 @@ from typing import NamedTuple
 import numpy as np
 
 from nmsim.dram.activity import NO_COMMANDS, Activity, CommandLog
-from nmsim.dram.commands import N_COMMANDS, PDX, RANK_WIDE, RD, WR, PREab
+from nmsim.dram.commands import N_COMMANDS, RANK_WIDE, RD, WR
 from nmsim.dram.controller import ControllerSpec, check_controller
+from nmsim.dram.near import Visits
 from nmsim.dram.near import stream as run_visits
 from nmsim.dram.rules import account
 from nmsim.dram.scheduler import schedule
 from nmsim.dram.spec import DramSpec
 from nmsim.dram.state import (
     ACT_MEMORY,
+    BANK_BLOCKED,
     CLOSING,
     DATA_END,
     FAR,
     LAST_COMMAND,
     LAST_REQUEST,
     LAST_USE,
+    LOG_CLK,
     LOG_FIELDS,
     LOG_ROWS,
+    NEAR_MEMORY,
     NOW,
     READS,
     REFRESH_DUE,
     SINCE,
+    VISITS,
+    VISITS_LEFT,
     WRITES,
     new_state,
 )
@@ -38,6 +44,9 @@ LAST_CLK = 1 << 56
 
 #: Refresh intervals of idle time that are walked through; a longer time is counted in whole intervals.
 _SHORT_IDLE = 8
+
+#: What the host may do while near memory works (`Channel.share`).
+SHARING = ("per_bank", "concurrent")
 
 _IS_RANK_WIDE = np.isin(np.arange(N_COMMANDS), RANK_WIDE)
 
@@ -60,15 +69,6 @@ _NO_CLOCKS = np.empty(0, dtype=np.int64)
 _NO_ACCESSES = AccessBatch(*[_NO_CLOCKS] * 3, _NO_CLOCKS.astype(np.bool_), _NO_CLOCKS)
 
 
-class Visits(NamedTuple):
-    """Row visits for the kernel of `nmsim.dram.near`, sorted by bank."""
-
-    row: np.ndarray
-    column: np.ndarray
-    columns: np.ndarray
-    is_write: np.ndarray
-
-
 class Knobs(NamedTuple):
     """The controller's and the standard's numbers that the scheduler's kernel needs; 0 is "not at all"."""
 
@@ -83,6 +83,7 @@ class Knobs(NamedTuple):
     refresh_interval_clk: int
     refresh_sets: int  # 0: all banks of a rank together
     postponed_clk: int
+    shared_postponed_clk: int  # while near memory has row visits left
     power_down_idle_clk: int
     self_refresh_idle_clk: int
     read_done_clk: int
@@ -107,6 +108,7 @@ class Channel:
         self._tables = compile_tables(spec)
         self._near: dict[int, Tables] = {}
         check_controller(spec, controller)
+        self._no_visits = self._visits(_NO_CLOCKS, _NO_CLOCKS, _NO_CLOCKS, False, None, 0, self._tables)
         self._knobs = _knobs(spec, controller)
         interval, ranks = self._knobs.refresh_interval_clk, self._tables.ranks
         due_clk = interval - np.arange(ranks) * (interval // ranks) if interval else np.full(ranks, FAR)
@@ -239,58 +241,145 @@ class Channel:
         """
         if self.queued:
             raise ValueError("requests are queued: drain them before near-memory work")
-        if not 0 <= max_simultaneous_act <= ACT_MEMORY:
-            raise ValueError(f"max_simultaneous_act must be 0 to {ACT_MEMORY}, found {max_simultaneous_act}")
+        near = self._near_tables(max_simultaneous_act)
+        visits = self._visits(bank, row, columns, is_write, column, column_period_clk, near)
         if start_clk > self.clk:
             before = self.advance(start_clk, log_rows=log_rows)
         else:
             before = None
         rows = self.log_rows if log_rows is None else log_rows
         rows -= len(before.log) if before else 0
-
-        bank = np.asarray(bank, dtype=np.int64)
-        _check_range("bank", bank, self.spec.banks_per_channel)
-        _check_range("row", np.asarray(row), self.spec.organization.rows)
-        order = np.argsort(bank, kind="stable")
-        zeros = np.zeros(len(bank), dtype=np.int64)
-        visits = Visits(
-            row=np.asarray(row, dtype=np.int64)[order],
-            column=(zeros if column is None else np.asarray(column, dtype=np.int64))[order],
-            columns=np.asarray(columns, dtype=np.int64)[order],
-            is_write=np.broadcast_to(np.asarray(is_write, dtype=np.bool_), bank.shape)[order],
-        )
-        if len(bank) and visits.columns.min() < 1:
-            raise ValueError("a visit must access at least one column")
-        first = np.searchsorted(bank[order], np.arange(self.spec.banks_per_channel + 1))
-        if max_simultaneous_act not in self._near:
-            self._near[max_simultaneous_act] = compile_tables(self.spec, True, max_simultaneous_act)
-        near = self._near[max_simultaneous_act]
-        period = max(column_period_clk, int(near.bank[RD, RD]), int(near.bank[WR, WR]), 1)
-
-        # The kernel logs visit by visit: what a visit in flight may still add has to fit behind the rest.
-        longest = int(visits.columns.max()) + 2 if len(bank) and rows > 0 else 0
-        room = rows + self.spec.banks_per_channel * longest + 4 * self._tables.ranks if rows > 0 else 0
-        log = np.empty((room, LOG_FIELDS), dtype=np.int64)
+        log = np.empty((self._log_room(visits, rows), LOG_FIELDS), dtype=np.int64)
         start = self._begin()
         interval = self._knobs.refresh_interval_clk
-        run_visits(self._tables, near, self._state, visits, first, period, start_clk, interval, log)
-        activity = self._end(start, log, np.empty(0, dtype=np.int64), rows, near_memory=True)
+        run_visits(self._tables, near, self._state, visits, start_clk, interval, log)
+        activity = self._end(start, log, _NO_CLOCKS, rows)
         return before + activity if before else activity
 
-    def _run(
-        self, batch: AccessBatch, until: int, drain: bool, log_rows: int | None, done: np.ndarray
+    def share(
+        self,
+        batch: AccessBatch,
+        bank: np.ndarray,
+        row: np.ndarray,
+        columns: np.ndarray,
+        is_write: np.ndarray | bool,
+        column_period_clk: int,
+        policy: str,
+        max_simultaneous_act: int = 0,
+        *,
+        column: np.ndarray | None = None,
+        drain: bool = True,
+        log_rows: int | None = None,
+        record_done: bool = False,
     ) -> Activity:
-        log = np.empty((self.log_rows if log_rows is None else max(0, log_rows), LOG_FIELDS), dtype=np.int64)
+        """Serve accesses of the host while near memory does row visits, until all visits are done.
+
+        Parameters
+        ----------
+        batch : AccessBatch
+        bank, row, columns, is_write, column_period_clk, max_simultaneous_act, column
+            The visits, as in `stream`.
+        policy : {"per_bank", "concurrent"}
+            Requests wait for a bank until it has no visits left; or a visit waits until its bank has no
+            requests (see docs/explanation/scheduler.md).
+        drain, log_rows, record_done
+            As in `access`. Without `drain` some requests may be left when the last visit ends.
+
+        Raises
+        ------
+        ValueError
+            Where an argument is out of range.
+
+        Notes
+        -----
+        Counts, outcomes and the log hold both; in the log `near_memory` tells them apart.
+        """
+        if policy not in SHARING:
+            raise ValueError(f"policy must be one of {', '.join(SHARING)}, found {policy!r}")
+        batch, near = self._checked(batch), self._near_tables(max_simultaneous_act)
+        visits = self._visits(bank, row, columns, is_write, column, column_period_clk, near)
+        visits = visits._replace(concurrent=policy == "concurrent")
+        state, left = self._state, np.diff(visits.first)
+        state.scalars[VISITS_LEFT], state.banks[:, VISITS] = left.sum(), left
+        if policy == "per_bank":
+            state.banks[left > 0, BANK_BLOCKED] |= NEAR_MEMORY
+        done_clk = np.full(len(batch.bank) if record_done else 0, -1, dtype=np.int64)
+        return self._run(batch, FAR, drain, log_rows, done_clk, near, visits)
+
+    def _near_tables(self, simultaneous_act: int) -> Tables:
+        if not 0 <= simultaneous_act <= ACT_MEMORY:
+            raise ValueError(f"max_simultaneous_act must be 0 to {ACT_MEMORY}, found {simultaneous_act}")
+        if simultaneous_act not in self._near:
+            self._near[simultaneous_act] = compile_tables(self.spec, True, simultaneous_act)
+        return self._near[simultaneous_act]
+
+    def _visits(
+        self,
+        bank: np.ndarray,
+        row: np.ndarray,
+        columns: np.ndarray,
+        is_write: np.ndarray | bool,
+        column: np.ndarray | None,
+        column_period_clk: int,
+        near: Tables,
+    ) -> Visits:
+        bank, row, columns = (np.asarray(a, dtype=np.int64) for a in (bank, row, columns))
+        column = np.zeros_like(bank) if column is None else np.asarray(column, dtype=np.int64)
+        is_write = np.broadcast_to(np.asarray(is_write, dtype=np.bool_), bank.shape)
+        banks = self.spec.banks_per_channel
+        _check_range("bank", bank, banks)
+        _check_range("row", row, self.spec.organization.rows)
+        if len(bank) and columns.min() < 1:
+            raise ValueError("a visit must access at least one column")
+        order = np.argsort(bank, kind="stable")
+        first = np.searchsorted(bank[order], np.arange(banks + 1))
+        period = max(column_period_clk, int(near.bank[RD, RD]), int(near.bank[WR, WR]), 1)
+        return Visits(
+            row=row[order],
+            column=column[order],
+            columns=columns[order],
+            is_write=is_write[order],
+            first=first,
+            position=first[:-1].copy(),
+            done=np.zeros(banks, dtype=np.int64),
+            period=period,
+            longest=max(1, self.spec.clocks[self.spec.table.refresh_interval] // period),
+            concurrent=False,
+        )
+
+    def _log_room(self, visits: Visits, rows: int) -> int:
+        """Return the rows of a log that is to hold the first `rows` commands.
+
+        A visit is logged when it begins: what visits under way may still add has to fit behind the rest.
+        """
+        if rows <= 0 or not len(visits.columns):
+            return max(0, rows)
+        longest = min(int(visits.columns.max()), visits.longest) + 2
+        return rows + self.spec.banks_per_channel * longest + 4 * self._tables.ranks
+
+    def _run(
+        self,
+        batch: AccessBatch,
+        until: int,
+        drain: bool,
+        log_rows: int | None,
+        done: np.ndarray,
+        near: Tables | None = None,
+        visits: Visits | None = None,
+    ) -> Activity:
+        rows = self.log_rows if log_rows is None else max(0, log_rows)
+        near, visits = near or self._tables, visits or self._no_visits
+        log = np.empty((self._log_room(visits, rows), LOG_FIELDS), dtype=np.int64)
         start = self._begin()
-        schedule(self._tables, self._state, self._knobs, batch, until, drain, log, done)
-        return self._end(start, log, done, len(log), near_memory=False)
+        schedule(self._tables, self._state, self._knobs, near, visits, batch, until, drain, log, done)
+        return self._end(start, log, done, rows)
 
     def _begin(self) -> int:
         for counter in (self._state.counts, self._state.outcomes, self._state.background_clk):
             counter[:] = 0
         return self.clk
 
-    def _end(self, start: int, log: np.ndarray, done: np.ndarray, rows: int, near_memory: bool) -> Activity:
+    def _end(self, start: int, log: np.ndarray, done: np.ndarray, rows: int) -> Activity:
         state = self._state
         for rank in range(self._tables.ranks):
             account(state, rank, state.scalars[NOW])
@@ -301,17 +390,16 @@ class Channel:
             counts=state.counts.copy(),
             outcomes=state.outcomes.copy(),
             background_clk=state.background_clk.copy(),
-            log=self._command_log(log, rows, near_memory),
+            log=self._command_log(log, rows),
             done_clk=done,
         )
 
-    def _command_log(self, log: np.ndarray, rows: int, near_memory: bool) -> CommandLog:
+    def _command_log(self, log: np.ndarray, rows: int) -> CommandLog:
         log = log[: int(self._state.scalars[LOG_ROWS])]
         if not len(log):  # nearly every call of a long run
             return NO_COMMANDS
-        clk, command, bank, row, column, outcome, closed = log[
-            np.argsort(log[:, 0], kind="stable")[:rows]
-        ].T.copy()
+        in_time = np.argsort(log[:, LOG_CLK], kind="stable")[:rows]
+        clk, command, bank, row, column, outcome, closed, near_memory = log[in_time].T.copy()
         org = self.spec.organization
         group, bank = np.divmod(bank, org.banks)
         rank, bankgroup = np.divmod(group, org.bankgroups)
@@ -326,14 +414,14 @@ class Channel:
             column=column,
             outcome=outcome,
             closed=closed,
-            near_memory=near_memory & (command != PREab) & (command != PDX),
+            near_memory=near_memory.astype(np.bool_),
         )
 
     def skip(self, clocks: int) -> None:
         """Move the idle channel to a later clock without accounting the time between."""
         state = self._state
         of_ranks = [state.ranks[:, field] for field in (REFRESH_DUE, SINCE, CLOSING)]
-        for times in (state.bank_next, state.limit, state.last, state.acts, *of_ranks):
+        for times in (state.bank_next, state.limit, state.last, state.near_last, state.acts, *of_ranks):
             times += clocks
         state.banks[:, LAST_USE] += clocks
         for clock in (NOW, LAST_COMMAND, LAST_REQUEST):
@@ -373,6 +461,11 @@ def _knobs(spec: DramSpec, controller: ControllerSpec) -> Knobs:
         refresh_interval_clk=interval_clk,
         refresh_sets=sets,
         postponed_clk=min(controller.refresh_postponed * round_clk, max(0, limit_clk)),
+        # A visit takes up to nREFI, and a rank's visits need not end at the same time.
+        shared_postponed_clk=min(
+            controller.refresh_postponed * round_clk,
+            max(0, limit_clk - 2 * clocks[spec.table.refresh_interval]),
+        ),
         power_down_idle_clk=controller.power_down_idle_clk,
         self_refresh_idle_clk=controller.self_refresh_idle_clk,
         read_done_clk=clocks["nCL"] + clocks["nBL"],

@@ -2,10 +2,13 @@
 
 A visit opens a row, accesses columns of it one `period` apart, and closes it. Banks run in parallel: what
 couples them is the current of activations (tRRD, tFAW) and refresh, not the command bus and not the data bus.
-One step of the loop is one visit, whatever its length.
+One step is one visit, whatever its length: of `stream`, which has the channel to itself, or of the host's
+scheduler, which asks `next_visit` when one could begin.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -18,6 +21,7 @@ from nmsim.dram.commands import (
     N_NEXT,
     PDX,
     RD,
+    SRX,
     WR,
     PREab,
     PREpb,
@@ -26,8 +30,12 @@ from nmsim.dram.commands import (
 from nmsim.dram.rules import (
     apply_rules,
     closed,
+    delays_refresh,
+    earliest_of_group,
     earliest_of_rank,
+    earliest_within,
     helper,
+    inlined,
     issue_rank,
     limit_acts,
     note_act,
@@ -35,23 +43,68 @@ from nmsim.dram.rules import (
     write_log,
 )
 from nmsim.dram.state import (
+    ACT_COUNT,
+    ACT_MEMORY,
+    BANK_BLOCKED,
     BLOCKED,
     DATA_END,
     FAR,
+    HEAD,
+    IN_SELF_REFRESH,
     LAST_COMMAND,
+    LAST_REQUEST,
+    LOG_NEAR,
     LOG_ROWS,
+    NEAR_MEMORY,
     NONE,
     NOW,
     ONE,
     OPEN_BANKS,
+    OPEN_ROW,
     POWERED_DOWN,
     REFRESH_DUE,
+    REFRESH_SET,
+    VISITS,
+    VISITS_END,
+    VISITS_LEFT,
     ZERO,
 )
 
 
+class Visits(NamedTuple):
+    """Row visits, sorted by bank, in the order of each bank; and how far they have come.
+
+    Attributes
+    ----------
+    row, column, columns : ndarray of int64, shape (n,)
+        `column` is the first, `columns` how many.
+    is_write : ndarray of bool, shape (n,)
+    first : ndarray of int64, shape (banks + 1,)
+        Where each bank's visits begin.
+    position, done : ndarray of int64, shape (banks,)
+        Each bank's next visit, and how many of its columns were accessed before it was split.
+    period : int
+        Clocks from one column access of a bank to its next, at least 1.
+    longest : int
+        Columns of a visit at most; a longer one is split, so that its bank can be refreshed.
+    concurrent : bool
+        Beside the host: whether a bank serves both, or near memory alone while it has visits left.
+    """
+
+    row: np.ndarray
+    column: np.ndarray
+    columns: np.ndarray
+    is_write: np.ndarray
+    first: np.ndarray
+    position: np.ndarray
+    done: np.ndarray
+    period: int
+    longest: int
+    concurrent: bool
+
+
 @njit(cache=True, nogil=True)
-def stream(tables, near, state, visits, first, period, start, refresh_interval_clk, log):
+def stream(tables, near, state, visits, start, refresh_interval_clk, log):
     """Run row visits to their end; return nothing, all is in `state`.
 
     Parameters
@@ -61,11 +114,6 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
     state : State
         Its queues must be empty.
     visits : Visits
-        Sorted by bank, in the order of each bank.
-    first : ndarray of int64, shape (banks + 1,)
-        Where each bank's visits begin in `visits`.
-    period : int
-        Clocks from one column access of a bank to its next, at least 1.
     start : int
         No command before this clock.
     refresh_interval_clk : int
@@ -79,6 +127,10 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
         if state.ranks[rank, BLOCKED] & POWERED_DOWN:
             t = max(start, earliest_of_rank(tables, state, rank, PDX))
             issue_rank(tables, state, rank, PDX, t, log)
+        elif state.ranks[rank, BLOCKED] & IN_SELF_REFRESH:
+            t = max(start, earliest_of_rank(tables, state, rank, SRX))
+            issue_rank(tables, state, rank, SRX, t, log)
+            state.ranks[rank, REFRESH_DUE] = t + refresh_interval_clk if refresh_interval_clk else FAR
         if state.ranks[rank, OPEN_BANKS] > 0:
             t = max(start, earliest_of_rank(tables, state, rank, PREab))
             issue_rank(tables, state, rank, PREab, t, log)
@@ -88,22 +140,21 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
     end = start
     for before in range(N_COMMANDS):
         for b in range(len(state.banks)):
-            end = max(end, state.last[before, b])
-            start = max(start, state.last[before, b] + tables.bus_clk)
+            last = max(state.last[before, b], state.near_last[before, b])
+            end = max(end, last)
+            start = max(start, last + tables.bus_clk)
 
     banks = len(state.banks)
-    position = first[:banks].copy()
-    columns_done = first[:banks] * 0  # of each bank's current visit
-    longest = max(1, refresh_interval_clk // period)  # a longer visit is interrupted, to be refreshed
-    left = first[banks]
-    while left > 0:
+    while True:
         bank, act = NONE, FAR
         for b in range(banks):
-            if position[b] < first[b + 1]:
+            if visits.position[b] < visits.first[b + 1]:
                 i = near.group_of_bank[b] * N_NEXT + ACT
                 t = max(state.bank_next[b, ACT], state.limit[i])
                 if t < act:
                     bank, act = b, t
+        if bank < 0:
+            break
         act = max(act, start)
         rank = np.int64(near.rank_of_bank[bank])
         if act >= state.ranks[rank, REFRESH_DUE]:
@@ -111,41 +162,19 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
             continue
 
         # ACT, the columns, PRE.
-        visit = position[bank]
-        row, command = visits.row[visit], WR if visits.is_write[visit] else RD
-        done = columns_done[bank]
-        columns = min(visits.columns[visit] - done, longest)
+        command, columns = _next_part(visits, bank)
         apply_rules(near, state, ACT, bank, act)
         note_act(near, state, rank, act)
-        first_column = max(act, state.bank_next[bank, command])
-        last_column = first_column + (columns - 1) * period
-        apply_rules(near, state, command, bank, last_column)
+        i = near.group_of_bank[bank] * N_NEXT + command
+        column_clk = max(act, max(state.bank_next[bank, command], state.limit[i]))
+        last_clk = column_clk + (columns - 1) * visits.period
+        apply_rules(near, state, command, bank, last_clk)
         # The unit takes a column straight from the open row, for one period.
-        pre = max(state.bank_next[bank, PREpb], last_column + period)
+        pre = max(state.bank_next[bank, PREpb], last_clk + visits.period)
         apply_rules(near, state, PREpb, bank, pre)
         end = max(end, pre)
         scalars[DATA_END] = max(scalars[DATA_END], pre + near.bank[PREpb, ACT])
-
-        state.counts[ACT, bank] += 1
-        state.counts[command, bank] += columns
-        state.counts[PREpb, bank] += 1
-        state.outcomes[MISS, bank] += 1
-        state.outcomes[HIT, bank] += columns - 1
-        opened(state, rank, act)
-        closed(state, rank, ONE, pre)
-        if scalars[LOG_ROWS] < len(log):
-            write_log(state, log, act, ACT, bank, row, NONE, MISS, ZERO)
-            for k in range(columns):
-                column = visits.column[visit] + done + k
-                outcome = MISS if k == 0 else HIT
-                write_log(state, log, first_column + k * period, command, bank, row, column, outcome, ZERO)
-            write_log(state, log, pre, PREpb, bank, row, NONE, NONE, ONE)
-
-        columns_done[bank] += columns
-        if columns_done[bank] == visits.columns[visit]:
-            columns_done[bank] = 0
-            position[bank] += 1
-            left -= 1
+        _count_visit(state, visits, bank, rank, act, column_clk, pre, log)
 
     for rank in range(near.ranks):
         while state.ranks[rank, REFRESH_DUE] < end:
@@ -154,7 +183,142 @@ def stream(tables, near, state, visits, first, period, start, refresh_interval_c
     for i in range(len(limit_of_host)):
         state.limit[i] = max(state.limit[i], limit_of_host[i])
     scalars[NOW] = end
-    scalars[LAST_COMMAND] = end
+    scalars[LAST_COMMAND] = scalars[LAST_REQUEST] = end
+
+
+@helper
+def visits_left(state, now):
+    """Return whether a row visit beside the host has not come to its PREpb."""
+    return state.scalars[VISITS_LEFT] > 0 or now < state.scalars[VISITS_END]
+
+
+@helper
+def postponed_clk(knobs, state, now):
+    """Return how long after its due clock a refresh is urgent."""
+    return knobs.shared_postponed_clk if visits_left(state, now) else knobs.postponed_clk
+
+
+@helper
+def next_visit(tables, near, visits, state, knobs, now):
+    """Return (bank, clock) of the row visit beside the host, or of its PREpb, that comes next; FAR for none.
+
+    Commands of the host only ever delay it, but for one that leaves a bank without requests.
+    """
+    chosen, earliest = NONE, FAR
+    group, limit = NONE, ZERO
+    for bank in range(len(state.banks)):
+        if not may_begin(tables, visits, state, knobs, bank, now):
+            continue
+        if state.banks[bank, OPEN_ROW] >= 0:
+            t = state.limit[tables.group_of_bank[bank] * N_NEXT + PREpb]
+            t = max(t, state.bank_next[bank, PREpb])
+        else:
+            if near.group_of_bank[bank] != group:
+                group = np.int64(near.group_of_bank[bank])
+                rank = np.int64(near.rank_of_bank[bank])
+                limit = earliest_of_group(near, state, ACT, group)
+                oldest = (state.ranks[rank, ACT_COUNT] - near.window_acts) % ACT_MEMORY
+                limit = max(limit, state.acts[rank, oldest] + near.window_clk)
+            t = max(limit, earliest_within(near, state, ACT, bank))
+            sets = knobs.refresh_sets
+            if sets > 0 and delays_refresh(tables, state, sets, bank, max(t, now)):
+                continue
+        t = max(t, now)
+        if t < earliest:
+            chosen, earliest = np.int64(bank), t
+    return chosen, earliest
+
+
+@helper
+def may_begin(tables, visits, state, knobs, bank, now):
+    """Return whether the host lets a row visit of the bank begin, once the bank's row is closed."""
+    if state.banks[bank, VISITS] == 0 or state.banks[bank, BANK_BLOCKED] & ~NEAR_MEMORY:
+        return False
+    if knobs.refresh_sets > 0:
+        # Not even where a later refresh of the bank is urgent, though others have to be done before.
+        rank = np.int64(tables.rank_of_bank[bank])
+        later = (bank - rank * tables.banks_per_rank - state.ranks[rank, REFRESH_SET]) % knobs.refresh_sets
+        due = state.ranks[rank, REFRESH_DUE] + later * knobs.refresh_interval_clk
+        if due + postponed_clk(knobs, state, now) <= now:
+            return False
+    return not visits.concurrent or (state.banks[bank, HEAD] < 0 and state.banks[bank, HEAD + 1] < 0)
+
+
+@helper
+def begin_visit(tables, near, visits, state, bank, act, log):
+    """Do a whole row visit beside the host, from its ACT on."""
+    scalars, rank = state.scalars, np.int64(tables.rank_of_bank[bank])
+    command, columns = _next_part(visits, bank)
+    _note(tables, state, ACT, bank, act)
+    note_act(tables, state, rank, act)
+    column_clk = earliest_of_group(near, state, command, near.group_of_bank[bank])
+    column_clk = max(act, max(column_clk, earliest_within(near, state, command, bank)))
+    last_clk = column_clk + (columns - 1) * visits.period
+    _note(tables, state, command, bank, last_clk)
+    pre = max(last_clk + visits.period, earliest_within(near, state, PREpb, bank))
+    _note(tables, state, PREpb, bank, pre)
+    for clock in (LAST_COMMAND, LAST_REQUEST, VISITS_END):
+        scalars[clock] = max(scalars[clock], pre)
+    scalars[DATA_END] = max(scalars[DATA_END], pre + near.bank[PREpb, ACT])
+    _count_visit(state, visits, bank, rank, act, column_clk, pre, log)
+    if visits.done[bank] == 0:
+        scalars[VISITS_LEFT] -= 1
+        state.banks[bank, VISITS] -= 1
+        if state.banks[bank, VISITS] == 0:
+            state.banks[bank, BANK_BLOCKED] &= ~NEAR_MEMORY
+
+
+@helper
+def _note(tables, state, command, bank, t):
+    """Note what the host must wait for after a command of near memory."""
+    state.near_last[command, bank] = t
+    group = tables.group_of_bank[bank]
+    for after in range(N_NEXT):
+        state.bank_next[bank, after] = max(state.bank_next[bank, after], t + tables.near_bank[command, after])
+        for other in range(tables.near_group.shape[1]):
+            i = other * N_NEXT + after
+            state.limit[i] = max(state.limit[i], t + tables.near_group[command, group, other, after])
+
+
+@inlined
+def _next_part(visits, bank):
+    """Return (command, columns) of what a bank does next: a visit, or a part of a longer one."""
+    visit = visits.position[bank]
+    columns = min(visits.columns[visit] - visits.done[bank], visits.longest)
+    return WR if visits.is_write[visit] else RD, columns
+
+
+@inlined
+def _count_visit(state, visits, bank, rank, act, column_clk, pre, log):
+    """Count and log a visit, or a part of one, and go on to the next."""
+    command, columns = _next_part(visits, bank)
+    visit, done = visits.position[bank], visits.done[bank]
+    row, logged = visits.row[visit], state.scalars[LOG_ROWS]
+    state.counts[ACT, bank] += 1
+    state.counts[command, bank] += columns
+    state.counts[PREpb, bank] += 1
+    state.outcomes[MISS, bank] += 1
+    state.outcomes[HIT, bank] += columns - 1
+    opened(state, rank, act)
+    closed(state, rank, ONE, pre)
+    if logged < len(log):
+        write_log(state, log, act, ACT, bank, row, NONE, MISS, ZERO)
+        for k in range(columns):
+            column, clk = visits.column[visit] + done + k, column_clk + k * visits.period
+            write_log(state, log, clk, command, bank, row, column, MISS if k == 0 else HIT, ZERO)
+        write_log(state, log, pre, PREpb, bank, row, NONE, NONE, ONE)
+        _mark(state, log, logged)
+    visits.done[bank] += columns
+    if visits.done[bank] == visits.columns[visit]:
+        visits.done[bank] = 0
+        visits.position[bank] += 1
+
+
+@helper
+def _mark(state, log, first):
+    """Mark the rows of the log from `first` on as near memory's."""
+    for i in range(first, state.scalars[LOG_ROWS]):
+        log[i, LOG_NEAR] = 1
 
 
 @helper
@@ -166,7 +330,8 @@ def _limit_anew(tables, state):
         for before in range(N_COMMANDS):
             for bank in range(len(state.banks)):
                 wait = tables.group_next[before * groups + tables.group_of_bank[bank], i]
-                state.limit[i] = max(state.limit[i], state.last[before, bank] + wait)
+                last = max(state.last[before, bank], state.near_last[before, bank])
+                state.limit[i] = max(state.limit[i], last + wait)
     for rank in range(tables.ranks):
         limit_acts(tables, state, rank)
 
@@ -176,6 +341,8 @@ def _refresh(near, state, rank, start, refresh_interval_clk, log):
     """Refresh a rank whose banks are closed, as soon as it is due and legal; return the clock."""
     due = max(start, state.ranks[rank, REFRESH_DUE])
     t = max(due, earliest_of_rank(near, state, rank, REFab))
+    logged = state.scalars[LOG_ROWS]
     issue_rank(near, state, rank, REFab, t, log)
+    _mark(state, log, logged)
     state.ranks[rank, REFRESH_DUE] += refresh_interval_clk
     return t

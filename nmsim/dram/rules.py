@@ -37,6 +37,7 @@ from nmsim.dram.state import (
     LOG_CLOSED,
     LOG_COLUMN,
     LOG_COMMAND,
+    LOG_NEAR,
     LOG_OUTCOME,
     LOG_ROW,
     LOG_ROWS,
@@ -45,6 +46,7 @@ from nmsim.dram.state import (
     OPEN_BANKS,
     OPEN_ROW,
     POWERED_DOWN,
+    REFRESH_SET,
     REFRESHING,
     SINCE,
     ZERO,
@@ -71,7 +73,10 @@ def apply_rules(tables, state, command, bank, t):
     """Note that `command` was issued to `bank` at clock `t`."""
     rules = command * (len(state.limit) // N_NEXT) + tables.group_of_bank[bank]
     postpone(state.bank_next, state.limit, tables.bank_next, tables.group_next, command, bank, rules, t)
-    state.last[command, bank] = t
+    if tables.near_memory:
+        state.near_last[command, bank] = t
+    else:
+        state.last[command, bank] = t
 
 
 @inlined
@@ -139,6 +144,7 @@ def write_log(state, log, t, command, bank, row, column, outcome, closed):
         entry[LOG_COLUMN] = column
         entry[LOG_OUTCOME] = outcome
         entry[LOG_CLOSED] = closed
+        entry[LOG_NEAR] = 0
         state.scalars[LOG_ROWS] = n + 1
 
 
@@ -148,26 +154,72 @@ def earliest_of_rank(tables, state, rank, command):
     t = np.int64(0)
     first = rank * tables.banks_per_rank
     for before in range(N_COMMANDS):
-        own = tables.bank[before, command]
+        own, near_own = tables.bank[before, command], tables.near_bank[before, command]
         for bank in range(state.last.shape[1]):
             wait = tables.rank_wait[before, tables.group_of_bank[bank], rank, command]
+            near_wait = tables.near_rank_wait[before, tables.group_of_bank[bank], rank, command]
             if first <= bank < first + tables.banks_per_rank:
-                wait = max(wait, own)
-            t = max(t, state.last[before, bank] + wait)
+                wait, near_wait = max(wait, own), max(near_wait, near_own)
+            t = max(t, max(state.last[before, bank] + wait, state.near_last[before, bank] + near_wait))
     return t
 
 
 @helper
 def earliest_of_bank(tables, state, command, bank):
     """Return the earliest clock of a command to one bank, from the last commands to all banks."""
-    t, group = np.int64(0), tables.group_of_bank[bank]
+    group = tables.group_of_bank[bank]
+    return max(
+        earliest_of_group(tables, state, command, group), earliest_within(tables, state, command, bank)
+    )
+
+
+@helper
+def earliest_within(tables, state, command, bank):
+    """Return the earliest clock of a command by the rules within its bank."""
+    t = np.int64(0)
     for before in range(N_COMMANDS):
-        for other in range(state.last.shape[1]):
-            wait = tables.group[before, tables.group_of_bank[other], group, command]
-            if other == bank:
-                wait = max(wait, tables.bank[before, command])
-            t = max(t, state.last[before, other] + wait)
+        t = max(t, state.last[before, bank] + tables.bank[before, command])
+        t = max(t, state.near_last[before, bank] + tables.near_bank[before, command])
     return t
+
+
+@helper
+def earliest_of_group(tables, state, command, group):
+    """Return the earliest clock of a command to a bank group by the rules between banks."""
+    t = np.int64(0)
+    for before in range(N_COMMANDS):
+        for bank in range(state.last.shape[1]):
+            of_bank = tables.group_of_bank[bank]
+            t = max(t, state.last[before, bank] + tables.group[before, of_bank, group, command])
+            t = max(t, state.near_last[before, bank] + tables.near_group[before, of_bank, group, command])
+    return t
+
+
+@helper
+def open_bank_of_set(tables, state, rank, sets):
+    """Return the first bank with an open row of the rank's set that is refreshed next, or -1."""
+    first = rank * tables.banks_per_rank
+    for bank in range(first + state.ranks[rank, REFRESH_SET], first + tables.banks_per_rank, sets):
+        if state.banks[bank, OPEN_ROW] >= 0:
+            return bank
+    return NONE
+
+
+@helper
+def delays_refresh(tables, state, sets, bank, clk):
+    """Return whether a bank's command at clock `clk` is an ACT that would make an urgent REFpb later."""
+    rank = np.int64(tables.rank_of_bank[bank])
+    if state.banks[bank, OPEN_ROW] >= 0 or not state.ranks[rank, BLOCKED] & REFRESHING:
+        return False
+    if open_bank_of_set(tables, state, rank, sets) >= 0:
+        return False
+    earliest, wait = clk, ZERO
+    first = rank * tables.banks_per_rank
+    refreshed = range(first + state.ranks[rank, REFRESH_SET], first + tables.banks_per_rank, sets)
+    for b in refreshed:
+        earliest = max(earliest, earliest_of_bank(tables, state, REFpb, b))
+        wait = max(wait, tables.group[ACT, tables.group_of_bank[bank], tables.group_of_bank[b], REFpb])
+    return earliest < clk + wait
 
 
 @helper

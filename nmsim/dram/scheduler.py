@@ -27,7 +27,6 @@ from nmsim.dram.commands import (
     CONFLICT,
     HIT,
     MISS,
-    N_COMMANDS,
     N_NEXT,
     PDE,
     PDX,
@@ -41,17 +40,21 @@ from nmsim.dram.commands import (
     REFpb,
 )
 from nmsim.dram.lanes import least_key
+from nmsim.dram.near import begin_visit, may_begin, next_visit, postponed_clk, visits_left
 from nmsim.dram.rules import (
     apply_rules,
     block,
     closed,
+    delays_refresh,
     earliest_of_bank,
     earliest_of_rank,
+    earliest_within,
     helper,
     inlined,
     issue_rank,
     issue_refresh_of_set,
     note_act,
+    open_bank_of_set,
     opened,
     postpone,
     write_log,
@@ -92,6 +95,9 @@ from nmsim.dram.state import (
     ROW,
     SEQUENCE,
     TAIL,
+    VISITS,
+    VISITS_END,
+    VISITS_LEFT,
     WRITES,
     ZERO,
 )
@@ -209,57 +215,33 @@ def _wants_row(state, slot, row):
 @helper
 def _may_close(tables, state, command, bank, now):
     """Return whether the bank's rules allow auto-precharge where they allow the column command without."""
-    earliest = now
-    for before in range(N_COMMANDS):
-        earliest = max(earliest, state.last[before, bank] + tables.bank[before, command])
-    return earliest == now
-
-
-@helper
-def _delays_refresh(tables, state, knobs, bank, clk):
-    """Return whether a bank's command at clock `clk` is an ACT that would make an urgent REFpb later."""
-    rank = np.int64(tables.rank_of_bank[bank])
-    if state.banks[bank, OPEN_ROW] >= 0 or not state.ranks[rank, BLOCKED] & REFRESHING:
-        return False
-    if _open_bank_of_set(tables, state, rank, knobs.refresh_sets) >= 0:
-        return False
-    earliest, wait = clk, ZERO
-    first = rank * tables.banks_per_rank
-    refreshed = range(
-        first + state.ranks[rank, REFRESH_SET], first + tables.banks_per_rank, knobs.refresh_sets
-    )
-    for b in refreshed:
-        earliest = max(earliest, earliest_of_bank(tables, state, REFpb, b))
-        wait = max(wait, tables.group[ACT, tables.group_of_bank[bank], tables.group_of_bank[b], REFpb])
-    return earliest < clk + wait
+    return earliest_within(tables, state, command, bank) <= now
 
 
 @helper
 def _has_requests(tables, state, rank):
+    """Return whether a request, or a row visit of near memory, waits for the rank."""
     for bank in range(rank * tables.banks_per_rank, (rank + 1) * tables.banks_per_rank):
-        if state.banks[bank, HEAD] >= 0 or state.banks[bank, HEAD + 1] >= 0:
+        if state.banks[bank, HEAD] >= 0 or state.banks[bank, HEAD + 1] >= 0 or state.banks[bank, VISITS] > 0:
             return True
     return False
 
 
 @helper
-def _open_bank_of_set(tables, state, rank, sets):
-    """Return the first bank with an open row of the rank's set that is refreshed next, or -1."""
-    first = rank * tables.banks_per_rank
-    for bank in range(first + state.ranks[rank, REFRESH_SET], first + tables.banks_per_rank, sets):
-        if state.banks[bank, OPEN_ROW] >= 0:
-            return bank
-    return NONE
-
-
-@helper
 def _urgent_clk(state, knobs, rank, now, idle):
-    """Return the clock from which a rank's refresh brooks no delay; FAR while it is being done."""
+    """Return the clock from which a rank's (next) refresh brooks no delay; FAR where that changes nothing."""
     blocked = state.ranks[rank, BLOCKED]
-    if blocked & (REFRESHING | IN_SELF_REFRESH):
+    if blocked & IN_SELF_REFRESH:
         return FAR
     due = state.ranks[rank, REFRESH_DUE]
-    return max(due, now) if idle else due + knobs.postponed_clk
+    urgent = due + postponed_clk(knobs, state, now)
+    if blocked & REFRESHING:
+        interval = knobs.refresh_interval_clk
+        later = (now - urgent) // interval + 1
+        if visits_left(state, now) and 0 < later < knobs.refresh_sets:
+            return urgent + later * interval
+        return FAR
+    return max(due, now) if idle else urgent
 
 
 @helper
@@ -286,7 +268,7 @@ def _rank_candidate(tables, state, knobs, rank, now, idle):
         if knobs.refresh_sets == 0:
             command = PREab if state.ranks[rank, OPEN_BANKS] > 0 else REFab
         else:
-            bank = _open_bank_of_set(tables, state, rank, knobs.refresh_sets)
+            bank = open_bank_of_set(tables, state, rank, knobs.refresh_sets)
             command = PREpb
             if bank < 0:
                 command, bank = REFpb, first + state.ranks[rank, REFRESH_SET]
@@ -311,7 +293,7 @@ def _rank_candidate(tables, state, knobs, rank, now, idle):
 
 
 @helper
-def _unused_row(tables, state, knobs, now):
+def _unused_row(tables, state, knobs, visits, now):
     """Return (bank, clock) of the row that is closed next because nobody uses it; FAR where there is none."""
     chosen, earliest = NONE, FAR
     for bank in range(len(state.banks)):
@@ -319,6 +301,7 @@ def _unused_row(tables, state, knobs, now):
             state.banks[bank, OPEN_ROW] < 0
             or state.banks[bank, OLDEST_HIT] >= 0
             or state.banks[bank, BANK_BLOCKED]
+            or may_begin(tables, visits, state, knobs, bank, now)
         ):
             continue
         t = max(state.bank_next[bank, PREpb], state.limit[tables.group_of_bank[bank] * N_NEXT + PREpb])
@@ -356,7 +339,7 @@ def _begin_refresh(tables, state, knobs, rank):
 
 
 @helper
-def _serve_ranks(tables, state, knobs, now, best, bound, idle, log):
+def _serve_ranks(tables, state, knobs, near, visits, now, best, bound, idle, log):
     """Do what ranks need before clock `best`; return (whether anything was done, clock)."""
     chosen, command, bank, earliest = NONE, NONE, NONE, FAR
     for rank in range(tables.ranks):
@@ -364,9 +347,13 @@ def _serve_ranks(tables, state, knobs, now, best, bound, idle, log):
         if t < earliest:
             chosen, command, bank, earliest = rank, its_command, its_bank, t
     if knobs.row_timeout_clk > 0:
-        unused, t = _unused_row(tables, state, knobs, now)
+        unused, t = _unused_row(tables, state, knobs, visits, now)
         if t < earliest:
             chosen, command, bank, earliest = np.int64(tables.rank_of_bank[unused]), PREpb, unused, t
+    if state.scalars[VISITS_LEFT] > 0:
+        visited, t = next_visit(tables, near, visits, state, knobs, now)
+        if t < earliest:
+            command, bank, earliest = PREpb if state.banks[visited, OPEN_ROW] >= 0 else ACT, visited, t
     # A refresh that is urgent by the next command of any kind comes first.
     urgent, its_rank = FAR, NONE
     for rank in range(tables.ranks):
@@ -381,6 +368,8 @@ def _serve_ranks(tables, state, knobs, now, best, bound, idle, log):
     if command == PREpb:
         write_log(state, log, earliest, PREpb, bank, state.banks[bank, OPEN_ROW], NONE, NONE, ONE)
         _close(tables, state, bank, earliest)
+    elif command == ACT:
+        begin_visit(tables, near, visits, state, bank, earliest, log)
     elif command == REFpb:
         sets = knobs.refresh_sets
         issue_refresh_of_set(tables, state, chosen, state.ranks[chosen, REFRESH_SET], sets, earliest, log)
@@ -396,15 +385,17 @@ def _serve_ranks(tables, state, knobs, now, best, bound, idle, log):
 
 
 @helper
-def _attention_clk(tables, state, knobs, now, idle):
-    """Return the clock from which refresh, power-down and unused rows must be looked at."""
+def _attention_clk(tables, state, knobs, near, visits, now, idle):
+    """Return the clock from which refresh, power-down, unused rows and row visits must be looked at."""
     clk = FAR
+    if state.scalars[VISITS_LEFT] > 0:
+        clk = next_visit(tables, near, visits, state, knobs, now)[1]
     for rank in range(len(state.ranks)):
         blocked = state.ranks[rank, BLOCKED]
         if idle or blocked & REFRESHING or (blocked and _has_requests(tables, state, rank)):
             return ZERO
         if not blocked & IN_SELF_REFRESH:
-            clk = min(clk, state.ranks[rank, REFRESH_DUE] + knobs.postponed_clk)
+            clk = min(clk, state.ranks[rank, REFRESH_DUE] + postponed_clk(knobs, state, now))
     if knobs.row_timeout_clk > 0:
         clk = min(clk, now + knobs.row_timeout_clk)
         for bank in range(len(state.banks)):
@@ -513,7 +504,7 @@ def _note_hits(tables, state, command, bank, hits, last_clk):
 
 
 @njit(cache=True, _nrt=False, nogil=True)
-def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
+def schedule(tables, state, knobs, near, visits, batch, until, drain, log, done_clk):
     """Serve a batch of requests; return nothing, all is in `state`.
 
     Parameters
@@ -522,6 +513,10 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
     state : State
     knobs : Knobs
         What `nmsim.dram.engine` makes of a `ControllerSpec`.
+    near : Tables
+        The rules of near-memory commands.
+    visits : Visits
+        Row visits of near memory beside the host, of which `state` says how many are left: all are done.
     batch : AccessBatch
         Requests in the order of arrival. `arrival_clk` of length 0: all have arrived.
     until : int
@@ -559,7 +554,8 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
     # What the last command makes all banks wait for is worked into their keys when the least is looked for.
     wait_row = np.int64(0)
     issued_key, held = -NO_CANDIDATE, False
-    attention = _attention_clk(tables, state, knobs, now, reads + writes == 0)
+    sharing = scalars[VISITS_LEFT] > 0
+    attention = _attention_clk(tables, state, knobs, near, visits, now, reads + writes == 0 and not sharing)
 
     while True:
         # Admit, in order, what has arrived and fits into its queue.
@@ -605,9 +601,15 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
                 _set_candidates(tables, state, knobs, mode, now, base)
                 if knobs.row_timeout_clk > 0:
                     attention = 0
-        if i == n and not drain:
-            break
         bound = min(waiting, until)
+        if sharing:
+            if not visits_left(state, now):
+                sharing = False
+                attention = 0
+            elif scalars[VISITS_LEFT] == 0:
+                bound = min(bound, scalars[VISITS_END])
+        if i == n and not drain and not sharing:
+            break
         if knobs.fcfs:
             _keep_oldest(tables, state, mode, now, base)
             if held:
@@ -619,13 +621,13 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
         clk = FAR if best == NO_CANDIDATE else base + (best >> KEY_SHIFT)
 
         if clk >= attention or clk - base >= _SPAN:
-            idle = reads + writes == 0
+            idle = reads + writes == 0 and not sharing
             if idle and i == n and until == FAR:
                 break
             scalars[LAST_COMMAND], scalars[LAST_REQUEST] = last_command, last_request
-            served, now = _serve_ranks(tables, state, knobs, now, clk, bound, idle, log)
-            last_command = scalars[LAST_COMMAND]
-            attention = _attention_clk(tables, state, knobs, now, idle)
+            served, now = _serve_ranks(tables, state, knobs, near, visits, now, clk, bound, idle, log)
+            last_command, last_request = scalars[LAST_COMMAND], scalars[LAST_REQUEST]
+            attention = _attention_clk(tables, state, knobs, near, visits, now, idle)
             if served or clk - base >= _SPAN:
                 base, issued_key = now, -NO_CANDIDATE
                 windows[:] = 0
@@ -635,7 +637,7 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
                 continue
         if clk >= bound:
             now = bound
-            if until <= waiting:
+            if now == until:
                 break
             base, issued_key = now, -NO_CANDIDATE
             windows[:] = 0
@@ -646,13 +648,17 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
 
         bank = best & _BANK_MASK
         is_column = best & _NOT_COLUMN == 0
-        if knobs.refresh_sets and not is_column and _delays_refresh(tables, state, knobs, bank, clk):
+        if (
+            knobs.refresh_sets
+            and not is_column
+            and delays_refresh(tables, state, knobs.refresh_sets, bank, clk)
+        ):
             keys[bank] = NO_CANDIDATE
             held = True
             continue
 
         now = clk
-        last_command, last_request = max(last_command, now), now
+        last_command, last_request = max(last_command, now), max(last_request, now)
         group = group_of_bank[bank]
         search = NONE
         if is_column:
@@ -663,7 +669,8 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
             if bank != last_bank:
                 other, last_bank = last_bank, bank
             here = banks[bank, QUEUED + mode] + (banks[other, QUEUED + mode] if other != bank else 0)
-            if streaming and before < 0 and here == reads + writes and here >= _STREAM and not held:
+            alone = streaming and before < 0 and here == reads + writes and here >= _STREAM
+            if alone and not (held or sharing):
                 other_clk = FAR if keys[other] == NO_CANDIDATE else base + (keys[other] >> KEY_SHIFT)
                 issued, others_issued, admitted, clk, others_clk, freed = _stream_hits(
                     tables, state, batch, mode, bank, other, i, age, now, other_clk, min(attention, bound)
@@ -678,7 +685,7 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
                     reads -= left * (1 - mode)
                     writes -= left * mode
                     now = max(clk, others_clk)
-                    last_command, last_request = max(last_command, now), now
+                    last_command, last_request = max(last_command, now), max(last_request, now)
                     end = now + (knobs.write_done_clk if mode else knobs.read_done_clk)
                     scalars[DATA_END] = max(scalars[DATA_END], end)
                     if issued > 0:
@@ -767,7 +774,7 @@ def schedule(tables, state, knobs, batch, until, drain, log, done_clk):
                 _set_candidates(tables, state, knobs, mode, now, base)
                 if knobs.row_timeout_clk > 0:
                     attention = 0
-            if reads + writes == 0:
+            if reads + writes == 0 or (sharing and banks[bank, HEAD] < 0 and banks[bank, HEAD + 1] < 0):
                 attention = 0
 
     scalars[NOW], scalars[MODE], scalars[SEQUENCE], scalars[FREE] = now, mode, age, free_slots

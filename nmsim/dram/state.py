@@ -34,11 +34,13 @@ ACT_MEMORY = 64
     LAST_REQUEST,  # clock of the last command for a request
     DATA_END,  # clock after the last data beat
     LOG_ROWS,  # rows written to the log in this call
+    VISITS_LEFT,  # near-memory row visits beside the host that have not begun
+    VISITS_END,  # clock of the last PREpb of those that have
     N_SCALARS,
-) = range(11)
+) = range(13)
 
-#: Why a rank, or a bank, takes no requests' commands: bits of BLOCKED.
-REFRESHING, POWERED_DOWN, IN_SELF_REFRESH = 1, 2, 4
+#: Why a rank, or a bank, takes no requests' commands: bits of BLOCKED. NEAR_MEMORY is a bank's alone.
+REFRESHING, POWERED_DOWN, IN_SELF_REFRESH, NEAR_MEMORY = 1, 2, 4, 8
 
 
 #: Fields of a queued request: columns of `State.slots`. NEXT and PREVIOUS link the requests of one kind
@@ -51,8 +53,9 @@ SLOT_FIELDS = 8  # a cache line
 #: open row; HEAD and TAIL are the ends of its list of reads, HEAD + 1 and TAIL + 1 of its list of writes; all
 #: are slots, or -1. BANK_BLOCKED holds the bits above, LAST_USE the clock of the last ACT or column command,
 #: OVERTAKEN how many column commands since the ACT went before an older request to another row, and QUEUED
-#: and QUEUED + 1 the requests in the two lists.
-OPEN_ROW, OLDEST_HIT, HEAD, TAIL, QUEUED, BANK_BLOCKED, LAST_USE, OVERTAKEN = 0, 1, 2, 4, 6, 8, 9, 10
+#: and QUEUED + 1 the requests in the two lists; VISITS how many near-memory row visits have not begun.
+OPEN_ROW, OLDEST_HIT, HEAD, TAIL, QUEUED = 0, 1, 2, 4, 6
+BANK_BLOCKED, LAST_USE, OVERTAKEN, VISITS = 8, 9, 10, 11
 BANK_FIELDS = 16  # two cache lines
 
 #: Fields of a rank: columns of `State.ranks`. BACKGROUND is an index into BACKGROUND_STATES, SINCE the clock
@@ -67,7 +70,8 @@ class State(NamedTuple):
     scalars: np.ndarray  # (N_SCALARS,)
     bank_next: np.ndarray  # (B, N_NEXT): earliest clock by the rules within the bank
     limit: np.ndarray  # (G * N_NEXT,): earliest clock by all other rules
-    last: np.ndarray  # (N_COMMANDS, B): clock of the last command of each kind
+    last: np.ndarray  # (N_COMMANDS, B): clock of the host's last command of each kind
+    near_last: np.ndarray  # (N_COMMANDS, B): of near memory's, which for visits under way is yet to come
     banks: np.ndarray  # (B, BANK_FIELDS)
     # The candidate of each bank, the command that a request of it needs next (see `nmsim.dram.scheduler`):
     # arrays of B, padded to whole vectors.
@@ -89,8 +93,8 @@ class State(NamedTuple):
 
 #: Columns of a log, an array of int64 of shape (rows, LOG_FIELDS): the first commands of a call. LOG_BANK is
 #: the bank of the channel, for commands to a rank its first; LOG_OUTCOME an index into OUTCOMES or -1;
-#: LOG_CLOSED the number of banks that a precharge closes.
-LOG_CLK, LOG_COMMAND, LOG_BANK, LOG_ROW, LOG_COLUMN, LOG_OUTCOME, LOG_CLOSED, LOG_FIELDS = range(8)
+#: LOG_CLOSED the number of banks that a precharge closes; LOG_NEAR is 1 for near memory's commands, else 0.
+LOG_CLK, LOG_COMMAND, LOG_BANK, LOG_ROW, LOG_COLUMN, LOG_OUTCOME, LOG_CLOSED, LOG_NEAR, LOG_FIELDS = range(9)
 
 
 def new_state(tables: Tables, slots: int, refresh_due_clk: np.ndarray) -> State:
@@ -113,6 +117,7 @@ def new_state(tables: Tables, slots: int, refresh_due_clk: np.ndarray) -> State:
         bank_next=full((banks, N_NEXT), NEVER),
         limit=full(groups * N_NEXT, NEVER),
         last=full((N_COMMANDS, banks), NEVER),
+        near_last=full((N_COMMANDS, banks), NEVER),
         banks=bank_fields,
         keys=full(padded(banks), NO_CANDIDATE),
         kinds=full(padded(banks), 0),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmsim.dram.commands import ACT, COMMANDS, N_COMMANDS, N_NEXT, RANK_WIDE, RD, RDA, WR, WRA, PREpb
+from nmsim.dram.commands import ACT, COMMANDS, N_COMMANDS, N_NEXT, RANK_WIDE, RD, RDA, WR, WRA, PREab, PREpb
 from nmsim.dram.lanes import padded
 from nmsim.dram.spec import DramSpec
 from nmsim.dram.standard import Constraint
@@ -36,6 +36,10 @@ class Tables(NamedTuple):
         `group_next` once more, to each bank, in units of 2**KEY_SHIFT clocks.
     rank_wait : ndarray of int64, shape (N_COMMANDS, groups, ranks, N_COMMANDS)
         From a command in a group to one that touches all groups of a rank.
+    near_memory : bool
+        Whose commands must wait: near memory's, or the host's.
+    near_bank, near_group, near_rank_wait : ndarray of int64
+        As `bank`, `group` and `rank_wait`, for what must wait for commands of near memory.
     group_of_bank, rank_of_bank : ndarray of uint32, shape (banks of the channel,)
     ranks, groups_per_rank, banks_per_rank : int
     window_acts, window_clk : int
@@ -52,6 +56,10 @@ class Tables(NamedTuple):
     group_next: np.ndarray
     waits: np.ndarray
     rank_wait: np.ndarray
+    near_memory: bool
+    near_bank: np.ndarray
+    near_group: np.ndarray
+    near_rank_wait: np.ndarray
     group_of_bank: np.ndarray
     rank_of_bank: np.ndarray
     ranks: int
@@ -85,6 +93,47 @@ def compile_tables(spec: DramSpec, near_memory: bool = False, simultaneous_act: 
     """
     org = spec.organization
     groups = org.ranks * org.bankgroups
+    bank, group, window_acts, window_clk = _waits(spec, near_memory, simultaneous_act)
+    near_bank, near_group = (bank, group) if near_memory else _waits(spec, True, 0)[:2]
+    # Unsigned, because Numba checks signed indices for negative values.
+    group_of_bank = np.repeat(np.arange(groups, dtype=np.uint32), org.banks)
+    if not near_memory:
+        _check_auto_precharge(spec, bank, group)
+    to_one_bank = np.ascontiguousarray(group[..., :N_NEXT])
+    waits = np.where(to_one_bank < 0, _NO_WAIT, to_one_bank) << KEY_SHIFT
+    waits = np.moveaxis(waits, 3, 2)[..., group_of_bank].reshape(N_COMMANDS * groups, N_NEXT, -1)
+    padding = padded(len(group_of_bank)) - len(group_of_bank)
+    return Tables(
+        bank=bank,
+        group=group,
+        bank_next=np.ascontiguousarray(bank[:, :N_NEXT]),
+        group_next=to_one_bank.reshape(N_COMMANDS * groups, groups * N_NEXT),
+        waits=np.ascontiguousarray(np.pad(waits, ((0, 0), (0, 0), (0, padding)))),
+        rank_wait=_to_ranks(group, org.ranks),
+        near_memory=near_memory,
+        near_bank=near_bank,
+        near_group=near_group,
+        near_rank_wait=_to_ranks(near_group, org.ranks),
+        group_of_bank=group_of_bank,
+        rank_of_bank=group_of_bank // np.uint32(org.bankgroups),
+        ranks=org.ranks,
+        groups_per_rank=org.bankgroups,
+        banks_per_rank=spec.banks_per_rank,
+        window_acts=window_acts,
+        window_clk=window_clk,
+        bus_clk=bus_clocks(spec),
+        read_close_clk=max(0, int(bank[RD, PREpb])),
+        write_close_clk=max(0, int(bank[WR, PREpb])),
+        act_close_clk=max(0, int(bank[ACT, PREpb])),
+    )
+
+
+def _waits(
+    spec: DramSpec, near_memory: bool, simultaneous_act: int
+) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """Return `Tables.bank` and `Tables.group`, and the window of activations: how many ACTs, and clocks."""
+    org = spec.organization
+    groups = org.ranks * org.bankgroups
     bank = np.full((N_COMMANDS, N_COMMANDS), NEVER, dtype=np.int64)
     group = np.full((N_COMMANDS, groups, groups, N_COMMANDS), NEVER, dtype=np.int64)
     window_acts, window_clk = 1, NEVER
@@ -109,36 +158,17 @@ def compile_tables(spec: DramSpec, near_memory: bool = False, simultaneous_act: 
                     group[before, :, :, after] = np.where(
                         apply, np.maximum(group[before, :, :, after], clocks), group[before, :, :, after]
                     )
-    if near_memory and simultaneous_act:
-        window_acts = simultaneous_act
-    # Unsigned, because Numba checks signed indices for negative values.
-    group_of_bank = np.repeat(np.arange(groups, dtype=np.uint32), org.banks)
-    if not near_memory:
-        _check_auto_precharge(spec, bank, group)
-    to_one_bank = np.ascontiguousarray(group[..., :N_NEXT])
-    waits = np.where(to_one_bank < 0, _NO_WAIT, to_one_bank) << KEY_SHIFT
-    waits = np.moveaxis(waits, 3, 2)[..., group_of_bank].reshape(N_COMMANDS * groups, N_NEXT, -1)
-    padding = padded(len(group_of_bank)) - len(group_of_bank)
-    of_ranks = group.reshape(N_COMMANDS, groups, org.ranks, org.bankgroups, N_COMMANDS)
-    return Tables(
-        bank=bank,
-        group=group,
-        bank_next=np.ascontiguousarray(bank[:, :N_NEXT]),
-        group_next=to_one_bank.reshape(N_COMMANDS * groups, groups * N_NEXT),
-        waits=np.ascontiguousarray(np.pad(waits, ((0, 0), (0, 0), (0, padding)))),
-        rank_wait=of_ranks.max(axis=3),
-        group_of_bank=group_of_bank,
-        rank_of_bank=group_of_bank // np.uint32(org.bankgroups),
-        ranks=org.ranks,
-        groups_per_rank=org.bankgroups,
-        banks_per_rank=spec.banks_per_rank,
-        window_acts=window_acts,
-        window_clk=window_clk,
-        bus_clk=bus_clocks(spec),
-        read_close_clk=max(0, int(bank[RD, PREpb])),
-        write_close_clk=max(0, int(bank[WR, PREpb])),
-        act_close_clk=max(0, int(bank[ACT, PREpb])),
-    )
+    if near_memory:
+        # The controller knows when a visit under way ends, and closes no row before it.
+        bank[PREpb, PREab] = max(bank[PREpb, PREab], 0)
+        window_acts = simultaneous_act or window_acts
+    return bank, group, window_acts, window_clk
+
+
+def _to_ranks(group: np.ndarray, ranks: int) -> np.ndarray:
+    """Return the waits of commands that touch all groups of a rank: the longest to any of them."""
+    groups = group.shape[1]
+    return group.reshape(N_COMMANDS, groups, ranks, groups // ranks, N_COMMANDS).max(axis=3)
 
 
 def _check_auto_precharge(spec: DramSpec, bank: np.ndarray, group: np.ndarray) -> None:

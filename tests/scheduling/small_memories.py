@@ -42,7 +42,7 @@ def small(name, **changes):
     org = spec.organization
     every = dict.fromkeys(("nREFIpb", "nREFIsb"), 225) | {"nREFI": 900}
     takes = dict.fromkeys(("nRFCpb", "nRFCsb"), 200) | dict.fromkeys(("nRFC", "nRFCab"), 250)
-    takes |= dict.fromkeys(("nXS", "nXSR"), 260)
+    takes |= dict.fromkeys(("nXS", "nXSR"), 260) | dict.fromkeys(("nXSDLL", "nXS_DLL"), 500)
     often = every | takes | {"nFAW": 80} | changes
     timing = spec.timing | {name: clocks for name, clocks in often.items() if name in spec.timing}
     groups, banks = (1, 4) if org.bankgroups == 1 else (min(org.bankgroups, 4), 2)

@@ -251,8 +251,8 @@ class Channel:
         rows -= len(before.log) if before else 0
         log = np.empty((self._log_room(visits, rows), LOG_FIELDS), dtype=np.int64)
         start = self._begin()
-        interval = self._knobs.refresh_interval_clk
-        run_visits(self._tables, near, self._state, visits, start_clk, interval, log)
+        refresh = (self._knobs.refresh_interval_clk, self._knobs.refresh_sets)
+        run_visits(self._tables, near, self._state, visits, start_clk, *refresh, log)
         activity = self._end(start, log, _NO_CLOCKS, rows)
         return before + activity if before else activity
 

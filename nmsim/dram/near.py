@@ -104,7 +104,7 @@ class Visits(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def stream(tables, near, state, visits, start, refresh_interval_clk, log):
+def stream(tables, near, state, visits, start, refresh_interval_clk, refresh_sets, log):
     """Run row visits to their end; return nothing, all is in `state`.
 
     Parameters
@@ -116,7 +116,8 @@ def stream(tables, near, state, visits, start, refresh_interval_clk, log):
     visits : Visits
     start : int
         No command before this clock.
-    refresh_interval_clk : int
+    refresh_interval_clk, refresh_sets : int
+        Of the controller; whatever its sets, the units are refreshed all together.
     log : ndarray
         Filled visit by visit, not by time.
     """
@@ -158,7 +159,7 @@ def stream(tables, near, state, visits, start, refresh_interval_clk, log):
         act = max(act, start)
         rank = np.int64(near.rank_of_bank[bank])
         if act >= state.ranks[rank, REFRESH_DUE]:
-            end = max(end, _refresh(near, state, rank, start, refresh_interval_clk, log))
+            end = max(end, _refresh(near, state, rank, start, refresh_interval_clk, refresh_sets, log))
             continue
 
         # ACT, the columns, PRE.
@@ -178,7 +179,7 @@ def stream(tables, near, state, visits, start, refresh_interval_clk, log):
 
     for rank in range(near.ranks):
         while state.ranks[rank, REFRESH_DUE] < end:
-            end = max(end, _refresh(near, state, rank, start, refresh_interval_clk, log))
+            end = max(end, _refresh(near, state, rank, start, refresh_interval_clk, refresh_sets, log))
         limit_acts(tables, state, rank)  # the host's window, which may be narrower
     for i in range(len(limit_of_host)):
         state.limit[i] = max(state.limit[i], limit_of_host[i])
@@ -337,12 +338,16 @@ def _limit_anew(tables, state):
 
 
 @helper
-def _refresh(near, state, rank, start, refresh_interval_clk, log):
+def _refresh(near, state, rank, start, refresh_interval_clk, refresh_sets, log):
     """Refresh a rank whose banks are closed, as soon as it is due and legal; return the clock."""
     due = max(start, state.ranks[rank, REFRESH_DUE])
     t = max(due, earliest_of_rank(near, state, rank, REFab))
     logged = state.scalars[LOG_ROWS]
     issue_rank(near, state, rank, REFab, t, log)
     _mark(state, log, logged)
-    state.ranks[rank, REFRESH_DUE] += refresh_interval_clk
+    refreshed = np.int64(1)
+    if refresh_sets > 0:  # it takes the place of what is left of the round
+        refreshed = refresh_sets - state.ranks[rank, REFRESH_SET]
+        state.ranks[rank, REFRESH_SET] = 0
+    state.ranks[rank, REFRESH_DUE] += refreshed * refresh_interval_clk
     return t

@@ -442,6 +442,10 @@ class ReferenceChannel:
         first = rank * self.spec.banks_per_rank
         clk = max(start, self.ranks[rank].refresh_due, self.history.earliest("REFab", first, True))
         self.history.note(Issued(clk, "REFab", first, -1, -1, True))
-        self.ranks[rank].refresh_due += self.interval
+        # Where the host refreshes by sets, this takes the place of what is left of the round.
+        by_sets = self.controller.refresh == "per_bank"
+        left = self.sets - self.ranks[rank].refreshes % self.sets if by_sets else 1
+        self.ranks[rank].refresh_due += left * self.interval
+        self.ranks[rank].refreshes += left
         self.ranks[rank].refreshing = False
         return clk

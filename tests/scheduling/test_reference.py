@@ -11,7 +11,6 @@ from small_memories import (
     log_of,
     memories,
     one_preset_of_each_standard,
-    small,
 )
 
 from nmsim.dram.checker import Checker
@@ -119,22 +118,28 @@ def test_the_engine_issues_the_commands_of_the_readable_scheduler(name, data, re
     assert channel.clk == reference.clk
 
 
-@pytest.mark.parametrize("name", ["ddr4-2400", "lpddr4-3200"])
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=30, deadline=None)
 @given(
+    data=st.data(),
     visits=st.lists(
         st.tuples(st.integers(0, 15), st.integers(0, 2), st.integers(1, 12), st.booleans()), max_size=20
     ),
     period=st.sampled_from([1, 9, 30, 200]),
     simultaneous=st.sampled_from([0, 1, 6]),
     before=REQUESTS,
+    idle=st.integers(0, 6000),
 )
-def test_row_visits_issue_the_commands_of_the_readable_scheduler(name, visits, period, simultaneous, before):
-    spec, controller = small(name)
+def test_row_visits_issue_the_commands_of_the_readable_scheduler(
+    name, data, visits, period, simultaneous, before, idle
+):
+    spec, controller = data.draw(memories(name))
     channel, reference = Channel(spec, controller, log_rows=LOG_ROWS), ReferenceChannel(spec, controller)
-    judge = Checker(spec)
+    judge = Checker(spec, refresh=controller.refresh)
     first = channel.access(as_batch(spec, before))
     reference.access(as_batch(spec, before))
+    first += channel.advance(channel.clk + idle)
+    reference.advance(reference.clk + idle)
     visits = [(v[0] % spec.banks_per_channel, *v[1:]) for v in visits]
     bank, row, columns, write = (np.array([v[i] for v in visits], dtype=np.int64) for i in range(4))
     activity = channel.stream(bank, row, columns, write.astype(bool), period, simultaneous)

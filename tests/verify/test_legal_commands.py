@@ -81,15 +81,6 @@ def requests(rng, spec, start):
     return AccessBatch(bank, row[rng.integers(3)], column, is_write, start + np.cumsum(pause))
 
 
-def takes_visits(controller):
-    """Return whether near-memory units can follow this controller.
-
-    Not yet where ranks sleep in self-refresh, from which the units do not wake them, or where refresh goes
-    bank by bank: the units refresh all banks, at the interval of one set of them.
-    """
-    return controller.refresh == "all_bank" and not controller.self_refresh_idle_clk
-
-
 def near_memory_visits(rng, spec):
     """Return arguments of `Channel.stream`: some rows of every bank."""
     n = 200
@@ -115,7 +106,7 @@ def test_ten_million_commands_are_legal(standard, capsys):
         of_this, controllers = 0, controllers + 1
         while of_this < COMMANDS_EACH / CONTROLLERS:
             simultaneous = 0
-            if rng.random() < 0.2 and not channel.queued and takes_visits(controller):
+            if rng.random() < 0.2 and not channel.queued:
                 *visits, simultaneous = near_memory_visits(rng, spec)
                 done = channel.stream(*visits, simultaneous, log_rows=LOG_ROWS)
             elif rng.random() < 0.1:

@@ -251,7 +251,9 @@ class Channel:
         rows -= len(before.log) if before else 0
         log = np.empty((self._log_room(visits, rows), LOG_FIELDS), dtype=np.int64)
         start = self._begin()
-        refresh = (self._knobs.refresh_interval_clk, self._knobs.refresh_sets)
+        # A REFab is good for nREFI, which may be some clocks less than a REFpb to each set.
+        round_clk = min(self._idle_period_clk, self.spec.clocks[self.spec.table.refresh_interval])
+        refresh = (self._knobs.refresh_interval_clk, round_clk)
         run_visits(self._tables, near, self._state, visits, start_clk, *refresh, log)
         activity = self._end(start, log, _NO_CLOCKS, rows)
         return before + activity if before else activity

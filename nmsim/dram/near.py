@@ -104,7 +104,7 @@ class Visits(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def stream(tables, near, state, visits, start, refresh_interval_clk, refresh_sets, log):
+def stream(tables, near, state, visits, start, refresh_interval_clk, refresh_round_clk, log):
     """Run row visits to their end; return nothing, all is in `state`.
 
     Parameters
@@ -116,8 +116,8 @@ def stream(tables, near, state, visits, start, refresh_interval_clk, refresh_set
     visits : Visits
     start : int
         No command before this clock.
-    refresh_interval_clk, refresh_sets : int
-        Of the controller; whatever its sets, the units are refreshed all together.
+    refresh_interval_clk, refresh_round_clk : int
+        Of the controller, and what a REFab is good for.
     log : ndarray
         Filled visit by visit, not by time.
     """
@@ -159,7 +159,7 @@ def stream(tables, near, state, visits, start, refresh_interval_clk, refresh_set
         act = max(act, start)
         rank = np.int64(near.rank_of_bank[bank])
         if act >= state.ranks[rank, REFRESH_DUE]:
-            end = max(end, _refresh(near, state, rank, start, refresh_interval_clk, refresh_sets, log))
+            end = max(end, _refresh(near, state, rank, start, refresh_interval_clk, refresh_round_clk, log))
             continue
 
         # ACT, the columns, PRE.
@@ -179,8 +179,13 @@ def stream(tables, near, state, visits, start, refresh_interval_clk, refresh_set
 
     for rank in range(near.ranks):
         while state.ranks[rank, REFRESH_DUE] < end:
-            end = max(end, _refresh(near, state, rank, start, refresh_interval_clk, refresh_sets, log))
+            end = max(end, _refresh(near, state, rank, start, refresh_interval_clk, refresh_round_clk, log))
         limit_acts(tables, state, rank)  # the host's window, which may be narrower
+        # No set waits longer for its next REFpb than if the last refresh had been one.
+        last = state.near_last[REFab, rank * near.banks_per_rank]
+        if last >= start:
+            due = min(state.ranks[rank, REFRESH_DUE], last + refresh_interval_clk)
+            state.ranks[rank, REFRESH_DUE] = due
     for i in range(len(limit_of_host)):
         state.limit[i] = max(state.limit[i], limit_of_host[i])
     scalars[NOW] = end
@@ -338,16 +343,16 @@ def _limit_anew(tables, state):
 
 
 @helper
-def _refresh(near, state, rank, start, refresh_interval_clk, refresh_sets, log):
+def _refresh(near, state, rank, start, refresh_interval_clk, refresh_round_clk, log):
     """Refresh a rank whose banks are closed, as soon as it is due and legal; return the clock."""
     due = max(start, state.ranks[rank, REFRESH_DUE])
     t = max(due, earliest_of_rank(near, state, rank, REFab))
     logged = state.scalars[LOG_ROWS]
     issue_rank(near, state, rank, REFab, t, log)
     _mark(state, log, logged)
-    refreshed = np.int64(1)
-    if refresh_sets > 0:  # it takes the place of what is left of the round
-        refreshed = refresh_sets - state.ranks[rank, REFRESH_SET]
-        state.ranks[rank, REFRESH_SET] = 0
-    state.ranks[rank, REFRESH_DUE] += refreshed * refresh_interval_clk
+    # Where the host refreshes by sets, it takes the place of what is left of the round.
+    state.ranks[rank, REFRESH_DUE] += (
+        refresh_round_clk - state.ranks[rank, REFRESH_SET] * refresh_interval_clk
+    )
+    state.ranks[rank, REFRESH_SET] = 0
     return t

@@ -431,6 +431,12 @@ class ReferenceChannel:
         for rank in range(len(self.ranks)):
             while self.ranks[rank].refresh_due < end:
                 end = max(end, self._refresh(rank, start))
+            # No set waits longer for its next REFpb than if the last refresh had been one.
+            first = rank * self.spec.banks_per_rank
+            refreshed = [i.clk for i in self.issued if (i.command, i.bank) == ("REFab", first)]
+            if refreshed and refreshed[-1] >= start:
+                due = min(self.ranks[rank].refresh_due, refreshed[-1] + self.interval)
+                self.ranks[rank].refresh_due = due
         self.clk = self.busy_until_clk = self.last_request_clk = end
 
     def _now(self, command: str, bank: int) -> int:
@@ -443,9 +449,10 @@ class ReferenceChannel:
         clk = max(start, self.ranks[rank].refresh_due, self.history.earliest("REFab", first, True))
         self.history.note(Issued(clk, "REFab", first, -1, -1, True))
         # Where the host refreshes by sets, this takes the place of what is left of the round.
-        by_sets = self.controller.refresh == "per_bank"
-        left = self.sets - self.ranks[rank].refreshes % self.sets if by_sets else 1
-        self.ranks[rank].refresh_due += left * self.interval
-        self.ranks[rank].refreshes += left
+        sets = self.sets if self.controller.refresh == "per_bank" else 1
+        done = self.ranks[rank].refreshes % sets
+        round_clk = min(sets * self.interval, self.spec.clocks[self.spec.table.refresh_interval])
+        self.ranks[rank].refresh_due += round_clk - done * self.interval
+        self.ranks[rank].refreshes += sets - done
         self.ranks[rank].refreshing = False
         return clk

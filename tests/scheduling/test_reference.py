@@ -148,7 +148,11 @@ def test_row_visits_issue_the_commands_of_the_readable_scheduler(
     assert sorted(commands_of(spec, (first + activity).log)) == expected
     assert channel.clk == reference.clk
     # The host goes on from what near memory left.
-    after = channel.access(as_batch(spec, before, channel.clk))
+    after = channel.access(as_batch(spec, before, channel.clk)) + channel.advance(channel.clk + idle)
+    n = len(reference.issued)
+    reference.access(as_batch(spec, before, reference.clk))
+    reference.advance(reference.clk + idle)
+    assert commands_of(spec, after.log) == [tuple(i[:5]) for i in reference.issued[n:]]
     assert judge.violations(first.log) == []
     assert judge.violations(activity.log, simultaneous) == []
     assert judge.violations(after.log) == []

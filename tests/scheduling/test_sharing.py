@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_background import background_clk
 from small_memories import (
     ALL_SETTINGS,
     REQUESTS,
@@ -18,8 +19,9 @@ from small_memories import (
 
 from nmsim.dram.activity import CommandLog
 from nmsim.dram.checker import Checker
-from nmsim.dram.commands import ACT, RD, RDA, WR, WRA, PREpb
+from nmsim.dram.commands import ACT, COMMANDS, RD, RDA, WR, WRA, PREpb
 from nmsim.dram.engine import SHARING, Channel
+from nmsim.dram.reference import ReferenceChannel
 
 NAMES = one_preset_of_each_standard()
 LOG_ROWS = 100_000
@@ -91,6 +93,33 @@ def test_sharing_is_legal_and_nothing_gets_lost(name, data, requests, visits, pe
     assert host == len(requests) + len(before) == activity.outcomes.sum() - columns.sum()
     assert (activity.background_clk.sum(axis=1) == channel.clk).all()
     assert (np.diff(activity.log.clk) >= 0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=30, deadline=None)
+@given(data=st.data(), requests=REQUESTS, visits=VISITS, period=PERIODS, idle=st.integers(0, 3000))
+def test_sharing_issues_the_commands_of_the_readable_scheduler(name, data, requests, visits, period, idle):
+    spec, controller = data.draw(memories(name))
+    policy, acts = data.draw(st.sampled_from(SHARING)), data.draw(st.sampled_from([0, 1, 6]))
+    channel, reference = Channel(spec, controller, log_rows=LOG_ROWS), ReferenceChannel(spec, controller)
+    work = arrays(spec, visits)
+    tuples = list(zip(*(a.tolist() for a in work), strict=True))
+    before, drain, drained = data.draw(REQUESTS), data.draw(st.booleans()), data.draw(st.booleans())
+    activity = channel.access(as_batch(spec, before), drain=drained)
+    reference.access(as_batch(spec, before), drained)
+    beside = as_batch(spec, requests, channel.clk)
+    activity += channel.share(beside, *work, period, policy, acts, drain=drain)
+    reference.share(beside, tuples, period, policy, acts, drain)
+    assert channel.clk == reference.clk
+    activity += channel.advance(channel.clk + idle)
+    reference.advance(channel.clk)
+    org, log = spec.organization, activity.log
+    bank = (log.rank * org.bankgroups + np.maximum(log.bankgroup, 0)) * org.banks + np.maximum(log.bank, 0)
+    names = [COMMANDS[c] for c in log.command]
+    fields = (log.clk, names, bank, log.row, log.column, log.near_memory)
+    assert sorted(zip(*fields, strict=True)) == sorted(tuple(i[:6]) for i in reference.issued)
+    clocks = background_clk(spec, reference.issued, activity.start_clk, activity.accounted_clk)
+    assert activity.background_clk.tolist() == clocks.tolist()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,7 +2,7 @@
 
 Each of some thirty controllers per standard, drawn at random, gets requests of all kinds: streams and random
 accesses, reads and writes, back to back and with pauses from a few clocks to many refresh intervals, and row
-visits of near-memory units between them. The checker sees every command.
+visits of near-memory units between and beside them. The checker sees every command.
 """
 
 import time
@@ -17,7 +17,7 @@ from nmsim.config.schema import Memory
 from nmsim.dram.checker import Checker
 from nmsim.dram.commands import COMMANDS
 from nmsim.dram.controller import ControllerSpec
-from nmsim.dram.engine import AccessBatch, Channel
+from nmsim.dram.engine import SHARING, AccessBatch, Channel
 from nmsim.dram.standard import standards
 from nmsim.system.board import dram_spec
 
@@ -109,6 +109,11 @@ def test_ten_million_commands_are_legal(standard, capsys):
             if rng.random() < 0.2 and not channel.queued:
                 *visits, simultaneous = near_memory_visits(rng, spec)
                 done = channel.stream(*visits, simultaneous, log_rows=LOG_ROWS)
+            elif rng.random() < 0.2:
+                *visits, simultaneous = near_memory_visits(rng, spec)
+                batch, policy = requests(rng, spec, channel.clk), str(rng.choice(SHARING))
+                drain = bool(rng.random() < 0.7)
+                done = channel.share(batch, *visits, policy, simultaneous, drain=drain, log_rows=LOG_ROWS)
             elif rng.random() < 0.1:
                 done = channel.advance(channel.clk + int(rng.integers(1, 200_000)), log_rows=LOG_ROWS)
             else:

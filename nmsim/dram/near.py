@@ -180,14 +180,19 @@ def stream(tables, near, state, visits, start, refresh_interval_clk, refresh_rou
     for rank in range(near.ranks):
         while state.ranks[rank, REFRESH_DUE] < end:
             end = max(end, _refresh(near, state, rank, start, refresh_interval_clk, refresh_round_clk, log))
-        limit_acts(tables, state, rank)  # the host's window, which may be narrower
         # No set waits longer for its next REFpb than if the last refresh had been one.
         last = state.near_last[REFab, rank * near.banks_per_rank]
         if last >= start:
             due = min(state.ranks[rank, REFRESH_DUE], last + refresh_interval_clk)
             state.ranks[rank, REFRESH_DUE] = due
+    # What the host must wait for now: the spacing of the units' own ACTs was another.
     for i in range(len(limit_of_host)):
-        state.limit[i] = max(state.limit[i], limit_of_host[i])
+        state.limit[i] = limit_of_host[i]
+    for before in range(N_COMMANDS):
+        for b in range(banks):
+            _limit_host(tables, state, before, b, state.near_last[before, b])
+    for rank in range(near.ranks):
+        limit_acts(tables, state, rank)
     scalars[NOW] = end
     scalars[LAST_COMMAND] = scalars[LAST_REQUEST] = end
 
@@ -278,9 +283,16 @@ def begin_visit(tables, near, visits, state, bank, act, log):
 def _note(tables, state, command, bank, t):
     """Note what the host must wait for after a command of near memory."""
     state.near_last[command, bank] = t
-    group = tables.group_of_bank[bank]
     for after in range(N_NEXT):
         state.bank_next[bank, after] = max(state.bank_next[bank, after], t + tables.near_bank[command, after])
+    _limit_host(tables, state, command, bank, t)
+
+
+@helper
+def _limit_host(tables, state, command, bank, t):
+    """Keep the host's commands to other banks apart from a near-memory command at clock `t`."""
+    group = tables.group_of_bank[bank]
+    for after in range(N_NEXT):
         for other in range(tables.near_group.shape[1]):
             i = other * N_NEXT + after
             state.limit[i] = max(state.limit[i], t + tables.near_group[command, group, other, after])

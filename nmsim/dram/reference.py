@@ -357,7 +357,7 @@ class ReferenceChannel:
         rank, bank = self.ranks[self.history.rank_of(number)], self.banks[number]
         row, column, outcome = -1, -1, ""
         self.busy_until_clk = max(self.busy_until_clk, 0 if command in ("PDE", "PDX") else self.clk)
-        if request or is_for_visit:
+        if request:
             self.last_request_clk = max(self.last_request_clk, self.clk)
         if is_for_visit and command == "ACT":
             end = self.visits.begin(number, self.clk)

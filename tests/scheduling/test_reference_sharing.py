@@ -15,6 +15,7 @@ from small_memories import (
     log_of,
     memories,
     one_preset_of_each_standard,
+    small,
 )
 from small_streams import READ, WRITE, channel, clocks_of, names, requested, serve, wait
 
@@ -147,6 +148,15 @@ def test_an_activation_of_the_host_counts_in_near_memorys_window_but_wants_no_sp
     assert clocks_of(opened, "ACT") == [start, c.spec.clocks["nFAW"]]
 
 
+@pytest.mark.parametrize(("simultaneous", "spaced"), [(0, True), (1, False)])
+def test_an_activation_with_a_supply_of_its_own_wants_no_spacing_to_a_refresh_either(simultaneous, spaced):
+    c = channel(refresh="per_bank")
+    c.advance(c.spec.clocks["nREFIpb"])
+    issued = share(c, visits=[(3, 0, 8, READ)], simultaneous=simultaneous)
+    assert names(issued)[:2] == ["REFpb", "ACT"]
+    assert issued[1].clk - issued[0].clk == (c.spec.clocks["nRRD"] if spaced else 0)
+
+
 def test_an_activation_of_the_host_keeps_its_spacing_to_those_of_near_memory():
     c = channel()
     issued = share(c, (0, 3, 0, READ), visits=[(bank, 0, 8, READ) for bank in range(3)], simultaneous=3)
@@ -189,12 +199,12 @@ def test_under_fcfs_a_request_that_waits_for_near_memory_holds_up_those_behind_i
     assert (host(issued, 1)[0].clk > near(issued)[-1].clk) == waits
 
 
-@pytest.mark.parametrize("write", [READ, WRITE])
-def test_a_concurrent_visit_begins_only_where_no_request_of_either_kind_waits_for_its_bank(write):
-    c = channel()
-    requests = [(0, 0, row, READ) for row in range(3)] + [(0, 0, 3, write)]
-    issued = share(c, *requests, visits=[(0, 0, 8, READ), (1, 0, 8, READ)], policy="concurrent")
-    assert near(issued, 0)[0].clk > host(issued, 0)[-2].clk
+@pytest.mark.parametrize(("write", "column"), [(READ, "RD"), (WRITE, "WR")])
+def test_a_concurrent_visit_begins_only_where_no_request_of_either_kind_waits_for_its_bank(write, column):
+    # A write waits until the reads of bank 2 are served.
+    requests = [*[(0, 2, 0, READ)] * 20, (0, 0, 0, write)]
+    issued = share(channel(), *requests, visits=[(0, 0, 8, READ), (1, 0, 8, READ)], policy="concurrent")
+    assert near(issued, 0)[0].clk > clocks_of(host(issued, 0), column)[0]
     assert near(issued, 1)[0].clk == 0, "the other bank is free"
 
 
@@ -264,6 +274,15 @@ def test_an_unused_row_is_closed_before_one_that_is_in_the_way_of_a_visit():
     assert issued[0].clk == used_clk + 1000
 
 
+def test_of_unused_rows_in_the_way_of_visits_that_of_the_lower_bank_is_closed_first():
+    c = channel(row_policy="timeout", row_timeout_clk=1000)
+    used_clk = serve(c, (0, 1, 0, READ))[-1].clk
+    serve(c, (c.clk, 0, 0, READ))
+    c.advance(used_clk + 1000)
+    issued = host(share(c, visits=[(0, 1, 8, READ), (1, 1, 8, READ)]))
+    assert [(i.command, i.bank) for i in issued] == [("PREpb", 0), ("PREpb", 1)]
+
+
 def test_a_row_in_the_way_of_a_visit_is_closed_before_one_in_the_way_of_a_request():
     c = channel()
     serve(c, (0, 0, 0, READ), (0, 1, 0, READ))
@@ -328,6 +347,20 @@ def test_refresh_of_other_banks_does_not_wait_for_a_visit():
     act, pre = near(issued)[0], near(issued)[-1]
     during = [i for i in issued if i.command == "REFpb" and act.clk < i.clk < pre.clk]
     assert [i.bank for i in during] == [0, 1]
+
+
+def test_activations_of_visits_do_not_hold_a_refresh_of_other_banks_off():
+    # Visits to the banks of the other set want an ACT every nRRD_S, but a REFpb must be nRRD_L after any.
+    spec, controller = small("ddr5-4800", ranks=1, nRRD_S=30, nRRD_L=100, nREFIsb=450)
+    c = ReferenceChannel(spec, replace(controller, refresh="per_bank"))
+    issued = share(c, visits=[(bank, n, 1, READ) for n in range(20) for bank in range(8)])
+    refreshes = [i for i in issued if i.command == "REFpb"]
+    assert refreshes
+    for number, refresh in enumerate(refreshes, 1):
+        in_set = c.history.banks_of("REFpb", refresh.bank)
+        closed = max(i.clk for i in near(issued) if i.bank in in_set and i.clk < refresh.clk)
+        ready = max(number * spec.clocks["nREFIsb"], closed + spec.clocks["nRP"])
+        assert refresh.clk < ready + spec.clocks["nRRD_L"]
 
 
 def test_precharge_of_all_banks_waits_for_visits_under_way():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from slow_background import background_clk
 from small_memories import (
     REQUESTS,
+    VISITS,
     as_batch,
     log_of,
     memories,
@@ -122,9 +123,7 @@ def test_the_engine_issues_the_commands_of_the_readable_scheduler(name, data, re
 @settings(max_examples=30, deadline=None)
 @given(
     data=st.data(),
-    visits=st.lists(
-        st.tuples(st.integers(0, 15), st.integers(0, 2), st.integers(1, 12), st.booleans()), max_size=20
-    ),
+    visits=VISITS,
     period=st.sampled_from([1, 9, 30, 200]),
     simultaneous=st.sampled_from([0, 1, 6]),
     before=REQUESTS,

@@ -107,10 +107,16 @@ def test_sharing_issues_the_commands_of_the_readable_scheduler(name, data, reque
     before, drain, drained = data.draw(REQUESTS), data.draw(st.booleans()), data.draw(st.booleans())
     activity = channel.access(as_batch(spec, before), drain=drained)
     reference.access(as_batch(spec, before), drained)
+    asleep_clk = data.draw(st.sampled_from([0, 300, 3000]))
+    activity += channel.advance(channel.clk + asleep_clk)
+    reference.advance(channel.clk)
     beside = as_batch(spec, requests, channel.clk)
     activity += channel.share(beside, *work, period, policy, acts, drain=drain)
     reference.share(beside, tuples, period, policy, acts, drain)
     assert channel.clk == reference.clk
+    # The host goes on from what near memory left.
+    activity += channel.access(as_batch(spec, before, channel.clk))
+    reference.access(as_batch(spec, before, reference.clk))
     activity += channel.advance(channel.clk + idle)
     reference.advance(channel.clk)
     org, log = spec.organization, activity.log

@@ -23,7 +23,12 @@ from nmsim.dram.commands import ACT, COMMANDS, RD, RDA, WR, WRA, PREpb
 from nmsim.dram.engine import SHARING, Channel
 from nmsim.dram.reference import ReferenceChannel
 
-NAMES = one_preset_of_each_standard()
+#: Of two standards always, of the others in the long lane.
+QUICK = ("ddr4-2400", "lpddr5-6400")
+NAMES = [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+    for name in one_preset_of_each_standard()
+]
 LOG_ROWS = 100_000
 NOTHING = batch(small("lpddr4-3200")[0], [], 0)
 BY_ITSELF = {"ranks": [1], "refresh": ["all_bank"], "refresh_postponed": [0], "power_down_idle_clk": [0],

@@ -108,13 +108,24 @@ def rows_about(table, name):
     return [row for row in table.constraints if names_in(row.latency) & names]
 
 
-CASES = [
+#: Of two standards always, of the others in the long lane.
+QUICK = ("DDR4", "LPDDR5")
+
+
+def long_unless_quick(standard, *values):
+    """Return test parameters, marked slow where their standard is not among the quick ones."""
+    return pytest.param(standard, *values, marks=() if standard in QUICK else pytest.mark.slow)
+
+
+ALL_CASES = [
     (s, name)
     for s in PRESET_OF
     for name in load_standard(s).required
     # The standard fixes the burst; and refreshing more often is legal.
     if name != "nBL" and rows_about(load_standard(s), name)
 ]
+CASES = [long_unless_quick(*case) for case in ALL_CASES]
+STANDARDS = [long_unless_quick(standard) for standard in PRESET_OF]
 
 
 @pytest.mark.parametrize(("standard", "name"), CASES)
@@ -135,13 +146,13 @@ def test_one_clock_less_of_any_timing_breaks_a_rule_that_names_it(standard, name
     pytest.fail(f"one clock less of {name} goes unseen, whatever its value")
 
 
-@pytest.mark.parametrize("standard", PRESET_OF)
+@pytest.mark.parametrize("standard", STANDARDS)
 def test_nothing_is_broken_where_nothing_is_shortened(standard):
     true, controller = true_memory(standard)
     assert broken_rules(true, true, controller) == set()
 
 
-@pytest.mark.parametrize("standard", PRESET_OF)
+@pytest.mark.parametrize("standard", STANDARDS)
 def test_the_streams_make_the_engine_issue_every_command(standard):
     spec, controller = true_memory(standard)
     logs = [run(spec, controller, setting)[0] for setting in SETTINGS]
@@ -163,7 +174,7 @@ def test_another_burst_length_is_refused(standard):
         with_clocks(memory(PRESET_OF[standard])[0], "nBL", -1)
 
 
-@pytest.mark.parametrize("standard", PRESET_OF)
+@pytest.mark.parametrize("standard", STANDARDS)
 def test_refreshing_more_often_is_legal_and_half_as_often_is_not(standard):
     true, controller = true_memory(standard)
     assert broken_rules(with_clocks(true, "nREFI", -1), true, controller) == set()

@@ -237,9 +237,21 @@ class Link(Section):
     strobe_overhead: Ratio = Field(description="Factor for strobes, mask and inversion pins, at least 1.")
     phy: EnergyPerBit
     controller: EnergyPerBit
+    dbi: Literal["none", "dc"] = Field(
+        "none",
+        description="dc: bytes that would conduct on more than four pins are sent inverted; the inversion "
+        "pin is counted, so that strobe_overhead is for strobes and mask alone.",
+    )
+    data_dependent: bool = Field(
+        False,
+        description="Count driven bits and rising edges of the image bytes that cross, in place of "
+        "driven_share and rising_share, which all other arrays keep.",
+    )
 
     @model_validator(mode="after")
     def _has_what_its_signalling_needs(self) -> Link:
+        if self.dbi == "dc" and self.signalling == "unterminated":
+            raise ValueError("dbi: dc saves direct current, which an unterminated line does not draw")
         if self.signalling == "LVSTL" and self.output_high is None:
             raise ValueError("LVSTL needs output_high (VOH)")
         if self.strobe_overhead.value < 1:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nmsim.dram.spec import IO_RAIL, DramSpec, has_current
+from nmsim.energy.values import Number, whole
 from nmsim.errors import ConfigError
 
 REFRESH_BACKGROUNDS = ("active", "precharged")
@@ -13,28 +14,32 @@ REFRESH_BACKGROUNDS = ("active", "precharged")
 
 @dataclass(frozen=True)
 class CommandEnergies:
-    """Energies of one rank, all its devices together, in whole fJ.
+    """Energies of one rank, all its devices together, in whole fJ: ints, or arrays of shape (samples,).
 
     Attributes
     ----------
-    command_fJ : mapping of str to int
+    command_fJ : mapping of str to int or ndarray
         One command, by each name of `nmsim.dram.commands.COMMANDS`. RDA and WRA are a RD or WR and a PREpb;
         a PREab costs its entry for every bank that it closes. PDE, PDX, SRE and SRX cost nothing by
         themselves: what changes is the background.
-    background_fJ_per_clk : mapping of str to int
+    background_fJ_per_clk : mapping of str to int or ndarray
         One clock in each of `nmsim.dram.commands.BACKGROUND_STATES`.
-    refresh_background_fJ : int
+    refresh_background_fJ : int or ndarray
         The part of `command_fJ["REFab"]` that is background: what a refresh adds where its time is charged at
         the active background though all banks are closed. 0 by the convention "precharged". A REFpb has no
         such part: the other banks of its rank may be open, and decide on the background.
     """
 
-    command_fJ: Mapping[str, int]
-    background_fJ_per_clk: Mapping[str, int]
-    refresh_background_fJ: int
+    command_fJ: Mapping[str, Number]
+    background_fJ_per_clk: Mapping[str, Number]
+    refresh_background_fJ: Number
 
 
-def command_energies(spec: DramSpec, refresh_background: str = "active") -> CommandEnergies:
+def command_energies(
+    spec: DramSpec,
+    refresh_background: str = "active",
+    rails: Mapping[str, Mapping[str, Number]] | None = None,
+) -> CommandEnergies:
     """Return the energies of a memory's commands.
 
     Parameters
@@ -43,6 +48,9 @@ def command_energies(spec: DramSpec, refresh_background: str = "active") -> Comm
         Its currents, clocks and devices per rank.
     refresh_background : {"active", "precharged"}
         The background that runs while a rank is refreshed: DRAMPower charges IDD3N, DRAMsim3 IDD2N.
+    rails : mapping, optional
+        In place of `spec.rails`: one of them alone, for what that rail supplies; or with arrays in place of
+        numbers, for many variants of the memory.
 
     Raises
     ------
@@ -83,15 +91,16 @@ def command_energies(spec: DramSpec, refresh_background: str = "active") -> Comm
             expected=" or ".join(REFRESH_BACKGROUNDS),
         )
     clocks = spec.clocks
-    core = [name for name in spec.rails if name != IO_RAIL]
+    rails = spec.rails if rails is None else rails
+    core = [name for name in rails if name != IO_RAIL]
 
-    def energy_fJ(current: str, less: str | None, clk: int, rails: list[str] = core) -> int:
-        power_W = 0.0
-        for rail in (spec.rails[name] for name in rails):
+    def energy_fJ(current: str, less: str | None, clk: int, of: list[str] = core) -> Number:
+        power_W: Number = 0.0
+        for rail in (rails[name] for name in of):
             power_W += rail["voltage_V"] * (rail[f"{current}_A"] - (rail[f"{less}_A"] if less else 0))
-        return round(power_W * clk * spec.tCK_ps * 1e3 * spec.organization.devices_per_rank)
+        return whole(power_W * clk * spec.tCK_ps * 1e3 * spec.organization.devices_per_rank)
 
-    every = list(spec.rails)
+    every = list(rails)
     background = {
         "active": energy_fJ("IDD3N", None, 1, every),
         "precharged": energy_fJ("IDD2N", None, 1, every),
@@ -99,7 +108,7 @@ def command_energies(spec: DramSpec, refresh_background: str = "active") -> Comm
         "power_down_precharged": energy_fJ("IDD2P", None, 1, every),
         "self_refresh": energy_fJ("IDD6", None, 1, every),
     }
-    extra = 0
+    extra: Number = 0
     if refresh_background == "active":
         extra = (background["active"] - background["precharged"]) * clocks["nRFCab"]
     one_open = "IDD3N1" if has_current(spec.rails, "IDD3N1") else "IDD3N"
@@ -119,5 +128,5 @@ def command_energies(spec: DramSpec, refresh_background: str = "active") -> Comm
     if interval and has_current(spec.rails, "IDD5PB"):
         command["REFpb"] = energy_fJ("IDD5PB", one_open, clocks["nRFCpb"])
     elif interval:
-        command["REFpb"] = round(refresh / round(clocks["nREFI"] / clocks[interval]))
+        command["REFpb"] = whole(refresh / round(clocks["nREFI"] / clocks[interval]))
     return CommandEnergies(command, background, extra)

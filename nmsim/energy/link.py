@@ -5,26 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nmsim.config.schema import Link
+from nmsim.energy.dbi import driven_share
+from nmsim.energy.terminated import driven_bit_fJ
+from nmsim.energy.unterminated import rise_energy
+from nmsim.energy.values import Number
 
 
 @dataclass(frozen=True)
 class LinkEnergy:
     """Energy of one data bit over the link, in fJ, by component; strobes and mask pins are in it."""
 
-    phy_fJ_per_bit: float
-    termination_fJ_per_bit: float
-    trace_fJ_per_bit: float
-    controller_fJ_per_bit: float
-
-
-def pod_pin_power_W(voltage_V: float, driver_Ohm: float, termination_Ohm: float) -> float:
-    """Return the DC power of a POD pin that is driven low: VDDQ² / (Ron + Rtt), in W."""
-    return voltage_V**2 / (driver_Ohm + termination_Ohm)
-
-
-def lvstl_pin_power_W(voltage_V: float, output_high_V: float, termination_Ohm: float) -> float:
-    """Return the DC power of an LVSTL pin that is driven high: VDDQ · VOH / Rodt, in W."""
-    return voltage_V * output_high_V / termination_Ohm
+    phy_fJ_per_bit: Number
+    termination_fJ_per_bit: Number
+    trace_fJ_per_bit: Number
+    controller_fJ_per_bit: Number
 
 
 def link_energy(link: Link, data_rate_Hz: float) -> LinkEnergy:
@@ -32,27 +26,43 @@ def link_energy(link: Link, data_rate_Hz: float) -> LinkEnergy:
 
     Notes
     -----
-    Terminated lines draw a DC current for the share of bits in the driven state; that energy does not depend
-    on the length of the line. POD (JESD79-4) conducts while low, LVSTL (JESD209-4) while high. Unterminated
-    lines charge pads and trace on a rising edge: E = p01 · C · VDDQ · Vswing; only this part grows with the
-    length. The charge of the pads is counted under `phy`, that of the trace under `trace`.
+    termination = driven share · energy of a driven bit · strobes; trace and pads = share of rising edges ·
+    energy of a rise · strobes. The charge of the pads is counted under `phy`. Only the trace's part depends
+    on the length, and only an unterminated line has it.
     """
-    voltage, overhead = link.voltage.value, link.strobe_overhead.value
-    termination = trace = pads = 0.0
-    if link.signalling == "unterminated":
-        swing = link.swing.value if link.swing else voltage
-        # pF · V² is pJ; 1e3 fJ each.
-        per_pF = link.rising_share.value * voltage * swing * 1e3 * overhead
-        pads = per_pF * link.pad_capacitance.value
-        trace = per_pF * link.trace_capacitance.value * link.length.value
-    else:
-        if link.signalling == "POD":
-            power = pod_pin_power_W(voltage, link.driver.value, link.termination.value)
-        else:
-            assert link.output_high is not None  # the schema refuses LVSTL without it
-            power = lvstl_pin_power_W(voltage, link.output_high.value, link.termination.value)
-        termination = link.driven_share.value * power / data_rate_Hz * 1e15 * overhead
-    return LinkEnergy(link.phy.value + pads, termination, trace, link.controller.value)
+    line, rises = _per_bit(link, data_rate_Hz), link.rising_share.value
+    return LinkEnergy(
+        phy_fJ_per_bit=link.phy.value + rises * line["pads"],
+        termination_fJ_per_bit=driven_share(link.driven_share.value, link.dbi) * line["driven"],
+        trace_fJ_per_bit=rises * line["trace"],
+        controller_fJ_per_bit=link.controller.value,
+    )
+
+
+def counted_link_prices(link: Link, data_rate_Hz: float) -> dict[str, dict[str, Number]]:
+    """Return the prices where driven bits and rising edges are counted from the bytes that cross.
+
+    Returns
+    -------
+    dict
+        Kind of work -> component -> fJ: LINK_BITS what every bit costs, LINK_DRIVEN and LINK_RISES what a
+        driven pin (after inversion) and a rising edge cost besides.
+    """
+    line = _per_bit(link, data_rate_Hz)
+    return {
+        "LINK_BITS": {"phy": link.phy.value, "controller": link.controller.value},
+        "LINK_DRIVEN": {"termination": line["driven"]},
+        "LINK_RISES": {"phy": line["pads"], "trace": line["trace"]},
+    }
+
+
+def _per_bit(link: Link, data_rate_Hz: float) -> dict[str, Number]:
+    overhead, rise = link.strobe_overhead.value, rise_energy(link)
+    return {
+        "driven": driven_bit_fJ(link, data_rate_Hz) * overhead,
+        "pads": rise.pads_fJ * overhead,
+        "trace": rise.trace_fJ * overhead,
+    }
 
 
 def flight_time_ps(link: Link) -> int:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left
+import numpy as np
 
 from nmsim.config.schema import Operations
+from nmsim.energy.values import Number
 from nmsim.errors import ConfigError
 
 #: node in nm -> energy of an operation relative to 45 nm (A. Stillmaker, B. Baas, Integration 58, 2017).
 NODE_ENERGY = {7: 0.094, 10: 0.118, 14: 0.139, 16: 0.174, 20: 0.22, 32: 0.66, 45: 1.0, 65: 1.24}
 
 
-def node_energy_factor(node_nm: float) -> float:
+def node_energy_factor(node_nm: Number) -> Number:
     """Return the energy of an operation at `node_nm` relative to 45 nm.
 
     Parameters
     ----------
-    node_nm : float
+    node_nm : float or ndarray
         Between 7 and 65, the ends of the published table.
 
     Raises
@@ -30,21 +30,19 @@ def node_energy_factor(node_nm: float) -> float:
     Straight lines between the table's points in log-log space, which keeps the factor monotone in the node.
     """
     nodes = sorted(NODE_ENERGY)
-    if not nodes[0] <= node_nm <= nodes[-1]:
+    if np.min(node_nm) < nodes[0] or np.max(node_nm) > nodes[-1]:
         raise ConfigError(
             "no published scaling for this node",
-            found=f"{node_nm:g} nm",
+            found=f"{np.max(node_nm) if np.max(node_nm) > nodes[-1] else np.min(node_nm):g} nm",
             expected=f"{nodes[0]} to {nodes[-1]} nm",
         )
-    right = bisect_left(nodes, node_nm)
-    if nodes[right] == node_nm:
-        return NODE_ENERGY[nodes[right]]
-    low, high = nodes[right - 1], nodes[right]
-    share = math.log(node_nm / low) / math.log(high / low)
-    return NODE_ENERGY[low] * (NODE_ENERGY[high] / NODE_ENERGY[low]) ** share
+    logs = np.interp(np.log(node_nm), np.log(nodes), np.log([NODE_ENERGY[node] for node in nodes]))
+    return np.exp(logs) if isinstance(node_nm, np.ndarray) else float(np.exp(logs))
 
 
-def operation_energies_fJ(operations: Operations, node_nm: float, penalty: float = 1.0) -> dict[str, float]:
+def operation_energies_fJ(
+    operations: Operations, node_nm: Number, penalty: Number = 1.0
+) -> dict[str, Number]:
     """Return the energy in fJ of one operation of each kind, scaled to a node and a process penalty."""
     factor = node_energy_factor(node_nm) * penalty
     kinds = [name for name in type(operations).model_fields if name != "source"]

@@ -252,11 +252,16 @@ def dram_spec(memory: Memory) -> DramSpec:
         organization=DramOrganization(**organization),
         tCK_ps=round(memory.timing.tCK.value),
         timing=memory.timing.clocks,
-        rails={
-            name: {"voltage_V": rail.voltage.value, **{f"{k}_A": v for k, v in rail.currents_A.items()}}
-            for name, rail in memory.rails.items()
-        },
+        rails=rails(memory),
     )
+
+
+def rails(memory: Memory) -> dict[str, dict[str, float]]:
+    """Return voltage and currents of each rail, in V and A, by the names that `DramSpec` has for them."""
+    return {
+        name: {"voltage_V": rail.voltage.value, **{f"{k}_A": v for k, v in rail.currents_A.items()}}
+        for name, rail in memory.rails.items()
+    }
 
 
 def controller_spec(memory: Memory) -> ControllerSpec:
@@ -270,8 +275,8 @@ def controller_spec(memory: Memory) -> ControllerSpec:
 
 
 def price_list(config: RunConfig, spec: DramSpec) -> PriceList:
-    """Return the prices of everything on this board."""
-    energies = command_energies(spec, config.memory.refresh_background)
+    """Return the prices of everything on this board, whose values may be arrays, one for each sample."""
+    energies = command_energies(spec, config.memory.refresh_background, rails(config.memory))
     dram = DramPrices(
         command_fJ=energies.command_fJ,
         refresh_background_fJ=energies.refresh_background_fJ,

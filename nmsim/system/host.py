@@ -11,7 +11,7 @@ import simpy
 from nmsim.access.layout import Layout
 from nmsim.access.work import Step, Transfer
 from nmsim.config.schema import Soc
-from nmsim.energy.prices import INSTRUCTIONS, NPU_KINDS
+from nmsim.energy.soc import INSTRUCTIONS, NPU_KINDS
 from nmsim.system.memory import MemoryChannel, split_repeats
 from nmsim.system.meter import Meter
 

@@ -1,0 +1,30 @@
+"""How far a byte goes inside the device, and what that takes.
+
+The energy of a column access covers the way from the cell to the pads; who takes the byte nearer to the cell
+uses only the first part of the way. No maker of LPDDR or DDR publishes the parts: the shares of an HBM2 are
+scaled to the device's own column energy.
+
+References
+----------
+O'Connor et al., Fine-Grained DRAM: Energy-Efficient DRAM for Extreme Bandwidth Systems, MICRO 2017.
+"""
+
+from __future__ import annotations
+
+from nmsim.config.schema import OnDie
+from nmsim.energy.values import Number
+
+#: Who takes a byte -> the parts of its way inside the device.
+REACH = {
+    "bank": ("bank",),
+    "bankgroup": ("bank", "bankgroup"),
+    "rank": ("bank", "bankgroup", "global_io"),
+    "host": ("bank", "bankgroup", "global_io"),
+}
+
+
+def way_share(on_die: OnDie, parts: tuple[str, ...]) -> Number:
+    """Return the share of a column access's energy that these parts of the way take, 0 to 1."""
+    return sum(getattr(on_die, part).value for part in parts) / sum(
+        getattr(on_die, part).value for part in REACH["host"]
+    )

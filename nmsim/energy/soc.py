@@ -1,0 +1,41 @@
+"""What the SoC takes: NPU arithmetic, the SRAM beside it, instructions of its cores, and static power."""
+
+from __future__ import annotations
+
+from nmsim.config.schema import Operations, Soc
+from nmsim.energy.logic import operation_energies_fJ
+from nmsim.energy.values import Number
+
+#: Bytes of one operand of an operation; it decides the SRAM traffic.
+OPERAND_BYTES = {"mac_int8": 1, "mac_fp16": 2}
+
+#: Instructions of a SIMD core per operation, where more than one (ours: polynomial exp, division steps).
+INSTRUCTIONS = {"div_fp32": 4, "exp": 12}
+
+#: Operations that the SoC's systolic array can do; all others run on its cores.
+NPU_KINDS = ("mac_int8", "mac_fp16")
+
+
+def soc_prices(soc: Soc, operations: Operations) -> dict[str, dict[str, Number]]:
+    """Return kind of work -> component -> fJ.
+
+    Notes
+    -----
+    - An NPU operation: its energy at 45 nm scaled to the NPU's node. In a systolic array each operand that
+      enters is used by a whole row or column, so that an operation reads 1/rows + 1/columns operands.
+    - Any other operation: instructions over SIMD lanes, times the energy of an instruction.
+    - SRAM: one bit that DMA writes into the SRAM or reads from it, at the price of a read.
+    - STATIC: one ps of the whole chip's static power (W · ps · 1e3 = fJ).
+    """
+    prices: dict[str, dict[str, Number]] = {}
+    for kind, energy_fJ in operation_energies_fJ(operations, soc.npu.node_nm.value).items():
+        if kind in NPU_KINDS:
+            bits = 8 * OPERAND_BYTES[kind] * (1 / soc.npu.rows + 1 / soc.npu.columns)
+            prices[kind] = {"soc_compute": energy_fJ, "soc_sram": bits * soc.sram_read.value}
+        else:
+            instructions = INSTRUCTIONS.get(kind, 1) / soc.cpu.simd_lanes
+            prices[kind] = {"cpu": instructions * soc.cpu.energy_per_instruction.value}
+    prices["cpu_instruction"] = {"cpu": soc.cpu.energy_per_instruction.value}
+    prices["SRAM"] = {"soc_sram": soc.sram_read.value}
+    prices["STATIC"] = {"soc_static": soc.static_power.value * 1e3}
+    return prices

@@ -43,7 +43,12 @@ class Geometry:
     @property
     def size_bytes(self) -> int:
         """Return the bytes of the whole memory."""
-        return self.channels * self.banks * self.rows * self.row_bursts * self.access_bytes
+        return self.rows * self.row_of_all_banks_bytes
+
+    @property
+    def row_of_all_banks_bytes(self) -> int:
+        """Return the bytes of one row of every bank of the board."""
+        return self.channels * self.banks * self.row_bursts * self.access_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,14 +108,25 @@ class Layout:
     Arrays without groups, and all arrays under `interleaved`, lie at consecutive byte addresses that the
     controller's address map spreads over the memory, as a host without near-memory units would have them.
     Consecutive addresses are handed out from the top of the memory downwards, banks are filled from row 0 up.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    placement : {"striped", "class_per_bank", "interleaved"}
+    decode : callable
+        The controller's address map.
+    reserved_rows : int
+        Rows of every bank that hold no data, from the last one down. Above 0 the map must put the highest
+        addresses into the last rows (`AddressMap.has_rows_on_top`).
     """
 
-    def __init__(self, geometry: Geometry, placement: str, decode: Decoder):
+    def __init__(self, geometry: Geometry, placement: str, decode: Decoder, reserved_rows: int = 0):
         if placement not in PLACEMENTS:
             raise ConfigError("unknown data placement", found=placement, expected=", ".join(PLACEMENTS))
         self.geometry, self.placement, self._decode = geometry, placement, decode
         self._bank_fill = np.zeros(geometry.channels * geometry.banks, dtype=np.int64)
-        self._linear_top = geometry.size_bytes
+        self._linear_top = geometry.size_bytes - reserved_rows * geometry.row_of_all_banks_bytes
+        self._room_bytes = self._linear_top
         self._arrays: dict[str, _Placed] = {}
 
     def place(self, array: ArraySpec, groups: np.ndarray | None = None) -> None:
@@ -144,12 +160,11 @@ class Layout:
             placed = _Placed(array, 0, home, first_burst)
         used_rows = -(-int(self._bank_fill.max()) // geometry.row_bursts)
         linear_bytes = geometry.size_bytes - self._linear_top
-        row_of_all_banks = geometry.size_bytes // geometry.rows
-        if used_rows + -(-linear_bytes // row_of_all_banks) > geometry.rows:
+        if used_rows + -(-linear_bytes // geometry.row_of_all_banks_bytes) > geometry.rows:
             raise ResourceLimitError(
                 f"the memory is too small for the array {array.name!r} beside what is in it",
                 found=f"{array.size_bytes:,} bytes more, with the placement {self.placement}",
-                expected=f"at most {geometry.size_bytes:,} bytes in all, evenly spread over the banks",
+                expected=f"at most {self._room_bytes:,} bytes in all, evenly spread over the banks",
                 hint="Take a bigger memory (memory.organization), or less data.",
             )
         self._arrays[array.name] = placed

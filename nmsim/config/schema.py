@@ -36,6 +36,7 @@ from nmsim.config.yaml_tree import Origin
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Count = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Clocks = Annotated[int, Field(ge=0, le=2**31, strict=True)]
+Accesses = Annotated[int, Field(ge=0, le=1024, strict=True)]
 PositiveRatio = Annotated[Quantity, Physical("ratio", minimum=1e-6)]
 PowerOfTwo = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 
@@ -187,10 +188,26 @@ OPERATION_KINDS = tuple(name for name in Operations.model_fields if name != "sou
 
 
 class ModeSwitch(Section):
-    """What entering and leaving near-memory mode costs."""
+    """What entering and leaving near-memory mode costs.
 
-    enter: Time
-    leave: Time
+    The host's accesses go to the last row of the banks, which then holds no data: `reserved_rows`.
+    """
+
+    enter: Time = Field(description="Time until the units may work, after the accesses.")
+    leave: Time = Field(description="Time until the host may access data, after the accesses.")
+    park_reads: Accesses = Field(
+        0, description="Reads of the reserved row of every bank that the host does on entering."
+    )
+    register_writes: Accesses = Field(
+        0,
+        description="Writes to reserved rows, in each rank, that the host does on entering (after the reads) "
+        "and again on leaving; the first to the rank's first bank, the next to its next, and so round.",
+    )
+
+    @property
+    def reserved_rows(self) -> int:
+        """Return how many rows of every bank hold no data, from the last one down."""
+        return int(self.park_reads + self.register_writes > 0)
 
 
 class NearMemory(Section):

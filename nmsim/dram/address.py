@@ -87,6 +87,11 @@ class AddressMap:
         self._shift = np.array([shift[field] for field in FIELDS], dtype=np.int64)
         self._mask = np.array([sizes[field] - 1 for field in FIELDS], dtype=np.int64)
 
+    @property
+    def has_rows_on_top(self) -> bool:
+        """Return whether the highest addresses are those of the last row of all banks, and so downwards."""
+        return not self._mask[_RO] or self._shift[_RO] == self._shift[self._mask > 0].max()
+
     def decode(self, addresses: np.ndarray) -> Location:
         """Return the locations of byte addresses.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 import simpy
 
-from nmsim.access.layout import Geometry, Layout
+from nmsim.access.layout import Geometry, Layout, RowVisits
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.config.schema import Memory, RunConfig
 from nmsim.dram.address import AddressMap
@@ -33,6 +33,9 @@ from nmsim.trace.writer import TraceWriter
 
 #: Phases that are the board's own; all others carry the names that selection and training give them.
 CONTROL, MODE_SWITCH, INDICES, TRAINING = "control", "mode_switch", "indices", "training"
+
+#: What the reserved rows hold, as the trace's array.
+REGISTERS = "mode_registers"
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,8 @@ class Board:
         self.env = simpy.Environment()
         placement = config.near_memory.data_placement
         decode = AddressMap(self.spec, controller.address_map, controller.bank_hash).decode
-        self.layout = Layout(geometry(self.spec), placement, decode)
+        reserved = config.near_memory.mode_switch.reserved_rows
+        self.layout = Layout(geometry(self.spec), placement, decode, reserved)
         for array in arrays:
             self.layout.place(array, groups if array.per_image else None)
         flight_ps = flight_time_ps(config.link)
@@ -155,10 +159,10 @@ class Board:
         program = Transfer(CONTROL, np.arange(commands), write=True)
         yield from self._phase(CONTROL, self.host.transfer(CONTROL, program))
         switch = self._config.near_memory.mode_switch
-        yield from self._phase(MODE_SWITCH, self._wait(switch.enter.value))
+        yield from self._phase(MODE_SWITCH, self._switch(switch.park_reads, switch.enter.value))
         for phase, steps in phases:
             yield from self._phase(phase, self.units.run(steps))
-        yield from self._phase(MODE_SWITCH, self._wait(switch.leave.value))
+        yield from self._phase(MODE_SWITCH, self._switch(0, switch.leave.value))
         result = Transfer(INDICES, np.arange(selection.kept))
         yield from self._phase(INDICES, self.host.transfer(INDICES, result))
 
@@ -177,8 +181,30 @@ class Board:
         frame = self.meter.frame()
         return int(frame.filter(like="_fJ").to_numpy().sum())
 
-    def _wait(self, duration_ps: float) -> Iterator[simpy.Event]:
+    def _switch(self, park_reads: int, duration_ps: float) -> Generator:
+        """Access the reserved rows, reads of all banks before writes, and wait."""
+        ranks, banks = self.spec.organization.ranks, self.spec.banks_per_rank
+        every_bank = np.tile(np.arange(ranks * banks), park_reads)
+        write = np.arange(self._config.near_memory.mode_switch.register_writes)
+        of_each_rank = (write[:, None] % banks + np.arange(ranks) * banks).ravel()
+        for bank, is_write in ((every_bank, False), (of_each_rank, True)):
+            if len(bank):
+                accesses = [
+                    c.access(MODE_SWITCH, "host", REGISTERS, self._last_row(c.index, bank), is_write)
+                    for c in self.channels
+                ]
+                yield self.env.all_of([self.env.process(access) for access in accesses])
         yield self.env.timeout(round(duration_ps))
+
+    def _last_row(self, channel: int, bank: np.ndarray) -> RowVisits:
+        """Return an access to the first column of the last row of each of these banks."""
+
+        def all_are(value: int) -> np.ndarray:
+            return np.full(len(bank), value, dtype=np.int64)
+
+        return RowVisits(
+            all_are(channel), bank, all_are(self.layout.geometry.rows - 1), all_are(0), all_are(1)
+        )
 
     def _phase(self, phase: str, work: Generator) -> Generator:
         start = self.env.now
@@ -202,7 +228,7 @@ def check_board(config: RunConfig) -> None:
     checks = {
         "memory": lambda: dram_spec(memory),
         "memory.controller": lambda: check_controller(dram_spec(memory), controller_spec(memory)),
-        "memory.controller.address_map": lambda: AddressMap(dram_spec(memory), memory.controller.address_map),
+        "memory.controller.address_map": lambda: _check_address_map(config),
         "near_memory.node_nm": lambda: node_energy_factor(near_memory.node_nm.value),
         "soc.npu.node_nm": lambda: node_energy_factor(npu.node_nm.value),
         "near_memory.data_placement": lambda: _check_placement(config),
@@ -224,6 +250,19 @@ def check_board(config: RunConfig) -> None:
 
 def _selects_near_memory(config: RunConfig) -> bool:
     return any(scheme.endswith("@nmc") for scheme in config.schemes)
+
+
+def _check_address_map(config: RunConfig) -> None:
+    fields = config.memory.controller.address_map
+    mapped = AddressMap(dram_spec(config.memory), fields)
+    if config.near_memory.mode_switch.reserved_rows and not mapped.has_rows_on_top:
+        raise ConfigError(
+            "near_memory.mode_switch needs the last row of every bank for its accesses, and this address map "
+            "spreads data over it",
+            found=f"address_map {fields}",
+            expected="one that begins with Ro",
+            hint="Put Ro first, or set park_reads and register_writes of near_memory.mode_switch to 0.",
+        )
 
 
 def _check_placement(config: RunConfig) -> None:

@@ -73,6 +73,7 @@ class Meter:
         self.total, self._rest = Ledger(), Ledger()
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
         self.phases: dict[str, list[int]] = {}
+        self._ends_ps: dict[str, int] = {}
         self.simulated_accesses = self.all_accesses = 0
         self.stopped = False
         self._bank_shape, self._writer, self._rows_per_phase = bank_shape, writer, rows_per_phase
@@ -127,8 +128,9 @@ class Meter:
             ledger.add_work(WorkKey(phase, source, kind), count, moved_bytes)
 
     def time(self, phase: str, start_ps: int, duration_ps: int) -> None:
-        """Add the duration of (a piece of) a phase."""
+        """Add the duration of a phase, or of one piece of it after the other."""
         self.phases.setdefault(phase, [start_ps, 0])[1] += duration_ps
+        self._ends_ps[phase] = start_ps + duration_ps
 
     def close(self) -> None:
         """Write the aggregated rows."""
@@ -138,7 +140,11 @@ class Meter:
         frame = frame[(frame["count"] != 0) | (frame["bytes"] != 0)]
         _, groups, banks = self._bank_shape
         bank = frame["bank"].to_numpy()
-        spans = [self.phases.get(p, (0, 0)) for p in frame["phase"]]
+        # A sum over a phase in pieces (mode_switch: entering, leaving) spans from the first to the last.
+        spans = [
+            (self.phases[p][0], self._ends_ps[p] - self.phases[p][0]) if p in self.phases else (0, 0)
+            for p in frame["phase"]
+        ]
         kept = ("cmd", "channel", "bytes", "source", "phase", "count", *COMPONENT_COLUMNS)
         columns = {name: frame[name].to_numpy() for name in kept}
         self._writer.write(

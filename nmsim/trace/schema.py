@@ -13,7 +13,10 @@ _TEXT = pa.dictionary(pa.int16(), pa.string())
 #: column -> (Arrow type, meaning)
 COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "t_ps": (pa.int64(), "start; for an aggregate the start of its phase"),
-    "dur_ps": (pa.int64(), "duration; for an aggregate that of its phase"),
+    "dur_ps": (
+        pa.int64(),
+        "duration; for an aggregate from the start of its phase to its end, breaks included",
+    ),
     "cmd": (_TEXT, "DRAM command, or STANDBY, EXCHANGE, LEAKAGE, STATIC, SRAM, or an operation's kind"),
     "channel": (pa.int16(), "-1 where none"),
     "rank": (pa.int16(), "-1 where none"),

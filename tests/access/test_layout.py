@@ -97,3 +97,18 @@ def test_small_records_that_share_a_burst_are_read_once():
 def test_a_full_memory_is_refused_with_its_size():
     with pytest.raises(ResourceLimitError, match="too small for the array 'big'"):
         layout("striped", ArraySpec("big", 10_000, 3072), groups=np.zeros(10_000, dtype=int))
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(1, 60), row_bytes=st.integers(1, 5000), linear=st.integers(0, 2**18))
+def test_reserved_rows_hold_no_data_and_count_as_full(placement, n, row_bytes, linear):
+    room = GEOMETRY.size_bytes - 2 * GEOMETRY.row_of_all_banks_bytes
+    placed = Layout(GEOMETRY, placement, decode, reserved_rows=2)
+    placed.place(ArraySpec("a", n, row_bytes), np.arange(n) % 3)
+    placed.place(ArraySpec("linear", linear + 1, 1))
+    for name, rows in (("a", n), ("linear", linear + 1)):
+        assert placed.visits(name, np.arange(rows)).row.max() < GEOMETRY.rows - 2
+    Layout(GEOMETRY, placement, decode, 2).place(ArraySpec("whole", room // 32, 32))
+    with pytest.raises(ResourceLimitError, match=f"{room:,} bytes"):
+        Layout(GEOMETRY, placement, decode, 2).place(ArraySpec("too much", room // 32 + 1, 32))

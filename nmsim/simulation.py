@@ -139,9 +139,11 @@ class _Algorithms:
             fs.write_npz(path, embedding=selector.embedding_, labels=labels, selected=selected)
 
     def _select(self, method: str) -> Selector:
-        parameters = (
-            self._config.selection.de_sne.model_dump(exclude={"source"}) if method == "de-sne" else {}
-        )
+        parameters = {}
+        if method == "de-sne":
+            parameters = self._config.selection.de_sne.model_dump(exclude={"source"})
+            # Host and units select alike, so that their schemes differ in the board alone.
+            parameters["number_format"] = self._config.near_memory.format
         selector = create(
             method,
             keep_ratio=self._config.selection.keep_ratio,

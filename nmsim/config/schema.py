@@ -217,6 +217,9 @@ class NearMemory(Section):
     data_placement: Literal["striped", "class_per_bank", "interleaved"] = Field(
         "striped", description="Which bank an image lies in; see docs/reference/config.md."
     )
+    format: Literal["int8", "fp16", "fp32"] = Field(
+        "int8", description="Numbers that features are stored in and distances are accumulated in."
+    )
     lanes: Count = Field(description="Operations that a unit starts in one cycle.")
     clock: Frequency
     buffer: Size = Field(description="SRAM of a unit; it decides how many query images stay resident.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmsim.selection import kernels
-from nmsim.selection.features import exact_float
+from nmsim.selection.formats import LANES
 
 #: Largest difference between the perplexity asked for and reached: equal to three decimals.
 PERPLEXITY_TOLERANCE = 5e-4
@@ -53,11 +53,12 @@ class Affinities:
 
 
 def joint_affinities(codes: np.ndarray, perplexity: float, n_neighbours: int | None = None) -> Affinities:
-    """Return the symmetric affinities of points with whole-number features.
+    """Return the symmetric affinities of points by their features.
 
     Parameters
     ----------
-    codes : ndarray of int16, shape (n, d)
+    codes : ndarray of int8, float16 or float32, shape (n, d)
+        The type says in which arithmetic distances are formed; see `formats.Format`.
     perplexity : float
         Above 1; at most a third of the neighbours can be asked for, and more is lowered to that, but never
         below 1. Where m neighbours of a point are equally nearest (exact duplicates, say), its perplexity
@@ -89,13 +90,21 @@ def joint_affinities(codes: np.ndarray, perplexity: float, n_neighbours: int | N
 def nearest_neighbours(codes: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
     """Return neighbours (n, k) int32, squared distances (n, k) float64, and the counts `early`, `late` (n,).
 
-    Inner products come from the BLAS library tile by tile: exact, as `features.exact_float` sees to it.
+    In the arithmetic of the codes' type (see `formats.Format`). Whole numbers take inner products from the
+    BLAS library, tile by tile, in the narrowest type in which these are exact: neither the library nor the
+    number of threads can change a distance.
     """
-    X = exact_float(codes)
-    n = len(X)
-    norms = np.concatenate([(X[i : i + 1024].astype(np.float64) ** 2).sum(axis=1) for i in range(0, n, 1024)])
+    n = len(codes)
     indices, distances = np.empty((n, k), dtype=np.int32), np.empty((n, k))
     early, late = np.empty((2, n), dtype=np.int64)
+    if codes.dtype.kind == "f":
+        X = np.zeros((n, -(-codes.shape[1] // LANES) * LANES), dtype=np.float32)
+        X[:, : codes.shape[1]] = codes
+        half = codes.dtype == np.float16
+        kernels.nearest_float_neighbours(X, half, 0, indices, distances, early, late)
+        return indices, distances, early, late
+    X = _exact_float(codes)
+    norms = np.concatenate([(X[i : i + 1024].astype(np.float64) ** 2).sum(axis=1) for i in range(0, n, 1024)])
     tile = min(n, max(1, _TILE_VALUES // n))
     scratch = np.empty((tile, n), dtype=X.dtype)
     for first in range(0, n, tile):
@@ -105,6 +114,15 @@ def nearest_neighbours(codes: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
             dots, norms, first, indices[rows], distances[rows], early[rows], late[rows]
         )
     return indices, distances, early, late
+
+
+def _exact_float(codes: np.ndarray) -> np.ndarray:
+    """Return whole numbers in the narrowest float type whose inner products are exact, by a bound on them.
+
+    Inner products of int8 are exact in float64 for any length that `formats.Format` lets through.
+    """
+    peak = int(np.abs(codes.astype(np.int32)).max(initial=0))
+    return codes.astype(np.float32 if codes.shape[1] * peak * peak <= 2**24 else np.float64)
 
 
 def _symmetrised(neighbours: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

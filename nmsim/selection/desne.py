@@ -12,6 +12,7 @@ from nmsim.rng import stream
 from nmsim.selection import desne_work, embedding, features, sampling
 from nmsim.selection.affinities import Affinities, joint_affinities
 from nmsim.selection.budget import class_budgets, total_budget
+from nmsim.selection.formats import FORMATS
 from nmsim.selection.selector import check_choice, check_labels, check_number
 
 SCOPES = ("per_class", "global")
@@ -83,6 +84,9 @@ class DESNE:
         Side of the pooled blocks in pixels, 1 … 64.
     n_features : int
         Components of `random_projection` and `pca`, at least 1.
+    number_format : {"int8", "fp16", "fp32"}
+        What features are stored in and distances are accumulated in; see `formats.Format`. Affinities and the
+        map are float32 always.
     perplexity : float
         Effective number of neighbours, above 1.
     kernel : {"student", "gaussian"}
@@ -124,6 +128,7 @@ class DESNE:
         features: str = "pool",
         pool_size: int = 2,
         n_features: int = 50,
+        number_format: str = "int8",
         perplexity: float = 30.0,
         kernel: str = "student",
         n_iter: int = 500,
@@ -135,7 +140,7 @@ class DESNE:
     ):
         self.keep_ratio, self.random_state = keep_ratio, random_state
         self.scope, self.features, self.kernel, self.sampling = scope, features, kernel, sampling
-        self.pool_size, self.n_features = pool_size, n_features
+        self.pool_size, self.n_features, self.number_format = pool_size, n_features, number_format
         self.perplexity, self.n_iter = perplexity, n_iter
         self.early_exaggeration, self.exaggeration_share = early_exaggeration, exaggeration_share
         self.learning_rate = learning_rate
@@ -163,7 +168,9 @@ class DESNE:
         budget = total_budget(len(X), self.keep_ratio)
         labels, sizes = np.unique(y, return_counts=True)
         budgets = class_budgets(sizes, budget)
-        made = features.extract(X, self.features, self.pool_size, self.n_features, self.random_state)
+        made = features.extract(
+            X, self.features, self.pool_size, self.n_features, self.random_state, self.number_format
+        )
         if self.scope == "per_class":
             groups = [(int(label), np.flatnonzero(y == label)) for label in labels]
         else:
@@ -206,6 +213,7 @@ class DESNE:
     def _check_parameters(self) -> None:
         check_choice("scope", self.scope, SCOPES)
         check_choice("features", self.features, features.KINDS)
+        check_choice("number_format", self.number_format, tuple(FORMATS))
         check_choice("kernel", self.kernel, embedding.KERNELS)
         check_choice("sampling", self.sampling, sampling.KINDS)
         check_number("pool_size", self.pool_size, 1, 64, whole=True)

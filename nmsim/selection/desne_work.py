@@ -35,8 +35,10 @@ class Facts:
         Records of the data set, and bytes of one.
     source : str
         The array that distances are measured between: "features", or "images" where these are used raw.
-    row_bytes, values, bits : int
-        Bytes of one of its records, its values, and the bits of a value (8 or 16).
+    row_bytes, values : int
+        Bytes of one of its records, and its values.
+    mac : str
+        The kind of operation that multiplies two of them and accumulates.
     operations : dict of str to int
         Arithmetic that makes the features of one record.
     fits : tuple of Fit
@@ -52,7 +54,7 @@ class Facts:
     source: str
     row_bytes: int
     values: int
-    bits: int
+    mac: str
     operations: dict[str, int]
     fits: tuple[Fit, ...]
     n_iter: int
@@ -67,17 +69,12 @@ class Facts:
             source="features" if made.stored else "images",
             row_bytes=made.row_bytes,
             values=made.codes.shape[1],
-            bits=made.bits,
+            mac=made.format.mac,
             operations=made.operations,
             fits=made.fits,
             n_iter=n_iter,
             kernel=kernel,
         )
-
-    @property
-    def mac(self) -> str:
-        """Return the kind of operation that multiplies two values; 16-bit whole numbers cost as mac_fp16."""
-        return "mac_int8" if self.bits == 8 else "mac_fp16"
 
 
 def arrays(facts: Facts, maps: Sequence[MapFit]) -> list[ArraySpec]:
@@ -145,10 +142,12 @@ def _distances(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> Iter
     """Send tiles of q queries to all units and stream the records after them past: each pair meets once.
 
     Bytes streamed: row_bytes · sum over tiles of the records after the tile, about n² · row_bytes / 2q.
-    A pair costs one multiply-accumulate a value (the subtraction, of 8 bits, is small beside it) and two
-    comparisons, with the bounds of both lists. A streamed record keeps what enters its list beside it, in
-    "candidates"; what enters a query's list is gathered from the units, which know its bound from the records
-    before it. A record's candidates are counted in the step of its own tile, where its list is finished.
+    A pair costs one multiply-accumulate a value and two comparisons, with the bounds of both lists. The
+    subtraction is not counted: whole numbers need none, as |x|² + |y|² - 2 x·y is exact, and a systolic array
+    forms inner products too; near memory in floating point it would add an addition a value. A streamed
+    record keeps what enters its list beside it, in "candidates"; what enters a query's list is gathered from
+    the units, which know its bound from the records before it. A record's candidates are counted in the step
+    of its own tile, where its list is finished.
     """
     n, k = len(fit.members), fit.n_neighbours
     if k == 0:

@@ -1,19 +1,20 @@
-"""What distances are measured between: images as small whole numbers, reduced where asked.
+"""What distances are measured between: records of numbers in one format, reduced where asked.
 
-Everything is integer arithmetic on purpose. It is what a small unit beside a memory bank can do, and inner
-products of whole numbers are exact in floating point as long as they stay below 2^24 (float32) or 2^53
-(float64), so that neither the BLAS library nor the number of threads can change a distance.
+Whatever the images are, they first become numbers from -128 to 127: 8-bit ones by taking off 128, all others
+by mapping their range to that of 8-bit ones. Features are made of these at full precision and then rounded,
+once, to the format in which they are stored and compared (`nmsim.selection.formats`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nmsim.errors import ConfigError, DataError
 from nmsim.rng import stream
+from nmsim.selection.formats import FORMATS, Format
 
 KINDS = ("raw", "pool", "random_projection", "pca")
 
@@ -43,14 +44,12 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Whole-number records, and what it took to make them.
+    """Records in a format, and what it took to make them.
 
     Attributes
     ----------
-    codes : ndarray of int16, shape (n, d)
-        Within -128 … 127 where `bits` is 8.
-    bits : int
-        8, or 16 where the input was no 8-bit image or was projected.
+    codes : ndarray of int8, float16 or float32, shape (n, d)
+        The type says the format.
     stored : bool
         False where the records are the images themselves and nothing was written.
     operations : dict of str to int
@@ -60,28 +59,39 @@ class Features:
     """
 
     codes: np.ndarray
-    bits: int
     stored: bool
     operations: dict[str, int] = field(default_factory=dict)
     fits: tuple[Fit, ...] = ()
 
     @property
+    def format(self) -> Format:
+        """Return the format of the values."""
+        return next(f for f in FORMATS.values() if f.dtype == self.codes.dtype)
+
+    @property
     def row_bytes(self) -> int:
         """Return the bytes of a record."""
-        return self.codes.shape[1] * self.bits // 8
+        return self.codes.shape[1] * self.codes.itemsize
 
 
-def extract(X: np.ndarray, kind: str, pool_size: int, n_features: int, random_state: int) -> Features:
+def extract(
+    X: np.ndarray,
+    kind: str,
+    pool_size: int,
+    n_features: int,
+    random_state: int,
+    number_format: str = "int8",
+) -> Features:
     """Return the features of every record of X.
 
     Parameters
     ----------
     X : ndarray of real numbers, shape (n, …)
-        Images (n, height, width[, channels]) or records of any other shape. uint8 stays 8-bit; anything else
-        is mapped to 16 bits over its range.
+        Images (n, height, width[, channels]) or records of any other shape. uint8 is taken as it is; the
+        range of anything else is mapped to that of uint8.
     kind : str
-        `raw`: the values as they are. `pool`: rounded means of pool_size × pool_size pixels, a channel at a
-        time; records without two image axes have no neighbouring pixels and stay as they are.
+        `raw`: the values as they are. `pool`: means of pool_size × pool_size pixels, a channel at a time;
+        records without two image axes have no neighbouring pixels and stay as they are.
         `random_projection`: n_features sums of all values with random signs. `pca`: n_features principal
         components.
     pool_size : int
@@ -90,40 +100,62 @@ def extract(X: np.ndarray, kind: str, pool_size: int, n_features: int, random_st
         At least 1; for `pca` no more than there are values or records are used.
     random_state : int
         Seed of the signs, and of the start of the search for axes.
+    number_format : str
+        `int8`: rounded to whole numbers; projections, which are not bounded by 127, are halved as often as
+        their largest value needs. `fp16`: scaled by the power of two with which no distance overflows.
+        `fp32`: as they are.
 
     Raises
     ------
     DataError
-        Where X is empty, not numeric, or holds NaN or infinity.
+        Where X is empty, not numeric, or holds NaN or infinity; where a distance of records so long would
+        overflow the format.
     ConfigError
-        For an unknown kind.
+        For an unknown kind or format.
     """
     if kind not in KINDS:
         raise ConfigError("unknown features", found=kind, expected=", ".join(KINDS))
+    if number_format not in FORMATS:
+        raise ConfigError("unknown number format", found=number_format, expected=", ".join(FORMATS))
     check_records(X)
+    form, shape = FORMATS[number_format], X.shape[1:]
+    values = int(np.prod(shape, dtype=np.int64))
     eight_bit = X.dtype == np.uint8
-    values = int(np.prod(X.shape[1:], dtype=np.int64))
-    codes = X if eight_bit else _to_16_bits(X)
-    bits = 8 if eight_bit else 16
+    pooled = kind == "pool" and len(shape) >= 2 and pool_size > 1
+    numbers = _Numbers(X)
+    # A range is learnt by two comparisons a value and applied by a product and a sum.
     fits = () if eight_bit else (Fit(1, {"compare": 2 * values}, 8),)
     scaling = {} if eight_bit else {"mac_fp32": values}
-    if kind == "pool" and X.ndim >= 3 and pool_size > 1:
-        pooled = _pool(codes, pool_size)
-        # One addition a value, and one to round each mean; the division is a shift.
-        adding = {"add_int32": values + pooled.shape[1]}
-        return Features(_centred(pooled, eight_bit), bits, True, scaling | adding, fits)
-    codes = _centred(codes.reshape(len(X), -1), eight_bit)
     if kind in ("raw", "pool"):
-        return Features(codes, bits, not eight_bit, scaling, fits)
+        make = _pooling(shape, pool_size) if pooled else _flat
+        width = len(make(np.zeros((1, *shape)))[0])
+        largest = form.checked_distance(width * 255.0**2, width)
+        codes = _rounded(numbers, make, width, form, form.scale_for(largest))
+        # One addition a value, and one to round each mean; the division is a shift.
+        adding = {"add_int32": values + width} if pooled else {}
+        stored = pooled or not eight_bit or number_format != "int8"
+        return Features(codes, stored, scaling | adding, fits)
     if kind == "random_projection":
-        signs = stream(random_state, "selection", "signs").integers(0, 2, (values, n_features)) * 2.0 - 1.0
-        sums = _projected(codes, signs, np.zeros(values), bound=float(values) * 2 ** (bits - 1))
-        return Features(sums, 16, True, scaling | {"add_int32": values * n_features}, fits)
-    n_axes = min(n_features, values, len(X))
-    axes, mean = principal_axes(codes, n_axes, stream(random_state, "selection", "axes"))
-    projected = _projected(codes, axes, mean, bound=np.sqrt(values) * 2**bits)
-    projecting = {"mac_fp32": values * n_axes + scaling.get("mac_fp32", 0)}
-    return Features(projected, 16, True, projecting, (*fits, axes_fit(values, n_axes)))
+        axes = stream(random_state, "selection", "signs").integers(0, 2, (values, n_features)) * 2.0 - 1.0
+        mean, projecting = np.zeros(values), scaling | {"add_int32": values * n_features}
+        # The difference of two records is at most 255 in every value, and so is each sum's share of it.
+        largest = n_features * (255.0 * values) ** 2
+    else:
+        n_features = min(n_features, values, len(X))
+        axes, mean = principal_axes(numbers, n_features, stream(random_state, "selection", "axes"))
+        projecting = {"mac_fp32": values * n_features + scaling.get("mac_fp32", 0)}
+        fits = (*fits, axes_fit(values, n_features))
+        largest = values * 255.0**2  # orthonormal axes make no distance larger
+    make = _projecting(axes, mean)
+    if number_format == "int8":
+        # How large the projections get must be learnt by projecting once before.
+        peak = max(float(np.abs(make(chunk)).max()) for chunk in numbers.chunks())
+        fits = (*fits, Fit(1, projecting | {"compare": n_features}, 4))
+        scale = min(1.0, 2.0 ** np.floor(np.log2(127.0 / peak))) if peak > 0 else 1.0
+        form.checked_distance(n_features * 255.0**2, n_features)
+    else:
+        scale = form.scale_for(form.checked_distance(largest, n_features))
+    return Features(_rounded(numbers, make, n_features, form, scale), True, projecting, fits)
 
 
 def axes_fit(values: int, n_axes: int) -> Fit:
@@ -149,23 +181,26 @@ def check_records(X: np.ndarray) -> None:
             )
 
 
-def principal_axes(codes: np.ndarray, n_axes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def principal_axes(
+    records: np.ndarray | _Numbers, n_axes: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the axes (d, n_axes) of largest variance, and the mean (d,).
 
     Subspace iteration on the covariance with a few spare vectors, one pass over the records a step (N. Halko,
     P.-G. Martinsson, J. Tropp, SIAM Review 53, 2011, algorithm 4.4). Axes point where their largest entry is
     positive.
     """
-    d = codes.shape[1]
+    numbers = records if isinstance(records, _Numbers) else _Numbers(records, mapped=False)
+    d = numbers.values
     width = min(n_axes + _SPARE_AXES, d)
-    mean = sum(chunk.sum(axis=0) for chunk in _chunks(codes)) / len(codes)
+    mean = sum(_flat(chunk).sum(axis=0) for chunk in numbers.chunks()) / len(numbers)
     axes = rng.standard_normal((d, width))
     for _ in range(_FIT_PASSES):
         axes, _ = np.linalg.qr(axes)
         product, axes_before = np.zeros((d, width)), axes
-        for chunk in _chunks(codes):
-            chunk -= mean
-            product += chunk.T @ (chunk @ axes_before)
+        for chunk in numbers.chunks():
+            centred = _flat(chunk) - mean
+            product += centred.T @ (centred @ axes_before)
         axes = product
     axes, _ = np.linalg.qr(axes_before)
     small = axes.T @ product
@@ -174,51 +209,52 @@ def principal_axes(codes: np.ndarray, n_axes: int, rng: np.random.Generator) -> 
     return axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(n_axes)] + 0.5), mean
 
 
-def exact_float(codes: np.ndarray) -> np.ndarray:
-    """Return the codes in the narrowest float type whose inner products are exact, by a bound on them."""
-    peak = int(np.abs(codes.astype(np.int32)).max(initial=0))
-    largest = codes.shape[1] * peak * peak
-    if largest > 2**53:
-        raise DataError("the records are too long for exact distances", found=f"{codes.shape[1]:,} values")
-    return codes.astype(np.float32 if largest <= 2**24 else np.float64)
+class _Numbers:
+    """Records as float64 numbers from -128 to 127, some at a time; or as they are, where not `mapped`."""
+
+    def __init__(self, X: np.ndarray, mapped: bool = True):
+        self._X, self.values = X, int(np.prod(X.shape[1:], dtype=np.int64))
+        self._low, self._scale, self._offset = 0.0, 1.0, 128.0 if mapped else 0.0
+        if mapped and X.dtype != np.uint8:
+            low, high = float(X.min()), float(X.max())
+            self._low, self._scale = low, 255.0 / (high - low) if high > low else 0.0
+
+    def __len__(self) -> int:
+        return len(self._X)
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        """Yield float64 arrays (some, …)."""
+        step = max(1, _CHUNK_VALUES // self.values)
+        for start in range(0, len(self), step):
+            yield (self._X[start : start + step].astype(np.float64) - self._low) * self._scale - self._offset
 
 
-def _chunks(codes: np.ndarray) -> Iterator[np.ndarray]:
-    step = max(1, _CHUNK_VALUES // codes.shape[1])
-    for start in range(0, len(codes), step):
-        yield codes[start : start + step].astype(np.float64)
+def _flat(chunk: np.ndarray) -> np.ndarray:
+    return chunk.reshape(len(chunk), -1)
 
 
-def _to_16_bits(X: np.ndarray) -> np.ndarray:
-    low, high = float(X.min()), float(X.max())
-    scale = 65535.0 / (high - low) if high > low else 0.0
-    return np.floor((X.astype(np.float64) - low) * scale + 0.5).astype(np.uint16)
+def _pooling(shape: tuple[int, ...], size: int) -> Callable[[np.ndarray], np.ndarray]:
+    height, width = shape[:2]
+    pad = ((0, 0), (0, -height % size), (0, -width % size), (0, 0))
+
+    def pool(chunk: np.ndarray) -> np.ndarray:
+        images = np.pad(chunk.reshape(len(chunk), height, width, -1), pad, mode="edge")
+        total = sum(images[:, row::size, column::size] for row in range(size) for column in range(size))
+        return _flat(total / size**2)
+
+    return pool
 
 
-def _centred(codes: np.ndarray, eight_bit: bool) -> np.ndarray:
-    """Return unsigned codes as signed ones: distances stay, inner products become four times smaller."""
-    if eight_bit:
-        return codes.astype(np.int16) - np.int16(128)
-    return (codes.astype(np.int32) - 32768).astype(np.int16)
+def _projecting(axes: np.ndarray, mean: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda chunk: (_flat(chunk) - mean) @ axes
 
 
-def _pool(codes: np.ndarray, size: int) -> np.ndarray:
-    n, height, width = codes.shape[:3]
-    images = codes.reshape(n, height, width, -1)
-    pad = (-height % size, -width % size)
-    if any(pad):
-        images = np.pad(images, ((0, 0), (0, pad[0]), (0, pad[1]), (0, 0)), mode="edge")
-    total = np.zeros((n, images.shape[1] // size, images.shape[2] // size, images.shape[3]), dtype=np.uint32)
-    for row in range(size):
-        for column in range(size):
-            total += images[:, row::size, column::size]
-    area = size * size
-    return ((total + area // 2) // area).reshape(n, -1)
-
-
-def _projected(codes: np.ndarray, axes: np.ndarray, mean: np.ndarray, bound: float) -> np.ndarray:
-    """Return (codes - mean) @ axes in 16 bits: halved until `bound`, which no sum exceeds, fits."""
-    shift = max(0, int(np.ceil(np.log2(max(bound, 1.0)))) - 15)
-    scale = 0.5**shift
-    parts = [np.floor(((chunk - mean) @ axes) * scale + 0.5) for chunk in _chunks(codes)]
-    return np.clip(np.concatenate(parts), -32768, 32767).astype(np.int16)
+def _rounded(
+    numbers: _Numbers, make: Callable[[np.ndarray], np.ndarray], width: int, form: Format, scale: float
+) -> np.ndarray:
+    """Return the features of all records, scaled and rounded to the format."""
+    codes, start = np.empty((len(numbers), width), dtype=form.dtype), 0
+    for chunk in numbers.chunks():
+        codes[start : start + len(chunk)] = form.rounded(make(chunk) * scale)
+        start += len(chunk)
+    return codes

@@ -1,4 +1,4 @@
-"""The four loops of DE-SNE that are worth compiling; `reference` holds a slow readable twin of each.
+"""The five loops of DE-SNE that are worth compiling; `reference` holds a slow readable twin of each.
 
 Every kernel is parallel over points and every point writes only its own results, so that they are the same
 for any number of threads. Inner sums may be reordered for vector units ("reassoc"), which the compiler does
@@ -42,26 +42,94 @@ def nearest_neighbours(dots, norms, first, indices, distances, early, late):
     for row in prange(dots.shape[0]):
         own = first + row
         filled, entered, before = 0, 0, 0
-        bound = np.inf
         for j in range(dots.shape[1]):
             if j == own:
                 before = entered
                 continue
             d2 = norms[own] + norms[j] - 2.0 * dots[row, j]
-            if d2 >= bound:
+            if filled < k or d2 < distances[row, k - 1]:
+                entered += 1
+                filled = _enter(indices[row], distances[row], filled, j, d2)
+        early[row] = before
+        late[row] = entered - before
+
+
+@njit(inline="always")
+def _enter(indices, distances, filled, j, d2):
+    """Put j into an ordered list behind what is as near, dropping the last if full; return its length."""
+    filled = min(filled + 1, len(distances))
+    place = filled - 1
+    while place > 0 and distances[place - 1] > d2:
+        distances[place] = distances[place - 1]
+        indices[place] = indices[place - 1]
+        place -= 1
+    distances[place] = d2
+    indices[place] = j
+    return filled
+
+
+@njit(inline="always")
+def _to_half(x):
+    """Return a finite float32 below 65,520 rounded to the nearest float16, ties to even, as a float32.
+
+    Normal numbers lose 13 bits of their significand; where float16 has no normal numbers, below 2**-14, the
+    sum with 3/4, whose last bit is worth 2**-24 as float16's is there, does the rounding.
+    """
+    bits = np.float32(x).view(np.int32)
+    normal = np.int32((bits + np.int32(0xFFF) + ((bits >> np.int32(13)) & np.int32(1))) & np.int32(-0x2000))
+    small = (x + np.float32(0.75)) - np.float32(0.75)
+    return small if abs(x) < np.float32(2.0**-14) else normal.view(np.float32)
+
+
+@njit(parallel=True, cache=True)
+def nearest_float_neighbours(X, half, first, indices, distances, early, late):
+    """Write the k nearest neighbours of a tile of points by distances in floating point.
+
+    Parameters
+    ----------
+    X : ndarray of float32, shape (n, d)
+        All points; d a multiple of 16 (pad with zeros), values of float16 where `half`.
+    half : bool
+        Differences, products and sums are rounded to float16 where true, else to float32.
+    first : int
+        Number of the tile's first point; the tile has as many as `indices` has rows.
+    indices, distances, early, late
+        As in `nearest_neighbours`.
+
+    Notes
+    -----
+    The order of summing is `formats.Format`'s: 16 partial sums, added in halves.
+    """
+    k = indices.shape[1]
+    for row in prange(indices.shape[0]):
+        own = first + row
+        sums = np.empty(16, dtype=np.float32)
+        filled, entered, before = 0, 0, 0
+        for j in range(X.shape[0]):
+            if j == own:
+                before = entered
                 continue
-            entered += 1
-            if filled < k:
-                filled += 1
-            place = filled - 1
-            while place > 0 and distances[row, place - 1] > d2:
-                distances[row, place] = distances[row, place - 1]
-                indices[row, place] = indices[row, place - 1]
-                place -= 1
-            distances[row, place] = d2
-            indices[row, place] = j
-            if filled == k:
-                bound = distances[row, k - 1]
+            sums[:] = np.float32(0.0)
+            if half:
+                for start in range(0, X.shape[1], 16):
+                    for lane in range(16):
+                        difference = _to_half(X[own, start + lane] - X[j, start + lane])
+                        sums[lane] = _to_half(sums[lane] + _to_half(difference * difference))
+            else:
+                for start in range(0, X.shape[1], 16):
+                    for lane in range(16):
+                        difference = X[own, start + lane] - X[j, start + lane]
+                        sums[lane] += difference * difference
+            width = 8
+            while width > 0:
+                for lane in range(width):
+                    total = sums[lane] + sums[lane + width]
+                    sums[lane] = _to_half(total) if half else total
+                width //= 2
+            d2 = np.float64(sums[0])
+            if filled < k or d2 < distances[row, k - 1]:
+                entered += 1
+                filled = _enter(indices[row], distances[row], filled, j, d2)
         early[row] = before
         late[row] = entered - before
 

@@ -196,10 +196,3 @@ def test_random_selection_touches_no_record():
     steps = list(fit.steps(1000))
     assert [t.array for s in steps for t in s.transfers] == ["indices"]
     assert steps[0].operations["cpu_instruction"] > 0
-
-
-def test_wider_inputs_cost_wider_operations():
-    rng = np.random.default_rng(0)
-    fit = DESNE(0.2, n_iter=5, perplexity=4.0, features="raw").fit(rng.random((30, 10)), np.arange(30) % 2)
-    assert set(counted(fit, "distances")) == {"mac_fp16", "compare"}
-    assert {a.name: a.row_bytes for a in fit.arrays()}["features"] == 2 * 10

@@ -11,7 +11,9 @@ from nmsim.simulation import _Algorithms
 @pytest.mark.parametrize("number_format", ["int8", "fp16", "fp32"])
 def test_both_places_select_in_the_number_format_of_the_units(number_format):
     sets = [f"near_memory.format={number_format}", "dataset.glyphs.n_train=60", "dataset.glyphs.n_test=20"]
-    config = load_config(BOARDS / "lpddr4.yaml", [*sets, "selection.de_sne.n_iter=2"])
+    config = load_config(
+        BOARDS / "lpddr4.yaml", [*sets, "selection.de_sne.n_iter=2", "selection.keep_ratio=0.5"]
+    )
     algorithms = _Algorithms(config, load(config.dataset), lambda message, share: None)
     near, far = algorithms.select("de-sne@nmc"), algorithms.select("de-sne@host")
     macs = {kind for step in near.steps(1 << 16) if step.phase == "distances" for kind in step.operations}

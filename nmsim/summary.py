@@ -21,6 +21,7 @@ from nmsim.system.board import TRAINING, Board
 from nmsim.trace.schema import COMPONENT_COLUMNS
 from nmsim.trace.writer import TraceWriter
 from nmsim.training import TrainResult
+from nmsim.uncertainty import bands
 
 _DDR_COLUMNS = [f"{name}_fJ" for name in DDR_COMPONENTS]
 
@@ -72,6 +73,12 @@ def summarise(
     training = {result.scheme: _layers(_frame(result, training=True)) for result in results}
     for scheme, facts in schemes.items():
         facts |= _against_full(scheme, schemes, training)
+    boards = {result.scheme: result.board for result in results}
+    band, uncertainty = bands(config, boards, {scheme: facts["epochs"] for scheme, facts in schemes.items()})
+    for scheme, facts in schemes.items():
+        for phase, ends in band[scheme].pop("phases").items():
+            facts["phases"][phase] |= ends
+        facts |= band[scheme]
     if writer is not None:
         _check_conservation(schemes, writer.energy_fJ)
     organization = config.memory.organization
@@ -103,6 +110,7 @@ def summarise(
             "rows": 0 if writer is None else writer.rows,
             "rows_per_phase": config.trace.rows_per_phase,
         },
+        "uncertainty": uncertainty,
         "assumed": [path for path, quantity in quantities(config).items() if _is_assumed(quantity)],
         "schemes": schemes,
     }

@@ -366,6 +366,9 @@ class Simulation(Section):
 
     epochs: Count | Literal["all"] = "all"
     iterations: Count = Field(2, description="Simulated repeats of a repeated step, of n.")
+    samples: Annotated[int, Field(ge=100, le=100_000, strict=True)] = Field(
+        2000, description="Boards drawn from the ranges of all values, for the 5 to 95 % bands."
+    )
 
 
 class Trace(Section):

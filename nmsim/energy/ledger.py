@@ -86,6 +86,19 @@ class Ledger:
             frame[f"{component}_fJ"] = table[:, index]
         return frame
 
+    def counts(self, prices: PriceList) -> dict[tuple[str, str, str, str], int]:
+        """Return how often each command or kind of work was seen, by (phase, source, array, name)."""
+        found: dict[tuple[str, str, str, str], int] = {}
+        for key, counts in self._commands.items():
+            for name, count in zip(prices.command_names, counts.sum(axis=1).tolist(), strict=True):
+                if count:
+                    place = (key.phase, key.source, key.array, name)
+                    found[place] = found.get(place, 0) + count
+        for work, (count, _) in self._work.items():
+            if count:
+                found[work.phase, work.source, "", work.kind] = count
+        return found
+
     def bytes_of(self, prices: PriceList, source: str, phases: Iterable[str] | None = None) -> int:
         """Return the bytes that `source` read and wrote in DRAM, in all phases or in those given."""
         wanted = None if phases is None else set(phases)

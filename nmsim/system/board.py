@@ -117,7 +117,16 @@ class Board:
         ]
         iterations = config.simulation.iterations
         refresh_ps = self.spec.clocks["nREFI"] * self.spec.tCK_ps
-        self.host = Host(self.env, config.soc, self.channels, self.layout, self.meter, iterations, refresh_ps)
+        self.host = Host(
+            self.env,
+            config.soc,
+            self.channels,
+            self.layout,
+            self.meter,
+            iterations,
+            refresh_ps,
+            flight_ps,
+        )
         self.units = NearMemoryUnits(
             self.env,
             config.near_memory,
@@ -159,6 +168,7 @@ class Board:
         program = Transfer(CONTROL, np.arange(commands), write=True)
         yield from self._phase(CONTROL, self.host.transfer(CONTROL, program))
         switch = self._config.near_memory.mode_switch
+        self.meter.pace.add(MODE_SWITCH, "host", enter=switch.enter.value, leave=switch.leave.value)
         yield from self._phase(MODE_SWITCH, self._switch(switch.park_reads, switch.enter.value))
         for phase, steps in phases:
             yield from self._phase(phase, self.units.run(steps))

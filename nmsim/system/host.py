@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from itertools import groupby
 
 import numpy as np
@@ -14,25 +14,23 @@ from nmsim.config.schema import Soc
 from nmsim.energy.soc import INSTRUCTIONS, NPU_KINDS
 from nmsim.system.memory import MemoryChannel, split_repeats
 from nmsim.system.meter import Meter
+from nmsim.system.pace import cpu_rate_Hz, npu_rate_Hz
 
 #: Records placed at once; keeps the arrays of a transfer that covers a whole data set small.
 _RECORDS_AT_ONCE = 4096
 
 
-def compute_time_ps(soc: Soc, operations: dict[str, int]) -> int:
-    """Return how long the SoC takes for these operations, in ps: NPU and cores work side by side."""
-    npu, cpu = soc.npu, soc.cpu
+def compute_times_ps(soc: Soc, operations: Mapping[str, int]) -> tuple[float, float]:
+    """Return how long the NPU and the cores take for these operations, in ps; they work side by side."""
     macs = sum(n for kind, n in operations.items() if kind in NPU_KINDS)
-    npu_s = macs / (npu.rows * npu.columns * npu.clock.value * npu.utilisation.value)
     scalar = operations.get("cpu_instruction", 0)
     vector = sum(
         n * INSTRUCTIONS.get(kind, 1)
         for kind, n in operations.items()
         if kind not in NPU_KINDS and kind != "cpu_instruction"
     )
-    per_core = cpu.instructions_per_cycle.value * cpu.clock.value * cpu.utilisation.value
-    cpu_s = (scalar + vector / cpu.simd_lanes) / (cpu.cores * per_core)
-    return round(max(npu_s, cpu_s) * 1e12)
+    instructions = scalar + vector / soc.cpu.simd_lanes
+    return macs / npu_rate_Hz(soc) * 1e12, instructions / cpu_rate_Hz(soc) * 1e12
 
 
 class Host:
@@ -52,8 +50,9 @@ class Host:
         meter: Meter,
         iterations: int,
         refresh_ps: int,
+        flight_ps: int,
     ):
-        self._refresh_ps = refresh_ps
+        self._refresh_ps, self._flight_ps = refresh_ps, flight_ps
         self._env, self._soc, self._channels, self._layout = env, soc, channels, layout
         self._meter, self._iterations = meter, iterations
         self._times = 1
@@ -106,27 +105,44 @@ class Host:
         def load() -> Generator:
             for step in steps:
                 yield buffers.get(1)
-                yield self._env.process(self._move(step, write=False))
-                yield loaded.put(step)
-            yield loaded.put(None)
+                move_ps = yield self._env.process(self._move(step, write=False))
+                yield loaded.put((step, move_ps))
+            yield loaded.put((None, 0))
 
         self._env.process(load())
         writes = []
-        while (step := (yield loaded.get())) is not None:
-            operations = dict(step.operations)
-            for kind, count in operations.items():
+        while True:
+            step, load_ps = yield loaded.get()
+            if step is None:
+                break
+            for kind, count in step.operations.items():
                 self._meter.work(step.phase, "soc", kind, count * self._times)
-            yield self._env.timeout(compute_time_ps(self._soc, operations))
+            npu_ps, cpu_ps = compute_times_ps(self._soc, step.operations)
+            yield self._env.timeout(round(max(npu_ps, cpu_ps)))
             yield buffers.put(1)
-            if any(t.write for t in step.transfers):
-                writes = [w for w in writes if w.is_alive]
-                writes.append(self._env.process(self._move(step, write=True)))
+            writes = [w for w in writes if w.is_alive]
+            writes.append(self._env.process(self._finish(step, load_ps, npu_ps, cpu_ps)))
         yield self._env.all_of(writes)
 
+    def _finish(self, step: Step, load_ps: int, npu_ps: float, cpu_ps: float) -> Generator:
+        """Write what the step leaves, and note what set its pace."""
+        times, write_ps = self._times, 0
+        if any(t.write for t in step.transfers):
+            write_ps = yield from self._move(step, write=True)
+        moves = sum(-(-len(t.rows) // _RECORDS_AT_ONCE) for t in step.transfers)
+        flight_ps = 2 * self._flight_ps * moves
+        memory_ps = max(0, load_ps + write_ps - flight_ps)
+        self._meter.pace.add(
+            step.phase, "host", times, npu=npu_ps, cpu=cpu_ps, memory=memory_ps, flight=flight_ps
+        )
+
     def _move(self, step: Step, write: bool) -> Generator:
+        """Move a step's records and return how long that took, in ps (a SimPy process)."""
+        start = self._env.now
         for transfer in step.transfers:
             if transfer.write == write:
                 yield from self.transfer(step.phase, transfer)
+        return self._env.now - start
 
     def transfer(self, phase: str, transfer: Transfer) -> Generator:
         """Move records over the link, on all channels side by side (a SimPy process)."""

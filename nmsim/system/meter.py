@@ -26,7 +26,8 @@ from nmsim.dram.commands import (
 from nmsim.dram.engine import Activity, CommandLog
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.ledger import CommandKey, Ledger, WorkKey
-from nmsim.energy.prices import PriceList
+from nmsim.energy.prices import SOURCES, PriceList
+from nmsim.system.pace import Pace
 from nmsim.trace.schema import COMPONENT_COLUMNS, trace_table
 from nmsim.trace.writer import TraceWriter
 
@@ -74,14 +75,14 @@ class Meter:
         self.outcomes = dict.fromkeys(OUTCOMES, 0)
         self.phases: dict[str, list[int]] = {}
         self._ends_ps: dict[str, int] = {}
+        self.pace = Pace()
         self.simulated_accesses = self.all_accesses = 0
         self.stopped = False
         self._bank_shape, self._writer, self._rows_per_phase = bank_shape, writer, rows_per_phase
         self._shown: dict[str, int] = {}
         self._durations_ps = np.array([durations_clk.get(c, 1) for c in COMMANDS]) * clock_ps
         self._price_tables = {
-            source: np.array([prices.command(name, source) for name in COMMANDS])
-            for source in ("host", "nmc", "dram")
+            source: np.array([prices.command(name, source) for name in COMMANDS]) for source in SOURCES
         }
 
     def log_rows(self, phase: str, at_most: int) -> int:

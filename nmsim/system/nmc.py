@@ -170,7 +170,7 @@ class NearMemoryUnits:
             self._meter.work(phase, "nmc", "SRAM", 8 * loaded_bytes * share.team_units * channel.times)
             if share.team_units > 1:
                 fill_bytes += loaded_bytes + share.step.broadcast_bytes
-        yield from self._exchange(channel, phase, fill_bytes)
+        exchange_ps = yield from self._exchange(channel, phase, fill_bytes)
         streamed = list(_by_array(r for s in shares for r in s.reads if not r.broadcast))
         # The operations are spread over the records that stream past the busiest unit.
         bursts = sum(self._busiest_unit(visits) for _, visits in streamed)
@@ -182,11 +182,22 @@ class NearMemoryUnits:
         period_clk = -(-compute_ps // (bursts * self._clock_ps)) if bursts else 0
         for array, visits in streamed:
             yield from self._stream(channel, phase, array, visits, False, period_clk)
+        stream_ps = self._env.now - start
+        if period_clk > self._column_clk:  # the units held the columns back
+            stream_ps = min(stream_ps, bursts * self._column_clk * self._clock_ps)
         yield self._env.timeout(max(0, compute_ps - (self._env.now - start)))
         for array, visits in _by_array(w for s in shares for w in s.writes):
             yield from self._stream(channel, phase, array, visits, write=True)
         gathered = sum(s.step.gather_bytes_per_unit * s.team_units for s in shares if s.team_units > 1)
-        yield from self._exchange(channel, phase, gathered)
+        exchange_ps += yield from self._exchange(channel, phase, gathered)
+        self._meter.pace.add(
+            phase,
+            f"channel {channel.index}",
+            channel.times,
+            units=compute_ps,
+            memory=stream_ps,
+            exchange=exchange_ps,
+        )
 
     def _busiest_unit(self, visits: RowVisits) -> int:
         unit = visits.bank // self._banks_per_unit
@@ -237,11 +248,14 @@ class NearMemoryUnits:
         )
 
     def _exchange(self, channel: MemoryChannel, phase: str, moved_bytes: int) -> Generator:
-        """Move bytes between the units of a channel over its one internal bus."""
-        if moved_bytes:
-            times = channel.times
-            self._meter.work(phase, "nmc", "EXCHANGE", moved_bytes * times, moved_bytes * times)
-            yield self._env.timeout(round(moved_bytes / self._nmc.exchange_bandwidth.value * 1e12))
+        """Move bytes between the units of a channel over its one internal bus; return the time in ps."""
+        if not moved_bytes:
+            return 0
+        times = channel.times
+        self._meter.work(phase, "nmc", "EXCHANGE", moved_bytes * times, moved_bytes * times)
+        duration_ps = round(moved_bytes / self._nmc.exchange_bandwidth.value * 1e12)
+        yield self._env.timeout(duration_ps)
+        return duration_ps
 
 
 def _by_array(accesses: Iterable[_Access]) -> list[tuple[str, RowVisits]]:

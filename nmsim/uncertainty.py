@@ -214,7 +214,7 @@ def _break_even(scheme: str, outcomes: Mapping[str, Outcome]) -> dict[str, np.nd
 
 def _tornado(unknown: Sequence[Factor], ratio: np.ndarray) -> list[dict[str, Any]]:
     low, high = ratio[0::2], ratio[1::2]
-    order = np.argsort(-np.abs(high - low), kind="stable")[:TORNADO_BARS]
+    order = np.argsort(-np.abs(np.log(high / low)), kind="stable")[:TORNADO_BARS]
     return [
         {"factor": unknown[i].name, "at_low": float(low[i]), "at_high": float(high[i])}
         for i in order

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,21 +115,35 @@ def schemes_table(run: Run) -> Table:
 
 
 def ratios_table(run: Run) -> Table:
-    """Return the three energies with their ratios to `full`, and from which epoch on a scheme has saved."""
+    """Return the three energies with their ratios to `full`, and from which epoch on a scheme has saved.
+
+    Beside each value stands the band in which 90 % of the boards lie that could be this one, where known.
+    """
     head = ["scheme"]
     for title in LAYERS.values():
         head += [f"{title} energy", "to full", "break-even (epochs)"]
-    rows = []
+    rows, bands = [], run.bands.set_index(["scheme", "quantity"])
+
+    def with_band(scheme: str, quantity: str, value: str, say: Callable[[float], str]) -> str:
+        if (scheme, quantity) not in bands.index:
+            return value
+        low, high = (NONE if pd.isna(end) else say(end) for end in bands.loc[(scheme, quantity)])
+        return f"{value} ({low} to {high})"
+
     for _, row in run.schemes.iterrows():
-        cells = [row["scheme"]]
+        scheme = row["scheme"]
+        cells = [scheme]
         for layer in LAYERS:
             ratio, epochs = row[f"ratio_{layer}"], row[f"break_even_{layer}_epochs"]
-            compared = not pd.isna(ratio) and row["scheme"] != "full"
-            cells += [
-                format_energy(row[f"{layer}_fJ"]),
-                format_ratio(ratio) if compared else NONE,
-                NONE if not compared else "never" if pd.isna(epochs) else f"{epochs:.1f}",
-            ]
+            compared = not pd.isna(ratio) and scheme != "full"
+            cells.append(with_band(scheme, f"{layer}_fJ", format_energy(row[f"{layer}_fJ"]), format_energy))
+            cells.append(
+                with_band(scheme, f"ratio_{layer}", format_ratio(ratio), format_ratio) if compared else NONE
+            )
+            often = "never" if pd.isna(epochs) else f"{epochs:.1f}"
+            cells.append(
+                with_band(scheme, f"break_even_{layer}_epochs", often, "{:.1f}".format) if compared else NONE
+            )
         rows.append(cells)
     return Table("Three energies, never mixed", head, rows)
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from nmsim.report import frames, html, plots
+from nmsim.report import frames, html, plots, verdict
 from nmsim.report.canvas import Plot
 from nmsim.report.run import LAYERS, Run, load_run
+from nmsim.report.tornado import tornado
 from nmsim.store import fs
 
 REPORT = "report.html"
@@ -43,6 +44,9 @@ def write_outputs(run_dir: Path | str, manifest: Mapping[str, Any] | None = None
         plots.energy_breakdown(energy),
         plots.phases(run.phases),
     ]
+    main = verdict.main_scheme(run.schemes.set_index("scheme"))
+    if main is not None:
+        figures.append(tornado(run, main))
     selection = run.selection()
     if selection is not None:
         figures.append(plots.selection_map(selection))

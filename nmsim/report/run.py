@@ -44,6 +44,9 @@ class Run:
         Columns scheme, phase, component, energy_fJ.
     phases : DataFrame
         Columns scheme, phase, time_ps, energy_fJ, pcb_bytes.
+    bands : DataFrame
+        Columns scheme, quantity (a column of `schemes`), p05, p95: where 90 % of the boards lie that could be
+        this one; NaN where there is no such end (a break-even never reached). No rows where none were drawn.
     trace_files : tuple of Path
         The parts of the trace in order; none where the run kept no trace.
     """
@@ -54,6 +57,7 @@ class Run:
     schemes: pd.DataFrame
     energy: pd.DataFrame
     phases: pd.DataFrame
+    bands: pd.DataFrame
     trace_files: tuple[Path, ...]
 
     def indices(self, scheme: str) -> np.ndarray:
@@ -129,7 +133,9 @@ def load_run(path: Path | str, manifest: Mapping[str, Any] | None = None) -> Run
     schemes, phases = _tables(summary, path / "summary.json")
     energy = _read_energy(path / "energy.csv", set(schemes["scheme"]))
     trace_files = tuple(sorted(path.glob("trace/part-*.parquet"), key=lambda p: (len(p.name), p.name)))
-    return Run(path, manifest, summary, schemes, energy, phases, trace_files)
+    return Run(
+        path, manifest, summary, schemes, energy, phases, _bands(summary, path / "summary.json"), trace_files
+    )
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -201,6 +207,34 @@ def _tables(summary: dict[str, Any], path: Path) -> tuple[pd.DataFrame, pd.DataF
         ) from error
     columns = ["scheme", "phase", "time_ps", "energy_fJ", "pcb_bytes"]
     return pd.DataFrame(schemes), pd.DataFrame(phases, columns=columns)
+
+
+def _bands(summary: dict[str, Any], path: Path) -> pd.DataFrame:
+    rows = []
+    for scheme, facts in summary["schemes"].items():
+        ends: dict[str, list[Any]] = {}
+        for end in ("p05", "p95"):
+            for layer in LAYERS:
+                ends.setdefault(f"{layer}_fJ", []).append(facts.get(f"{layer}_fJ_{end}"))
+                for key, name in (
+                    ("ratio_to_full", f"ratio_{layer}"),
+                    ("break_even_epochs", f"break_even_{layer}_epochs"),
+                ):
+                    ends.setdefault(name, []).append((facts.get(f"{key}_{end}") or {}).get(layer))
+            ends.setdefault("time_ps", []).append(facts.get(f"time_ps_{end}"))
+        try:
+            for name, both in ends.items():
+                if any(value is not None for value in both):
+                    low, high = (math.nan if value is None else _number(value) for value in both)
+                    rows.append((scheme, name, low, high))
+        except ValueError as error:
+            raise StoreError(
+                f"the summary is damaged: scheme {scheme}, the band of {name}",
+                file=path,
+                found=_one_line(error),
+                hint="Run it again.",
+            ) from error
+    return pd.DataFrame(rows, columns=["scheme", "quantity", "p05", "p95"])
 
 
 def _number(value: Any) -> float:

@@ -48,7 +48,50 @@ def findings(run: Run) -> list[str]:
     scheme = main_scheme(table)
     if scheme is not None and "full" in table.index:
         sentences.append(_break_even(table.loc[scheme]))
+        sentences += survival(run, scheme)
     return sentences
+
+
+def survival(run: Run, scheme: str) -> list[str]:
+    """Return whether the sign of a scheme's saving survives what is not known about the board."""
+    shares = run.summary["schemes"][scheme].get("saves_share")
+    uncertainty = run.summary.get("uncertainty")
+    if not shares or not uncertainty:
+        return []
+    bands = run.bands.set_index(["scheme", "quantity"])
+    stated = run.schemes.set_index("scheme").loc[scheme]
+    parts, outside = [], []
+    for layer, title in LAYERS.items():
+        if layer not in shares:
+            continue
+        low, high = bands.loc[(scheme, f"ratio_{layer}")]
+        parts.append(f"×{low:.3g} to ×{high:.3g} of full's {title} energy, {_how_many(shares[layer])}")
+        if not low <= stated[f"ratio_{layer}"] <= high:
+            outside.append(title)
+    open_ = [LAYERS[layer] for layer, share in shares.items() if 0 < share < 1]
+    end = (
+        f"Whether it saves {_listed(open_)} energy depends on values that are not known."
+        if open_
+        else "No sign depends on what is not known."
+    )
+    if outside:
+        end += (
+            f" With the values as stated the ratio of {_listed(outside)} lies outside its band: some of them "
+            "stand at an end of their range, as data sheets' maxima do."
+        )
+    return [
+        f"On {uncertainty['samples']:,} boards with every value somewhere in its range, {scheme} takes (5 to "
+        f"95 % of them) {'; '.join(parts)}. {end}"
+    ]
+
+
+def _how_many(share: float) -> str:
+    """Return on how many of the drawn boards a scheme takes less than `full`."""
+    if share in (0, 1):
+        return "less on all of them" if share else "more on all of them"
+    # A share that is not all never reads as all.
+    percent = min(max(share * 100, 0.1), 99.9)
+    return f"less on {percent:.3g} %"
 
 
 def against_random(table: pd.DataFrame, scheme: str) -> str:
@@ -109,11 +152,25 @@ def figure_sentences(
         "phases": _phase_share(run, scheme),
         "accuracy_energy": _best_at_least_energy(table),
     }
+    decisive = _most_decisive(run, scheme)
+    if decisive:
+        sentences["tornado"] = decisive
     if selection is not None:
         sentences["selection_map"] = _quotas(selection)
     if bank_spread is not None:
         sentences["banks"] = f"The busiest bank has {bank_spread:.2f} times the accesses of the mean bank."
     return sentences
+
+
+def _most_decisive(run: Run, scheme: str) -> str:
+    """Return which value moves each layer's ratio to `full` most when it alone goes through its range."""
+    layers = (run.summary.get("uncertainty") or {}).get("tornado", {}).get(scheme) or {}
+    parts = [
+        f"{LAYERS[layer]}: {bars[0]['factor']} (×{min(ends):.3g} to ×{max(ends):.3g})"
+        for layer, bars in layers.items()
+        if bars and (ends := (bars[0]["at_low"], bars[0]["at_high"]))
+    ]
+    return f"What moves the ratio of {scheme} most by itself: {'; '.join(parts)}." if parts else ""
 
 
 def _largest_component(run: Run, scheme: str) -> str:

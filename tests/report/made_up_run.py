@@ -100,6 +100,26 @@ def _rows(scheme: str, phase: str, facts: dict, single: int, start_ps: int, rng)
     return rows
 
 
+def _bands(facts: dict, spread: float) -> dict:
+    found = {}
+    for end, factor in (("p05", 1 / spread), ("p95", spread)):
+        for key in (*(f"{layer}_fJ" for layer in LAYER_KEYS), "time_ps"):
+            found[f"{key}_{end}"] = round(facts[key] * factor)
+        for key in ("ratio_to_full", "break_even_epochs"):
+            values = facts[key]
+            found[f"{key}_{end}"] = values and {layer: value * factor for layer, value in values.items()}
+    ratios = facts["ratio_to_full"]
+    shares = {layer: float(ratio * spread < 1) or 0.25 for layer, ratio in (ratios or {}).items()}
+    return found | {"saves_share": shares or None}
+
+
+def _tornado(facts: dict, spread: float) -> dict:
+    return {
+        layer: [{"factor": "link.phy", "at_low": ratio / spread, "at_high": ratio * spread}]
+        for layer, ratio in (facts["ratio_to_full"] or {}).items()
+    }
+
+
 def make_run(
     folder: Path,
     *,
@@ -112,8 +132,12 @@ def make_run(
     simulated_share: float = 1.0,
     with_trace: bool = True,
     with_map: bool = True,
+    spread: float | None = 1.2,
 ) -> Path:
-    """Write a run folder whose summary, energy table and trace agree, and return it."""
+    """Write a run folder whose summary, energy table and trace agree, and return it.
+
+    Bands go from each value over `spread` to it times `spread`, and one factor alone moves the ratios so far.
+    """
     rng = np.random.default_rng(7)
     accuracy = {"full": (0.962, 0.002), "random": (0.894, 0.006)} | (accuracy or {})
     keep = 0.1
@@ -180,7 +204,8 @@ def make_run(
         ratios = full and {key: facts[f"{key}_fJ"] / full[f"{key}_fJ"] for key in LAYER_KEYS}
         facts["ratio_to_full"] = ratios if full is not facts else None
         facts["break_even_epochs"] = dict.fromkeys(LAYER_KEYS, 1.25) if ratios and full is not facts else None
-
+        if spread is not None:
+            facts |= _bands(facts, spread)
     folder.mkdir(parents=True)
     total = frame["scheme"].map(str)  # keep the schemes' order in the tidy table
     tidy = frame.assign(scheme=total).groupby(["scheme", "phase"], sort=False)[priced].sum()
@@ -208,6 +233,11 @@ def make_run(
         },
         "training": {"network": "cnn-s", "epochs": 8, "batch_size": 64},
         "trace": {"level": "window" if with_trace else "off", "rows": len(frame), "rows_per_phase": single},
+        "uncertainty": spread
+        and {
+            "samples": 2000,
+            "tornado": {name: _tornado(facts, spread) for name, facts in summary_schemes.items()},
+        },
         "assumed": ["near_memory.dram_process_penalty", "link.controller"],
         "schemes": summary_schemes,
     }

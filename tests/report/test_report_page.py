@@ -19,7 +19,7 @@ from nmsim.report.html import checks, scaled, tight
 from nmsim.report.outputs import plot_trace, write_outputs
 from nmsim.report.run import load_run
 
-FIGURES = {"layers", "accuracy_energy", "energy_breakdown", "phases", "selection_map", "banks"}
+FIGURES = {"layers", "accuracy_energy", "energy_breakdown", "phases", "selection_map", "banks", "tornado"}
 PNG = b"\x89PNG\r\n\x1a\n"
 
 

@@ -73,6 +73,35 @@ def test_never_breaking_even_is_said(run_folder: Path):
     assert any("never (whole system)" in text for text in verdict.findings(run))
 
 
+def test_a_saving_that_holds_on_every_drawn_board_is_said_to_hold(run_folder: Path):
+    # In the made-up run a ratio goes up to 1.2 times what it is.
+    run = load_run(run_folder)
+    ratio = run.schemes.set_index("scheme").loc["de-sne@nmc", "ratio_ddr_energy"]
+    said = verdict.survival(run, "de-sne@nmc")[0]
+    assert f"×{ratio / 1.2:.3g} to ×{ratio * 1.2:.3g} of full's all DDR energy, less on all of them" in said
+    assert said.endswith("No sign depends on what is not known.")
+
+
+def test_a_saving_that_some_drawn_boards_do_not_have_is_called_open(tmp_path: Path):
+    run = load_run(make_run(tmp_path / "run", images=100, spread=20.0))
+    said = verdict.survival(run, "de-sne@nmc")[0]
+    assert "whole system energy, less on 25 %" in said
+    assert "Whether it saves" in said and "depends on values that are not known" in said
+
+
+def test_a_stated_value_outside_its_band_is_explained(run_folder: Path):
+    run = load_run(run_folder)
+    run.schemes["ratio_ddr_energy"] *= 1.3
+    said = verdict.survival(run, "de-sne@nmc")[0]
+    assert "the ratio of all DDR lies outside its band" in said
+
+
+def test_a_run_that_drew_no_boards_says_nothing_about_them(tmp_path: Path):
+    run = load_run(make_run(tmp_path / "run", images=100, spread=None))
+    assert run.bands.empty and not verdict.survival(run, "de-sne@nmc")
+    assert "tornado" not in verdict.figure_sentences(run, None, None)
+
+
 @pytest.mark.parametrize(
     "schemes", [("full",), ("random",), ("full", "random"), ("de-sne@nmc",), ("full", "k-center@host")]
 )

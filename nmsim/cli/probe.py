@@ -22,12 +22,12 @@ def probe(
     config: ConfigFile,
     overrides: Overrides = None,
     read_fraction: Annotated[
-        str, typer.Option("--read-fraction", metavar="A,B,…", help="Shares of reads, 0 to 1.")
-    ] = "1,0.67,0.5",
+        str | None, typer.Option("--read-fraction", metavar="A,B,…", help="Shares of reads, 0 to 1.")
+    ] = None,
     random_share: Annotated[
-        str,
+        str | None,
         typer.Option("--random-share", metavar="A,B,…", help="0: one burst after another … 1: all random."),
-    ] = "0,0.5,1",
+    ] = None,
     rate: Annotated[
         str | None,
         typer.Option("--rate", metavar="A,B,…", help="Offered shares of the peak; 0.05 to 1.1 where absent."),
@@ -37,6 +37,18 @@ def probe(
         int | None, typer.Option("--requests", help="Requests of each point; 60,000 where absent.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Instead of the board's.")] = None,
+    near_memory: Annotated[
+        bool,
+        typer.Option(
+            "--near-memory", help="Beside units that stream rows from none, half, all of the banks."
+        ),
+    ] = False,
+    host_policy: Annotated[
+        str | None,
+        typer.Option(
+            "--host-policy", metavar="A,B,…|all", help="What the host may do then: the board's, or these."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Write the figure, its numbers and where from."),
@@ -54,9 +66,11 @@ def probe(
     from nmsim.system.bound_checks import check_bounds
     from nmsim.system.probe import RATES, REQUESTS, Load, loaded_latency
 
+    if host_policy is not None and not near_memory:
+        raise ConfigError("--host-policy goes with --near-memory")
     load = Load(
-        _numbers("--read-fraction", read_fraction),
-        _numbers("--random-share", random_share),
+        _numbers("--read-fraction", read_fraction or ("1" if near_memory else "1,0.67,0.5")),
+        _numbers("--random-share", random_share or ("0,1" if near_memory else "0,0.5,1")),
         RATES if rate is None else _numbers("--rate", rate),
         arrivals,
         REQUESTS if requests is None else requests,
@@ -64,6 +78,11 @@ def probe(
         refine=rate is None,
     )
     started = manifest.now()
+    if near_memory:
+        from nmsim.cli.shared_probe import probe_shared
+
+        probe_shared(board, load, host_policy, out, as_json, started)
+        return
     spec, controller = dram_spec(board.memory), controller_spec(board.memory)
     with progress() as tell:
         findings = check_bounds(spec, controller)
@@ -94,18 +113,23 @@ def _result(
     from dataclasses import asdict
 
     return {
-        "memory": {
-            "standard": spec.standard,
-            "tCK_ps": spec.tCK_ps,
-            "channels": spec.organization.channels,
-            "ranks": spec.organization.ranks,
-            "access_bytes": spec.access_bytes,
-            "peak_GBps_per_channel": spec.peak_bandwidth_Bps / 1e9,
-        },
+        "memory": memory_facts(spec),
         "load": asdict(load),
         "bounds": [finding.as_dict() for finding in findings],
         "points": [asdict(point) for point in points],
         "faster_than_possible": wrong,
+    }
+
+
+def memory_facts(spec: DramSpec) -> dict[str, Any]:
+    """Return what a reader of the points needs to know of the memory."""
+    return {
+        "standard": spec.standard,
+        "tCK_ps": spec.tCK_ps,
+        "channels": spec.organization.channels,
+        "ranks": spec.organization.ranks,
+        "access_bytes": spec.access_bytes,
+        "peak_GBps_per_channel": spec.peak_bandwidth_Bps / 1e9,
     }
 
 
@@ -114,11 +138,11 @@ def _write(out: Path, board: RunConfig, result: dict[str, Any], started: Any) ->
     import pandas as pd
 
     from nmsim.report.loaded_latency import loaded_latency
-    from nmsim.store import fs, manifest
+    from nmsim.store import fs
 
     folder = fs.ensure_writable(out)
     clk_ns = result["memory"]["tCK_ps"] * 1e-3
-    rows = [_flat(point) for point in result["points"]]
+    rows = [flat(point) for point in result["points"]]
     bounds = {f["name"]: f["bound"] for f in result["bounds"] if f["unit"] == "GB/s"}
     unloaded = {
         f["name"].removeprefix("unloaded "): f["bound"] * clk_ns
@@ -129,18 +153,23 @@ def _write(out: Path, board: RunConfig, result: dict[str, Any], started: Any) ->
     channels = f", one of {memory['channels']} channels" if memory["channels"] > 1 else ""
     title = f"{board.name}: {memory['standard']}, {memory['peak_GBps_per_channel']:.4g} GB/s{channels}"
     loaded_latency(pd.DataFrame(rows), bounds, unloaded, title, memory["ranks"]).save(folder)
+    fs.write_json(folder / "probe.json", described(board, result, started))
+    note(f"written: {folder / 'loaded_latency.png'}, loaded_latency.csv, probe.json")
+
+
+def described(board: RunConfig, result: dict[str, Any], started: Any) -> dict[str, Any]:
+    """Return a result with where it comes from: configuration, versions, seed."""
+    from nmsim.store import manifest
+
     resolved = board.model_dump(mode="json", exclude={"name"})
     provenance = manifest.build_manifest(
         config=resolved, seeds=[result["load"]["seed"]], dataset_sha256="", threads=1, started=started
     )
     del provenance["dataset_sha256"]
-    fs.write_json(
-        folder / "probe.json", {"provenance": provenance, "memory_config": resolved["memory"], **result}
-    )
-    note(f"written: {folder / 'loaded_latency.png'}, loaded_latency.csv, probe.json")
+    return {"provenance": provenance, "memory_config": resolved["memory"], **result}
 
 
-def _flat(point: dict[str, Any]) -> dict[str, Any]:
+def flat(point: dict[str, Any]) -> dict[str, Any]:
     """Return a point as one row of a table; a kind of request that there was none of stays empty."""
     row = {name: value for name, value in point.items() if not isinstance(value, dict)}
     for kind in ("read", "write"):

@@ -187,6 +187,10 @@ class Operations(Section):
 OPERATION_KINDS = tuple(name for name in Operations.model_fields if name != "source")
 
 
+#: What the host may do while near memory works; docs/explanation/scheduler.md.
+HOST_POLICIES = ("exclusive", "per_bank", "concurrent")
+
+
 class ModeSwitch(Section):
     """What entering and leaving near-memory mode costs.
 
@@ -236,6 +240,11 @@ class NearMemory(Section):
         description="Banks that may be activated at once; 0: JEDEC's tFAW."
     )
     mode_switch: ModeSwitch
+    host_policy: Literal[HOST_POLICIES] = Field(  # type: ignore[valid-type]
+        "exclusive",
+        description="What the host may do while the units work: nothing; use the banks that they do not; "
+        "use every bank. For `nmsim probe --near-memory`; in a run the host waits for the units.",
+    )
     control_bytes_per_step: Count = Field(64, description="Command the host sends for each step.")
 
 

@@ -66,8 +66,68 @@ def loaded_latency(
         axes[0].set_ylabel("mean latency, arrival to last beat (ns)")
         axes[1].set_ylabel("99th percentile (ns)")
         _name_unloaded(axes[1], unloaded_ns)
-        _legend(figure, randoms, fractions)
+        _legend(figure, [f"{v:.0%} random" for v in randoms], [f"{v:.0%} reads" for v in fractions])
     return Plot("loaded_latency", "Latency over bandwidth", figure, points)
+
+
+def shared_latency(
+    points: pd.DataFrame, unloaded_ns: Mapping[str, float], peak_GBps: float, title: str
+) -> Plot:
+    """Return what a host sees beside near memory: latency, and what near memory gets, over its bandwidth.
+
+    Parameters
+    ----------
+    points : DataFrame
+        As for `loaded_latency`, with host_policy, busy, near_banks, near_GBps and host_waits; a policy is
+        a row of panels. Where the host waits, its columns are empty.
+    unloaded_ns : mapping of str to float
+        As for `loaded_latency`.
+    peak_GBps : float
+        Of the channel.
+    title : str
+        Heads the figure.
+    """
+    policies, busy = (list(dict.fromkeys(points[column])) for column in ("host_policy", "busy"))
+    loads = points[~points["host_waits"]]
+    randoms = list(dict.fromkeys(loads["random_share"]))
+    with drawing():
+        figure = new_figure(0.8 + 3.1 * len(policies), 10.4)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+        axes = figure.subplots(len(policies), 3, sharex=True, sharey="col", squeeze=False)
+        top = _TOP * max(unloaded_ns.values())
+        for row, policy in zip(axes, policies, strict=True):
+            here = loads[loads["host_policy"] == policy]
+            for (kind, random, _), line in here.groupby(
+                ["busy", "random_share", "read_fraction"], sort=False
+            ):
+                look = busy.index(kind), randoms.index(random)
+                for ax, statistic in zip(row, ("mean", "p99"), strict=False):
+                    _line(ax, line, statistic, *look, top)
+                line = line[~line["saturated"] & (line["near_banks"] > 0)].sort_values("rate")
+                style = {"color": _colour(look[0]), "ls": _DASHES[look[1] % len(_DASHES)], "lw": 1.3}
+                mark = {"marker": _MARKERS[look[1] % len(_MARKERS)], "ms": 3.2, "mec": PAPER, "mew": 0.3}
+                row[2].plot(line["achieved_GBps"], line["near_GBps"], **style, **mark)
+            for ax in row[:2]:
+                _furnish(ax, {"peak": peak_GBps}, unloaded_ns, top)
+            right = row[0].get_xlim()[1]
+            row[2].grid(axis="y")
+            row[2].set_ylim(0, 1.08 * points["near_GBps"].max())
+            row[2].set_xlabel("achieved bandwidth of the host (GB/s)")
+            waits = points[points["host_waits"] & (points["host_policy"] == policy)]
+            for kind, value in zip(waits["busy"], waits["near_GBps"], strict=True):
+                colour = _colour(busy.index(kind))
+                row[2].axhline(value, color=colour, lw=1.3, ls=(0, (1, 2)))
+                place = {"ha": "right", "va": "top", "fontsize": 8, "color": colour}
+                row[2].annotate(
+                    "the host waits", (0.98 * right, value), (0, -2), textcoords="offset points", **place
+                )
+            for ax, what in zip(
+                row, ("mean latency (ns)", "99th percentile (ns)", "near memory (GB/s)"), strict=True
+            ):
+                ax.set_ylabel(what)
+            row[0].set_title(policy, pad=16)
+        _legend(figure, [f"{kind} of the banks busy" for kind in busy], [f"{v:.0%} random" for v in randoms])
+    return Plot("shared_latency", "Latency beside near memory", figure, points)
 
 
 def _line(ax: Axes, line: pd.DataFrame, statistic: str, random: int, reads: int, top: float) -> None:
@@ -128,15 +188,13 @@ def _name_unloaded(ax: Axes, unloaded_ns: Mapping[str, float]) -> None:
         ax.annotate(text, (0.995 * right, value), (0, 1), textcoords="offset points", **place)
 
 
-def _legend(figure: object, randoms: list[float], fractions: list[float]) -> None:
+def _legend(figure: object, colours: list[str], dashes: list[str]) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [
-        Line2D([], [], color=_colour(i), lw=2.4, label=f"{v:.0%} random") for i, v in enumerate(randoms)
-    ]
-    for i, value in enumerate(fractions):
+    handles = [Line2D([], [], color=_colour(i), lw=2.4, label=name) for i, name in enumerate(colours)]
+    for i, name in enumerate(dashes):
         style = {"ls": _DASHES[i % len(_DASHES)], "marker": _MARKERS[i % len(_MARKERS)], "ms": 4}
-        handles.append(Line2D([], [], color=INK, lw=1.2, label=f"{value:.0%} reads", **style))
+        handles.append(Line2D([], [], color=INK, lw=1.2, label=name, **style))
     handles.append(Line2D([], [], ls="", marker="o", mfc=PAPER, mec=FAINT, ms=5, label="saturated"))
     handles.append(Line2D([], [], color=INK, lw=0.8, ls=(0, (1, 2)), label="bounds"))
     figure.legend(handles=handles, loc="outside lower center", ncols=8, handlelength=2.4, columnspacing=1.2)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from nmsim import rng
-from nmsim.dram.address import AddressMap
+from nmsim.dram.address import AddressMap, Location
 from nmsim.dram.bounds import refresh_of, spacing
 from nmsim.dram.commands import OUTCOMES
 from nmsim.dram.controller import ControllerSpec
@@ -147,23 +148,79 @@ def loaded_latency(
     wrong: list[str] = []
     lines = [(reads, random) for random in load.random_share for reads in load.read_fraction]
     for number, (reads, random) in enumerate(lines):
-        place, is_write, gaps = _requests(spec, controller, load, reads, random)
-        line: list[Point] = []
-        rates = list(load.rate)
-        while rates:
-            tell(
-                f"{reads:.0%} reads, {random:.0%} random", (number + len(line) / len(load.rate)) / len(lines)
-            )
-            rate = rates.pop(0)
-            arrival = np.floor(gaps * (spec.clocks["nBL"] / rate)).astype(np.int64)
-            batch = AccessBatch(place.bank, place.row, place.column, is_write, arrival)
-            point, problems = _point(spec, controller, batch, (reads, random, rate))
-            line.append(point)
-            wrong += [f"{reads:g} reads, {random:g} random, rate {rate:g}: {text}" for text in problems]
-            if not rates and load.refine and len(line) == len(load.rate):
-                rates = _below_the_wall(spec, line)
-        points += sorted(line, key=lambda point: point.rate)
+
+        def say(
+            done: float, number: int = number, kind: str = f"{reads:.0%} reads, {random:.0%} random"
+        ) -> None:
+            tell(kind, (number + done) / len(lines))
+
+        stream = requests(spec, controller, load, reads, random)
+        line, problems = line_of(spec, controller, load, stream, (reads, random), _alone, say)
+        points += line
+        wrong += problems
     return points, wrong
+
+
+def _alone(spec: DramSpec, controller: ControllerSpec, batch: AccessBatch, _rate: float) -> Served:
+    activity = Channel(spec, controller).access(batch, record_done=True)
+    return Served(activity.done_clk, int(activity.outcomes[OUTCOMES.index("hit")].sum()))
+
+
+class Served(NamedTuple):
+    """When each request was done, how many found their row open, and how much longer a refresh may wait.
+
+    Attributes
+    ----------
+    done_clk : ndarray of int64, shape (n,)
+    hits : int
+    late_refreshes : int
+        Refreshes that may be owed beyond those that the controller may postpone.
+    """
+
+    done_clk: np.ndarray
+    hits: int
+    late_refreshes: int = 0
+
+
+def line_of(
+    spec: DramSpec,
+    controller: ControllerSpec,
+    load: Load,
+    stream: Stream,
+    kind: tuple[float, float],
+    serve: Callable[[DramSpec, ControllerSpec, AccessBatch, float], Served],
+    tell: Callable[[float], None] = lambda share: None,
+) -> tuple[list[Point], list[str]]:
+    """Return the points of one line, by rate, and what in them is faster than possible.
+
+    Parameters
+    ----------
+    spec, controller, load
+    stream : Stream
+        The requests.
+    kind : tuple of float
+        Their read fraction and random share.
+    serve : callable
+        Serves them, given spec, controller, the requests and their rate.
+    tell : callable
+        Is told which share of the line is done.
+    """
+    line: list[Point] = []
+    wrong: list[str] = []
+    rates = list(load.rate)
+    while rates:
+        tell(len(line) / len(load.rate))
+        rate = rates.pop(0)
+        arrival = np.floor(stream.gaps * (spec.clocks["nBL"] / rate)).astype(np.int64)
+        place = stream.place
+        batch = AccessBatch(place.bank, place.row, place.column, stream.is_write, arrival)
+        served = serve(spec, controller, batch, rate)
+        point, problems = _point(spec, controller, batch, served, (*kind, rate))
+        line.append(point)
+        wrong += [f"{kind[0]:g} reads, {kind[1]:g} random, rate {rate:g}: {text}" for text in problems]
+        if not rates and load.refine and len(line) == len(load.rate):
+            rates = _below_the_wall(spec, line)
+    return sorted(line, key=lambda point: point.rate), wrong
 
 
 def _below_the_wall(spec: DramSpec, line: list[Point]) -> list[float]:
@@ -176,27 +233,67 @@ def _below_the_wall(spec: DramSpec, line: list[Point]) -> list[float]:
     return [round(wall * share, 4) for share in _BELOW_THE_WALL if round(wall * share, 4) > kept_up]
 
 
-def _requests(spec: DramSpec, controller: ControllerSpec, load: Load, reads: float, random: float):
-    """Return the places, kinds and arrivals (in mean gaps) of one line's requests to one channel."""
+class Stream(NamedTuple):
+    """The requests of one line to one channel.
+
+    Attributes
+    ----------
+    place : Location
+    is_write : ndarray of bool, shape (n,)
+    gaps : ndarray of float, shape (n,)
+        Arrivals, in mean gaps from the first on.
+    """
+
+    place: Location
+    is_write: np.ndarray
+    gaps: np.ndarray
+
+
+def requests(
+    spec: DramSpec,
+    controller: ControllerSpec,
+    load: Load,
+    reads: float,
+    random: float,
+    banks: np.ndarray | None = None,
+) -> Stream:
+    """Return one line's requests; where `banks` is given, only those that go to these banks, as many."""
     n, generator = load.requests, rng.stream(load.seed, "probe", f"{reads:g}", f"{random:g}")
     one = replace(spec.organization, channels=1)
     channel = replace(spec, organization=one)
-    bursts = channel.size_bytes // channel.access_bytes
+    # Bursts of one channel in the order of their addresses: the map without its channel bits.
+    places = AddressMap(channel, controller.address_map.replace("Ch", ""), controller.bank_hash)
+    drawn = n if banks is None else n * spec.banks_per_channel // len(banks)
+    place = _places(places, generator, drawn, random)
+    while banks is not None:
+        kept = np.flatnonzero(np.isin(place.bank, banks))[:n]
+        if len(kept) == n:
+            place = Location(*(field[kept] for field in place))
+            break
+        drawn += n
+        place = _places(places, generator, drawn, random)
+    is_write = generator.random(n) >= reads
+    gaps = generator.exponential(1.0, n) if load.arrivals == "poisson" else np.ones(n)
+    return Stream(place, is_write, np.cumsum(gaps) - gaps[0])
+
+
+def _places(places: AddressMap, generator: np.random.Generator, n: int, random: float) -> Location:
+    access_bytes = places.spec.access_bytes
+    bursts = places.size_bytes // access_bytes
     is_random = generator.random(n) < random
     in_turn = np.cumsum(~is_random) - 1
     burst = np.where(is_random, generator.integers(0, bursts, n), in_turn % bursts)
-    is_write = generator.random(n) >= reads
-    gaps = generator.exponential(1.0, n) if load.arrivals == "poisson" else np.ones(n)
-    # Bursts of one channel in the order of their addresses: the map without its channel bits.
-    places = AddressMap(channel, controller.address_map.replace("Ch", ""), controller.bank_hash)
-    return places.decode(burst * channel.access_bytes), is_write, np.cumsum(gaps) - gaps[0]
+    return places.decode(burst * access_bytes)
 
 
 def _point(
-    spec: DramSpec, controller: ControllerSpec, batch: AccessBatch, load: tuple[float, float, float]
+    spec: DramSpec,
+    controller: ControllerSpec,
+    batch: AccessBatch,
+    result: Served,
+    load: tuple[float, float, float],
 ) -> tuple[Point, list[str]]:
-    activity = Channel(spec, controller).access(batch, record_done=True)
-    n, arrival, done = len(batch.bank), batch.arrival_clk, activity.done_clk
+    n, arrival, done = len(batch.bank), batch.arrival_clk, result.done_clk
     first, last = int(n * WARM_UP), n - max(1, int(n * COOL_DOWN))
     start, end = int(arrival[first]), max(int(arrival[last]), int(arrival[first]) + 1)
     interval = refresh_of(spec, controller.refresh).interval_clk
@@ -219,9 +316,10 @@ def _point(
         writes=len(writes),
         read_ns=_statistics(reads * (spec.tCK_ps * 1e-3)),
         write_ns=_statistics(writes * (spec.tCK_ps * 1e-3)),
-        row_hit_share=float(activity.outcomes[OUTCOMES.index("hit")].sum() / n),
+        row_hit_share=result.hits / n,
     )
-    return point, _too_fast(spec, controller, served, end - start, reads, writes)
+    late = result.late_refreshes
+    return point, _too_fast(spec, controller, served, end - start, reads, writes, late)
 
 
 def _statistics(latency_ns: np.ndarray) -> dict[str, float]:
@@ -242,7 +340,13 @@ def _statistics(latency_ns: np.ndarray) -> dict[str, float]:
 
 
 def _too_fast(
-    spec: DramSpec, controller: ControllerSpec, served: int, clk: int, reads: np.ndarray, writes: np.ndarray
+    spec: DramSpec,
+    controller: ControllerSpec,
+    served: int,
+    clk: int,
+    reads: np.ndarray,
+    writes: np.ndarray,
+    late_refreshes: int = 0,
 ) -> list[str]:
     """Return what no legal controller could have done."""
     clocks, wrong = spec.clocks, []
@@ -250,13 +354,13 @@ def _too_fast(
         least = clocks[first] + clocks["nBL"]
         if len(latencies) and latencies.min() < least:
             wrong.append(f"a {kind} took {latencies.min()} clocks, less than {first} + nBL = {least}")
-    most = most_bursts(spec, controller, clk)
+    most = most_bursts(spec, controller, clk, late_refreshes)
     if served > most:
         wrong.append(f"{served} bursts in {clk} clocks, more than {most}")
     return wrong
 
 
-def most_bursts(spec: DramSpec, controller: ControllerSpec, clk: int) -> int:
+def most_bursts(spec: DramSpec, controller: ControllerSpec, clk: int, late_refreshes: int = 0) -> int:
     """Return the most bursts, reads and writes mixed, whose last beats a channel can have in some clocks.
 
     Notes
@@ -264,8 +368,8 @@ def most_bursts(spec: DramSpec, controller: ControllerSpec, clk: int) -> int:
     Bursts lie d apart: nBL, or the least spacing of column commands where that is more. Where all banks are
     refreshed at once, column commands lie at least RD or WR→PRE, PRE→REFab, REFab→ACT and ACT→RD or WR apart
     around a refresh, and last beats that much less |nCL - nCWL|. In `clk` clocks lie wholly at least
-    clk // nREFI - 1 refreshes, less those that the controller may postpone. Of several ranks one may serve
-    while another rests, so that nBL alone counts.
+    clk // nREFI - 1 refreshes, less those that the controller may postpone, and `late_refreshes`. Of several
+    ranks one may serve while another rests, so that nBL alone counts.
     """
     clocks, columns = spec.clocks, ("RD", "WR")
     if spec.organization.ranks > 1:
@@ -276,5 +380,6 @@ def most_bursts(spec: DramSpec, controller: ControllerSpec, clk: int) -> int:
     if rest.command == "REFab":
         idle = min(spacing(spec, c, "PREpb") for c in columns) + min(spacing(spec, "ACT", c) for c in columns)
         idle += rest.close_clk + rest.busy_clk - abs(clocks["nCL"] - clocks["nCWL"]) - distance
-        lost = max(0, clk // rest.interval_clk - 1 - controller.refresh_postponed) * max(0, idle)
+        owed = 1 + controller.refresh_postponed + late_refreshes
+        lost = max(0, clk // rest.interval_clk - owed) * max(0, idle)
     return (clk - lost) // distance + 1

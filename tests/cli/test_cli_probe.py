@@ -70,3 +70,42 @@ def test_a_configuration_without_memory_is_one_line(refused, tmp_path_factory):
     path = tmp_path_factory.mktemp("boards") / "empty.yaml"
     path.write_text("name: empty\n")
     assert "memory" in refused("probe", path)
+
+
+SHARED = ["--near-memory", "--random-share", "1", "--rate", "0.2,1.2", "--requests", "1000"]
+
+
+def test_beside_near_memory_the_policy_is_the_boards_or_those_asked_for(nmsim_json, lpddr4):
+    found = nmsim_json("probe", lpddr4, *SHARED)
+    assert sorted(found) == ["faster_than_possible", "load", "memory", "near_memory", "points"]
+    assert {p["host_policy"] for p in found["points"]} == {"exclusive"}
+    assert [p["busy"] for p in found["points"] if p["host"] is None] == ["half", "all"]
+    every = nmsim_json("probe", lpddr4, *SHARED, "--host-policy", "all")
+    one = nmsim_json("probe", lpddr4, *SHARED, "--set", "near_memory.host_policy=concurrent")
+    assert [p for p in every["points"] if p["host_policy"] == "concurrent"] == one["points"]
+
+
+def test_beside_near_memory_a_folder_gets_figure_numbers_and_origin(nmsim, lpddr4, tmp_path):
+    result = nmsim("probe", lpddr4, *SHARED, "--host-policy", "exclusive,concurrent", "--out", "near")
+    assert result.exit_code == 0, result.output
+    assert "near memory in 4 of 8 banks: the host's requests wait until it has finished" in result.stdout
+    folder = tmp_path / "near"
+    names = ["shared_latency.csv", "shared_latency.json", "shared_latency.png"]
+    assert sorted(p.name for p in folder.iterdir()) == names
+    whole = json.loads((folder / "shared_latency.json").read_text())
+    table = pd.read_csv(folder / "shared_latency.csv")
+    for row, point in zip(table.to_dict("records"), whole["points"], strict=True):
+        assert row["near_GBps"] == pytest.approx(point["near_GBps"])
+        assert row["host_waits"] == (point["host"] is None) == pd.isna(row["read_mean_ns"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--host-policy", "concurrent"], "--near-memory"),
+        (["--near-memory", "--host-policy", "shared"], "exclusive, per_bank, concurrent"),
+        (["--near-memory", "--set", "near_memory.placement=rank"], "--set near_memory.placement=rank"),
+    ],
+)
+def test_a_wrong_word_about_near_memory_is_one_line(refused, lpddr4, words, said):
+    assert said in refused("probe", lpddr4, *words)

@@ -210,7 +210,7 @@ def test_a_line_does_not_depend_on_the_others_and_a_seed_repeats_it():
 def test_the_traffic_of_a_channel_is_what_the_whole_address_map_sends_there(fields):
     spec, controller = memory("lpddr4-3200")
     controller = replace(controller, address_map=fields, bank_hash="xor")
-    place, *_ = probe._requests(spec, controller, Load(requests=4000), 1.0, 0.0)
+    place, *_ = probe.requests(spec, controller, Load(requests=4000), 1.0, 0.0)
     whole = AddressMap(spec, fields, "xor").decode(np.arange(8 * 4000) * spec.access_bytes)
     here = np.flatnonzero(whole.channel == 0)[:4000]
     for field in ("bank", "row", "column"):

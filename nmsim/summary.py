@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from nmsim.config import RunConfig, config_hash
-from nmsim.config.quantity import Quantity
 from nmsim.config.schema import quantities
 from nmsim.data import Dataset
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
@@ -111,18 +110,9 @@ def summarise(
             "rows_per_phase": config.trace.rows_per_phase,
         },
         "uncertainty": uncertainty,
-        "assumed": [path for path, quantity in quantities(config).items() if _is_assumed(quantity)],
+        "assumed": [path for path, quantity in quantities(config).items() if quantity.assumed],
         "schemes": schemes,
     }
-
-
-def _is_assumed(quantity: Quantity) -> bool:
-    """Return whether a value or its range is ours: no range is given, or the source says that it is none."""
-    source = quantity.source or ""
-    exact = quantity.unit == "ps" and source.startswith(
-        ("DRAMSys", "DRAMsim3")
-    )  # tCK defines the speed grade
-    return not exact and (quantity.assumed or "assumed" in source or "not verified" in source)
 
 
 def _scheme(result: SchemeResult) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from nmsim.config.schema import RunConfig
+from nmsim.config.schema import RunConfig, physical_values
 from nmsim.config.yaml_tree import Origin, Path_, parse_yaml, read_yaml
 from nmsim.errors import ConfigError
 from nmsim.store import manifest
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 MAX_EXTENDS = 20
+
+#: The source of a value that `--set` gives without one.
+COMMAND_LINE = "set on the command line"
 
 _PLAIN = {
     "missing": "this key is missing",
@@ -62,14 +65,58 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     for text in overrides:
         _override(tree, origins, text)
     _locate_standard(tree, origins)
+    config = _validated(tree, origins, str(path))
+    _name_sources(config, tree)
+    return _validated(tree, origins, str(path))
+
+
+def _validated(tree: dict[str, Any], origins: dict[Path_, Origin], file: str) -> RunConfig:
     try:
         config = RunConfig.model_validate(tree)
     except ValidationError as error:
-        first, *others = _problems(error, tree, origins, str(path))
-        first.others = others  # type: ignore[attr-defined]
-        raise first from None
+        raise _first_of(_problems(error, tree, origins, file)) from None
     config._origins.update(origins)
     return config
+
+
+def _first_of(problems: Sequence[ConfigError]) -> ConfigError:
+    """Return the first problem, which carries the others."""
+    first, *others = sorted(problems, key=lambda p: (str(p.file), p.line or 0))
+    first.others = others  # type: ignore[attr-defined]
+    return first
+
+
+def _name_sources(config: RunConfig, tree: dict[str, Any]) -> None:
+    """Write beside every physical value in `tree` the source that the section around it names.
+
+    Only a section of the same file speaks for a value: whoever overrides a current in a file of their own has
+    not read it in the data sheet that the file beneath names.
+    """
+    problems = []
+    for keys, quantity in physical_values(config):
+        if quantity.source is not None:
+            continue
+        section: Any = tree
+        for key in keys[:-1]:
+            section = section[key]
+        written = section[keys[-1]]
+        written = written if isinstance(written, dict) else {"value": written}
+        origin = config.origin(keys)
+        section[keys[-1]] = {**written, "source": origin.source}
+        if origin.source is None:
+            problems.append(
+                ConfigError(
+                    f"{'.'.join(keys)}: nothing says where this value comes from",
+                    file=origin.file,
+                    line=origin.line,
+                    found=f"{written['value']} {written.get('unit', '')}".strip(),
+                    expected="a source",
+                    hint='Write {value: …, unit: …, source: "…"}, or a source: for the whole section in this '
+                    'file; where there is none to name, "assumed: why" is one.',
+                )
+            )
+    if problems:
+        raise _first_of(problems)
 
 
 def config_hash(config: RunConfig) -> str:
@@ -85,6 +132,8 @@ def dump_config(config: RunConfig) -> str:
 
 def read_extended(path: Path, chain: tuple[Path, ...] = ()) -> tuple[dict[str, Any], dict[Path_, Origin]]:
     """Return a YAML file merged with all that it extends, not validated, and where each value was written.
+
+    The places are in the order in which they were given: the file's own come last.
 
     Parameters
     ----------
@@ -116,9 +165,17 @@ def read_extended(path: Path, chain: tuple[Path, ...] = ()) -> tuple[dict[str, A
             raise ConfigError(f"extends {base!r}, which is no file", file=path, line=line)
         base_tree, base_origins = read_extended(base_path, (*chain, resolved))
         _merge(tree, base_tree)
-        origins |= base_origins
+        _give(origins, base_origins)
     _merge(tree, own)
-    return tree, origins | own_origins
+    _give(origins, own_origins)
+    return tree, origins
+
+
+def _give(origins: dict[Path_, Origin], later: dict[Path_, Origin]) -> None:
+    """Update `origins`, which stay in the order in which values were given."""
+    for path in later:
+        origins.pop(path, None)
+    origins.update(later)
 
 
 def _locate_standard(tree: dict[str, Any], origins: dict[Path_, Origin]) -> None:
@@ -133,10 +190,15 @@ def _locate_standard(tree: dict[str, Any], origins: dict[Path_, Origin]) -> None
 
 def _merge(into: dict[str, Any], over: dict[str, Any]) -> None:
     for key, value in over.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict) and "value" not in value:
+        if _is_section(value) and isinstance(into.get(key), dict):
             _merge(into[key], value)
         else:
             into[key] = value
+
+
+def _is_section(value: Any) -> bool:
+    """Return whether this is a mapping of keys, and not a physical value written as one."""
+    return isinstance(value, dict) and "value" not in value
 
 
 def _override(tree: dict[str, Any], origins: dict[Path_, Origin], text: str) -> None:
@@ -145,23 +207,26 @@ def _override(tree: dict[str, Any], origins: dict[Path_, Origin], text: str) -> 
     where = f"--set {text}"
     if not equals or not all(path):
         raise ConfigError("an override is written a.b=value", file=where)
-    value, _ = parse_yaml(f"value: {value_text}", where)
+    value, given = parse_yaml(f"value: {value_text}", where)
     node = tree
     for depth, key in enumerate(path[:-1], start=1):
         node = node.setdefault(key, {})
         if not isinstance(node, dict):
             raise ConfigError(f"{'.'.join(path[:depth])} is a value, not a section", file=where)
     _merge(node, {path[-1]: value["value"]})
-    for known in [p for p in origins if p[: len(path)] == path]:
-        del origins[known]
-    for depth in range(1, len(path) + 1):
-        origins.setdefault(path[:depth], Origin(where))
+    if not _is_section(value["value"]):
+        for known in [p for p in origins if p[: len(path)] == path]:
+            del origins[known]
+    origin = Origin(where, source=COMMAND_LINE)
+    _give(origins, {(*path, *beneath[1:]): origin for beneath in given if beneath})
+    for depth in range(1, len(path)):
+        origins.setdefault(path[:depth], origin)
 
 
 def _problems(
     error: ValidationError, tree: dict[str, Any], origins: dict[Path_, Origin], file: str
 ) -> list[ConfigError]:
-    """Return one error per place, in the order of lines, without those that only follow from others."""
+    """Return one error per place, without those that only follow from others."""
     by_path: dict[Path_, list[ErrorDetails]] = defaultdict(list)
     for details in error.errors(include_url=False):
         by_path[_path(details["loc"])].append(details)
@@ -173,7 +238,7 @@ def _problems(
             continue
         nearest = (origins[path[:n]] for n in range(len(path), -1, -1) if path[:n] in origins)
         problems.append(_problem(path, found, tree, next(nearest, Origin(file))))
-    return sorted(problems, key=lambda p: (str(p.file), p.line or 0))
+    return problems
 
 
 def _path(location: tuple[int | str, ...]) -> Path_:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -12,6 +13,12 @@ from nmsim.units import DIMENSIONS, base_unit, parse_quantity
 
 #: A value whose source gives no range is taken to lie within this factor of the truth, and called assumed.
 ASSUMED_FACTOR = 2.0
+
+#: The source of a value that its author chose.
+CHOICE = "a choice"
+
+#: What a source says of a value that nobody published.
+_ADMITS = re.compile(r"\b(assumed|not verified)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -28,8 +35,8 @@ class Quantity:
         Where the value comes from; None where the section around it says.
     low, high : float
         The range that the value may lie in, low <= value <= high.
-    assumed : bool
-        True where the range is ours (value ÷ 2 … value × 2) and not the source's.
+    range_is_ours : bool
+        True where no range was given, so that it is value ÷ 2 … value × 2.
     """
 
     value: float
@@ -37,7 +44,12 @@ class Quantity:
     source: str | None
     low: float
     high: float
-    assumed: bool
+    range_is_ours: bool
+
+    @property
+    def assumed(self) -> bool:
+        """Return whether the value or its range is ours: no range was given, or the source says so."""
+        return self.range_is_ours or _ADMITS.search(self.source or "") is not None
 
     def __float__(self) -> float:
         return self.value
@@ -48,12 +60,15 @@ class Physical:
     """A pydantic annotation: `Annotated[Quantity, Physical("time")]` accepts three forms.
 
     "45 mA" (a text with a unit); {value: 45, unit: mA, source: …, range: [40, 50]}; and, for ratios only, a
-    plain number. `minimum` bounds the value from below (by default nothing may be negative).
+    plain number. `minimum` bounds the value from below (by default nothing may be negative). A `chosen` value
+    is a decision of who describes the board and not a fact about it: it is known exactly, takes no range, and
+    needs no source.
     """
 
     dimension: str
     minimum: float = 0.0
     maximum: float = float("inf")
+    chosen: bool = False
 
     def _number(self, raw: Any, unit: str | None = None) -> float:
         if isinstance(raw, bool) or not isinstance(raw, int | float | str):
@@ -77,25 +92,47 @@ class Physical:
             wrong = f"has the unknown key {sorted(map(str, unknown))[0]!r}" if unknown else "has no 'value'"
             raise ValueError(f"a physical value {wrong}; it has the keys value, unit, source, range")
         value, unit = self._number(raw["value"], raw.get("unit")), raw.get("unit")
-        assumed = "range" not in raw
-        low, high = value / ASSUMED_FACTOR, min(value * ASSUMED_FACTOR, self.maximum)
-        if not assumed:
-            bounds = raw["range"]
-            if not isinstance(bounds, list) or len(bounds) != 2:
-                raise ValueError(f"range must be two values [low, high], found {bounds!r}")
-            low, high = (self._number(b, unit if not isinstance(b, str) else None) for b in bounds)
-            if not low <= value <= high:
-                raise ValueError(f"the range {bounds} does not hold the value {raw['value']!r}")
-        source = raw.get("source")
-        if source is not None and not isinstance(source, str):
+        source = raw.get("source", CHOICE if self.chosen else None)
+        if source is not None and not (isinstance(source, str) and source.strip()):
             raise ValueError(f"source must be a text, found {source!r}")
-        return Quantity(value, base_unit(self.dimension), source, low, high, assumed)
+        if self.chosen and "range" in raw:
+            raise ValueError(
+                "a choice of yours is known exactly and takes no range; to see what others do, run it with "
+                "several values of --set"
+            )
+        ours = not self.chosen and "range" not in raw
+        low, high = self._bounds(raw["range"], value, unit) if "range" in raw else (value, value)
+        if ours:
+            low, high = max(value / ASSUMED_FACTOR, self.minimum), min(value * ASSUMED_FACTOR, self.maximum)
+        return Quantity(value, base_unit(self.dimension), source, low, high, ours)
+
+    def _bounds(self, bounds: Any, value: float, unit: str | None) -> tuple[float, float]:
+        """Return the two ends of a range as written, in the base unit."""
+        if not isinstance(bounds, list) or len(bounds) != 2:
+            raise ValueError(f"range must be two values [low, high], found {bounds!r}")
+        low, high = (self._number(b, unit if not isinstance(b, str) else None) for b in bounds)
+        if low > high:
+            raise ValueError(f"the range {bounds} is reversed; write the lower end first")
+        if not low <= value <= high:
+            found = f"{value:g} {base_unit(self.dimension)}".strip()
+            raise ValueError(f"the range {bounds} does not hold the value {found}; mend either")
+        return low, high
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
             self._quantity,
-            serialization=core_schema.plain_serializer_function_ser_schema(_as_written, when_used="always"),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                self._as_written, when_used="always"
+            ),
         )
+
+    def _as_written(self, quantity: Quantity) -> dict[str, Any]:
+        written: dict[str, Any] = {"value": quantity.value, "unit": quantity.unit}
+        if quantity.source is not None:
+            written["source"] = quantity.source
+        if not quantity.range_is_ours and not self.chosen:
+            written["range"] = [quantity.low, quantity.high]
+        return written
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict:
         units = "|".join(u.replace("/", "\\/") for u in DIMENSIONS[self.dimension] if u)
@@ -114,19 +151,14 @@ class Physical:
             "required": ["value"],
             "additionalProperties": False,
         }
+        if self.chosen:
+            del full["properties"]["range"]
         return {"title": f"A {self.dimension.replace('_', ' ')}", "anyOf": [*plain, full]}
 
 
-def _as_written(quantity: Quantity) -> dict[str, Any]:
-    written: dict[str, Any] = {"value": quantity.value, "unit": quantity.unit}
-    if quantity.source is not None:
-        written["source"] = quantity.source
-    if not quantity.assumed:
-        written["range"] = [quantity.low, quantity.high]
-    return written
-
-
 Time = Annotated[Quantity, Physical("time")]
+ChosenTime = Annotated[Quantity, Physical("time", chosen=True)]
+TimePerLength = Annotated[Quantity, Physical("time_per_length")]
 Voltage = Annotated[Quantity, Physical("voltage")]
 Current = Annotated[Quantity, Physical("current")]
 Power = Annotated[Quantity, Physical("power")]
@@ -137,8 +169,9 @@ CapacitancePerLength = Annotated[Quantity, Physical("capacitance_per_length")]
 Resistance = Annotated[Quantity, Physical("resistance", minimum=1e-3)]
 Length = Annotated[Quantity, Physical("length")]
 Frequency = Annotated[Quantity, Physical("frequency", minimum=1.0)]
-Size = Annotated[Quantity, Physical("size", minimum=1.0)]
+Size = Annotated[Quantity, Physical("size", minimum=1.0, chosen=True)]
 Bandwidth = Annotated[Quantity, Physical("bandwidth", minimum=1.0)]
 Ratio = Annotated[Quantity, Physical("ratio")]
+Factor = Annotated[Quantity, Physical("ratio", minimum=1.0)]
 Share = Annotated[Quantity, Physical("ratio", maximum=1.0)]
 Utilisation = Annotated[Quantity, Physical("ratio", minimum=1e-3, maximum=1.0)]

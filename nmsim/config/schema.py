@@ -7,6 +7,7 @@ it stands in the board's file with its source.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
@@ -15,9 +16,11 @@ from nmsim.config.quantity import (
     Bandwidth,
     Capacitance,
     CapacitancePerLength,
+    ChosenTime,
     Current,
     Energy,
     EnergyPerBit,
+    Factor,
     Frequency,
     Length,
     Physical,
@@ -28,6 +31,7 @@ from nmsim.config.quantity import (
     Share,
     Size,
     Time,
+    TimePerLength,
     Utilisation,
     Voltage,
 )
@@ -38,6 +42,8 @@ Count = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Clocks = Annotated[int, Field(ge=0, le=2**31, strict=True)]
 Accesses = Annotated[int, Field(ge=0, le=1024, strict=True)]
 PositiveRatio = Annotated[Quantity, Physical("ratio", minimum=1e-6)]
+#: The keys that lead to a value.
+Keys = tuple[str, ...]
 PowerOfTwo = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 
 
@@ -46,7 +52,9 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: str | None = Field(None, description="Source of every value in this section that names none.")
+    source: str | None = Field(
+        None, description="Source of every value that the same file writes in this section without its own."
+    )
 
 
 class Organization(Section):
@@ -98,9 +106,9 @@ class Rail(Section):
     voltage: Voltage
 
     @property
-    def currents_A(self) -> dict[str, float]:
+    def currents(self) -> dict[str, Quantity]:
         """Return the currents by name, in A."""
-        return {name: q.value for name, q in (self.__pydantic_extra__ or {}).items()}
+        return dict(self.__pydantic_extra__ or {})
 
 
 class Controller(Section):
@@ -115,7 +123,7 @@ class Controller(Section):
         0, description="FRFCFS: row hits that may overtake an older request of their bank; 0: any number."
     )
     row_policy: Literal["open", "closed", "timeout"] = "open"
-    row_timeout: Time | None = Field(
+    row_timeout: ChosenTime | None = Field(
         None, description="row_policy timeout: a row not used for so long is closed."
     )
     refresh: Literal["all_bank", "per_bank", "none"] = "all_bank"
@@ -126,10 +134,10 @@ class Controller(Section):
     write_queue: Count = 32
     write_high_watermark: Count = 28
     write_low_watermark: Annotated[int, Field(ge=0, strict=True)] = 8
-    power_down_idle: Time | None = Field(
+    power_down_idle: ChosenTime | None = Field(
         None, description="Idle time after which a rank enters power-down; absent: never."
     )
-    self_refresh_idle: Time | None = Field(
+    self_refresh_idle: ChosenTime | None = Field(
         None,
         description="Time without requests after which a rank enters self-refresh, at least tREFI; "
         "absent: never.",
@@ -262,8 +270,8 @@ class Link(Section):
     rising_share: Share = Field(description="p01: share of bits that charge the line where unterminated.")
     pad_capacitance: Capacitance = Field(description="Transmitter and receiver pads together.")
     trace_capacitance: CapacitancePerLength
-    flight_time: Time = Field(description="Per mm.")
-    strobe_overhead: Ratio = Field(description="Factor for strobes, mask and inversion pins, at least 1.")
+    flight_time: TimePerLength = Field(description="Of a signal on the PCB trace.")
+    strobe_overhead: Factor = Field(description="Factor for strobes, mask and inversion pins, at least 1.")
     phy: EnergyPerBit
     controller: EnergyPerBit
     dbi: Literal["none", "dc"] = Field(
@@ -283,10 +291,6 @@ class Link(Section):
             raise ValueError("dbi: dc saves direct current, which an unterminated line does not draw")
         if self.signalling == "LVSTL" and self.output_high is None:
             raise ValueError("LVSTL needs output_high (VOH)")
-        if self.strobe_overhead.value < 1:
-            raise ValueError(
-                f"strobe_overhead is a factor of at least 1, found {self.strobe_overhead.value:g}"
-            )
         return self
 
 
@@ -409,9 +413,9 @@ class RunConfig(Section):
 
     _origins: dict[tuple, Origin] = PrivateAttr(default_factory=dict)
 
-    def origin(self, path: str) -> Origin:
-        """Return where the value at a dotted path was written, or the nearest section around it."""
-        keys = tuple(path.split("."))
+    def origin(self, path: str | Keys) -> Origin:
+        """Return where the value at a path (dotted, or its keys) was written, or the section around it."""
+        keys = tuple(path.split(".")) if isinstance(path, str) else path
         nearest = (self._origins[keys[:n]] for n in range(len(keys), -1, -1) if keys[:n] in self._origins)
         return next(nearest, Origin("the configuration"))
 
@@ -428,22 +432,20 @@ class RunConfig(Section):
         return schemes
 
 
-def quantities(section: Section, prefix: str = "", source: str | None = None) -> dict[str, Quantity]:
-    """Return every physical value beneath `section` by its dotted path, with inherited sources filled in."""
-    source = section.source or source
-    found: dict[str, Quantity] = {}
-    fields = {
-        **{n: getattr(section, n) for n in type(section).model_fields},
-        **(section.__pydantic_extra__ or {}),
-    }
-    for name, value in fields.items():
-        path = f"{prefix}{name}"
+def physical_values(section: Section, keys: Keys = ()) -> Iterator[tuple[Keys, Quantity]]:
+    """Yield every physical value beneath `section` with the keys that lead to it, in the schema's order."""
+    fields = {n: getattr(section, n) for n in type(section).model_fields}
+    for name, value in {**fields, **(section.__pydantic_extra__ or {})}.items():
         if isinstance(value, Quantity):
-            found[path] = value if value.source else Quantity(**{**vars(value), "source": source})
+            yield (*keys, name), value
         elif isinstance(value, Section):
-            found |= quantities(value, f"{path}.", source)
+            yield from physical_values(value, (*keys, name))
         elif isinstance(value, dict):
             for key, item in value.items():
                 if isinstance(item, Section):
-                    found |= quantities(item, f"{path}.{key}.", source)
-    return found
+                    yield from physical_values(item, (*keys, name, key))
+
+
+def quantities(section: Section) -> dict[str, Quantity]:
+    """Return every physical value beneath `section` by its dotted path, in the schema's order."""
+    return {".".join(keys): quantity for keys, quantity in physical_values(section)}

@@ -26,10 +26,14 @@ Path_ = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value was written: a file and a line, or a `--set` on the command line (no line)."""
+    """Where a value was written: a file and a line, or a `--set` on the command line (no line).
+
+    `source` is what the nearest section around the value names as its source, in that same file.
+    """
 
     file: str
     line: int | None = None
+    source: str | None = None
 
 
 class _Yaml12Loader(yaml.SafeLoader):
@@ -106,7 +110,7 @@ def parse_yaml(text: str, file: str) -> tuple[dict[str, Any], dict[Path_, Origin
     if not isinstance(node, yaml.MappingNode):
         found = "nothing" if node is None else node.id
         raise ConfigError("a configuration is a mapping of keys to values", file=file, line=1, found=found)
-    return _construct(node, (), file, origins, depth=0), origins
+    return _construct(node, (), Origin(file), origins, depth=0), origins
 
 
 def _refuse_many_aliases(text: str, file: str) -> None:
@@ -118,14 +122,16 @@ def _refuse_many_aliases(text: str, file: str) -> None:
             raise ConfigError("too many aliases", file=file, line=line, expected=f"at most {MAX_ALIASES}")
 
 
-def _construct(node: yaml.Node, path: Path_, file: str, origins: dict[Path_, Origin], depth: int) -> Any:
-    line = node.start_mark.line + 1
-    origins[path] = Origin(file, line)
+def _construct(node: yaml.Node, path: Path_, around: Origin, origins: dict[Path_, Origin], depth: int) -> Any:
+    """Return what a node holds; `around` is the origin of what it stands in."""
+    file, line = around.file, node.start_mark.line + 1
+    origins[path] = Origin(file, line, around.source)
     if depth > MAX_DEPTH:
         raise ConfigError("nested too deeply", file=file, line=line, expected=f"at most {MAX_DEPTH} levels")
     if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.rsplit(":", 1)[1] not in _TAGS:
         raise ConfigError("a tag is not allowed here", file=file, line=line, found=node.tag)
     if isinstance(node, yaml.MappingNode):
+        origin = Origin(file, line, _source_in(node) or around.source)
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key, key_line = key_node.value, key_node.start_mark.line + 1
@@ -139,15 +145,21 @@ def _construct(node: yaml.Node, path: Path_, file: str, origins: dict[Path_, Ori
                 problem = f"the key {key!r} stands twice"
                 hint = f"Remove it here or in line {first}."
                 raise ConfigError(problem, file=file, line=key_line, hint=hint)
-            mapping[key] = _construct(value_node, (*path, key), file, origins, depth + 1)
-            origins[(*path, key)] = Origin(file, key_line)
+            mapping[key] = _construct(value_node, (*path, key), origin, origins, depth + 1)
+            origins[(*path, key)] = Origin(file, key_line, origin.source)
         return mapping
     if isinstance(node, yaml.SequenceNode):
-        return [_construct(n, (*path, i), file, origins, depth + 1) for i, n in enumerate(node.value)]
+        return [_construct(n, (*path, i), around, origins, depth + 1) for i, n in enumerate(node.value)]
     try:
         return _CONSTRUCTOR.construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"cannot read {node.value[:40]!r}: {error}", file=file, line=line) from None
+
+
+def _source_in(section: yaml.MappingNode) -> str | None:
+    """Return what a section names as the source of its values."""
+    named = (value for key, value in section.value if key.value == "source")
+    return next((node.value or None for node in named if isinstance(node, yaml.ScalarNode)), None)
 
 
 _TAGS = {"map", "seq", "str", "int", "float", "bool", "null"}

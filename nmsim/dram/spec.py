@@ -98,7 +98,7 @@ class DramSpec:
         if not self.rails:
             raise ConfigError("no supply rail is given", expected="at least one, such as VDD")
         for name, rail in self.rails.items():
-            _check_rail(name, rail)
+            check_rail(name, rail)
         _check_currents(self.rails)
 
     @property
@@ -210,11 +210,26 @@ def _check_names(timing: Mapping[str, int], table: Standard) -> None:
         )
 
 
-def _check_rail(name: str, rail: Mapping[str, float]) -> None:
+def check_rail(name: str, rail: Mapping[str, float]) -> None:
+    """Refuse a rail that lacks a current, or has one that cannot be meant.
+
+    Parameters
+    ----------
+    name : str
+    rail : mapping of str to float
+        {"voltage_V": …, "IDD0_A": …}, as in `DramSpec.rails`.
+
+    Raises
+    ------
+    ConfigError
+    """
     expected = {"voltage_V", *(f"{c}_A" for c in CURRENTS)}
-    missing = sorted(expected - set(rail))
+    missing = [c for c in CURRENTS if f"{c}_A" not in rail]
     if missing:
-        raise ConfigError(f"rail {name} lacks {missing[0].rsplit('_', 1)[0]}", expected=", ".join(CURRENTS))
+        raise ConfigError(
+            f"rail {name} lacks {', '.join(missing)}",
+            hint=f"A rail gives {', '.join(CURRENTS)}, VDDQ too.",
+        )
     expected |= {f"{c}_A" for c in OPTIONAL_CURRENTS}
     unknown = sorted(set(rail) - expected)
     if unknown:
@@ -224,8 +239,11 @@ def _check_rail(name: str, rail: Mapping[str, float]) -> None:
             hint=f"Did you mean {close[0].rsplit('_', 1)[0]}?" if close else None,
         )
     for key, value in rail.items():
+        quantity, unit = key.rsplit("_", 1)
         if not 0 < value < 1000:
-            raise ConfigError(f"rail {name}: {key} cannot be meant", found=value, expected="above 0")
+            raise ConfigError(
+                f"rail {name}: {quantity} cannot be meant", found=f"{value:g} {unit}", expected="above 0"
+            )
 
 
 def _check_currents(rails: Mapping[str, Mapping[str, float]]) -> None:

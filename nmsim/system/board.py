@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -18,7 +19,7 @@ from nmsim.dram.commands import COMMANDS
 from nmsim.dram.controller import ControllerSpec, check_controller
 from nmsim.dram.durations import command_durations
 from nmsim.dram.engine import Channel
-from nmsim.dram.spec import DramSpec
+from nmsim.dram.spec import DramSpec, check_rail
 from nmsim.dram.spec import Organization as DramOrganization
 from nmsim.energy.idd import command_energies
 from nmsim.energy.link import flight_time_ps
@@ -236,7 +237,9 @@ def check_board(config: RunConfig) -> None:
     """
     memory, near_memory, npu = config.memory, config.near_memory, config.soc.npu
     checks = {
+        **{f"memory.rails.{name}": partial(check_rail, name, rail) for name, rail in rails(memory).items()},
         "memory": lambda: dram_spec(memory),
+        "memory.rails": lambda: _check_ranges_of_currents(memory),
         "memory.controller": lambda: check_controller(dram_spec(memory), controller_spec(memory)),
         "memory.controller.address_map": lambda: _check_address_map(config),
         "near_memory.node_nm": lambda: node_energy_factor(near_memory.node_nm.value),
@@ -275,6 +278,18 @@ def _check_address_map(config: RunConfig) -> None:
         )
 
 
+def _check_ranges_of_currents(memory: Memory) -> None:
+    """Refuse ranges whose low ends, or high ends, together are no memory."""
+    spec = dram_spec(memory)
+    for end in ("low", "high"):
+        try:
+            replace(spec, rails=rails(memory, end))
+        except ConfigError as error:
+            error.message = f"at the {end} ends of the ranges, {error.message}"
+            error.hint = "A part draws less, or more, in all states together: mend the ranges."
+            raise
+
+
 def _check_placement(config: RunConfig) -> None:
     if _selects_near_memory(config) and config.near_memory.data_placement == "interleaved":
         raise ConfigError(
@@ -305,10 +320,16 @@ def dram_spec(memory: Memory) -> DramSpec:
     )
 
 
-def rails(memory: Memory) -> dict[str, dict[str, float]]:
-    """Return voltage and currents of each rail, in V and A, by the names that `DramSpec` has for them."""
+def rails(memory: Memory, end: str = "value") -> dict[str, dict[str, float]]:
+    """Return voltage and currents of each rail, in V and A, by the names that `DramSpec` has for them.
+
+    `end` is "value", "low" or "high": the values, or these ends of all their ranges.
+    """
     return {
-        name: {"voltage_V": rail.voltage.value, **{f"{k}_A": v for k, v in rail.currents_A.items()}}
+        name: {
+            "voltage_V": getattr(rail.voltage, end),
+            **{f"{k}_A": getattr(current, end) for k, current in rail.currents.items()},
+        }
         for name, rail in memory.rails.items()
     }
 

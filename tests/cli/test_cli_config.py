@@ -57,6 +57,15 @@ def test_impossible_timings_are_refused_where_they_were_written(refused, lpddr4,
     assert f"{board}:4: impossible timing" in refused("config", "check", board)
 
 
+def test_a_rail_without_a_current_is_named_with_its_line_and_all_that_it_needs(refused, lpddr4, tmp_path):
+    board = tmp_path / "board.yaml"
+    rail = "  rails:\n    VDDX: {source: x, voltage: 1.1 V, IDD0: 45 mA, IDD2N: 27 mA}\n"
+    board.write_text(f"extends: {lpddr4}\nmemory:\n{rail}")
+    line = refused("config", "check", board)
+    assert f"{board}:4: rail VDDX lacks IDD2P, IDD3N, IDD3P, IDD4R, IDD4W, IDD5B, IDD6" in line
+    assert "A rail gives IDD0, IDD2N, IDD2P" in line
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [

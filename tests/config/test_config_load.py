@@ -83,7 +83,7 @@ def test_of_several_extended_files_the_later_wins(board):
 
 def test_a_physical_value_is_replaced_as_a_whole(board):
     # Were the range of the board's own value kept, it would be taken for this value's.
-    length = load_config(board("link: {length: 12 mm}\n")).link.length
+    length = load_config(board("link: {length: {value: 12, unit: mm, source: ruler}}\n")).link.length
     assert (length.value, length.low, length.high) == (12, 6, 24) and length.assumed
 
 
@@ -114,6 +114,20 @@ def test_a_configuration_is_frozen(board):
         ("link: {length: 30}\n", 2, "link.length: no unit.*1 mm"),
         ("link: {length: 30 V}\n", 2, "link.length: 'V' is not a unit of length"),
         ("link: {length: -3 mm}\n", 2, "link.length: must be at least 0 mm"),
+        ("memory: {rails: {VDD2: {IDD0: -45 mA}}}\n", 2, "VDD2.IDD0: must be at least 0 A, found '-45 mA'"),
+        ("memory: {rails: {VDD2: {IDD0: 45 mV}}}\n", 2, "VDD2.IDD0: 'mV' is not a unit of current.*A, mA"),
+        (
+            "link:\n  phy: {value: 2, unit: pJ/bit, range: [3, 4]}\n",
+            3,
+            r"link.phy: the range \[3, 4\] does not",
+        ),
+        (
+            "link:\n  phy: {value: 2, unit: pJ/bit, range: [4, 1]}\n",
+            3,
+            "link.phy: .*is reversed; write the low",
+        ),
+        ("soc: {sram: {value: 1, unit: MiB, range: [1, 2]}}\n", 2, "soc.sram: .*takes no range.*--set"),
+        ("link: {flight_time: 5.9 ps}\n", 2, "'ps' is not a unit of time_per_length.*ps/mm"),
         ("name: ../escape\n", 2, "name"),
         ("name: ''\n", 2, "name"),
         ("seed: -1\n", 2, "seed: must be at least 0 .found -1"),
@@ -169,6 +183,42 @@ def test_an_error_in_an_extended_file_names_that_file(board):
     board("training:\n  epochs: 0\n", "base.yaml")
     with pytest.raises(ConfigError, match=r"base\.yaml:3: training\.epochs"):
         load_config(board("seed: 2\n", "top.yaml", extends="base.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        # Neither the value nor a section of this file says where it is from; what the file beneath cites for
+        # its own values cannot be the source of another.
+        (
+            "link: {length: 12 mm}\n",
+            r":2: link\.length: nothing says .*found 12 mm; expected a source.*source:",
+        ),
+        ("memory:\n  rails:\n    VDD2: {IDD0: 50 mA}\n", r":4: memory\.rails\.VDD2\.IDD0: nothing says"),
+        ("soc:\n  npu:\n    source: ''\n    clock: 2 GHz\n", r":5: soc\.npu\.clock: nothing says"),
+    ],
+)
+def test_a_value_that_nobody_vouches_for_is_refused(board, text, words):
+    with pytest.raises(ConfigError, match=words):
+        load_config(board(text))
+
+
+def test_a_section_speaks_for_the_values_of_its_own_file(board):
+    board("soc:\n  source: sheet A\n  npu: {clock: 2 GHz}\n  sram: 1 MiB\n", "base.yaml")
+    top = board("soc:\n  source: sheet B\n  static_power: 2 W\n", "top.yaml", extends="base.yaml")
+    soc = load_config(top, ["soc.npu.utilisation=0.5", "soc.cpu={utilisation: 0.5, clock: 1 GHz}"]).soc
+    assert (soc.npu.clock.source, soc.static_power.source) == ("sheet A", "sheet B")
+    assert {q.source for q in (soc.npu.utilisation, soc.cpu.utilisation, soc.cpu.clock)} == {
+        "set on the command line"
+    }
+    assert soc.cpu.energy_per_instruction.source.startswith("not verified")
+
+
+def test_what_was_chosen_needs_no_source_and_is_known_exactly(board):
+    config = load_config(board("soc: {sram: 2 MiB}\nmemory: {controller: {power_down_idle: 1 us}}\n"))
+    for chosen in (config.soc.sram, config.memory.controller.power_down_idle):
+        assert chosen.low == chosen.value == chosen.high and not chosen.assumed
+        assert chosen.source == "a choice"
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,17 @@ def test_a_range_is_in_the_unit_of_its_value_or_in_its_own():
     bare = read("current", {"value": 40, "unit": "mA", "range": [30, 50]})
     own = read("current", {"value": 40, "unit": "mA", "range": ["30 mA", "0.05 A"]})
     assert (bare.low, bare.high) == (own.low, own.high) == (0.03, 0.05)
-    assert not bare.assumed
+    assert not bare.range_is_ours and not bare.assumed
+
+
+@pytest.mark.parametrize(
+    ("source", "assumed"),
+    [("table 3", False), ("assumed: as LPDDR4", True), ("Not verified", True), ("we assume nothing", False)],
+)
+def test_a_value_is_assumed_where_its_range_is_ours_or_its_source_says_so(source, assumed):
+    raw = {"value": 40, "unit": "mA", "source": source}
+    assert read("current", {**raw, "range": [30, 50]}).assumed == assumed
+    assert read("current", raw).assumed
 
 
 @given(value=st.floats(1e-3, 1e9))

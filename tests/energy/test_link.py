@@ -21,7 +21,7 @@ PLAIN = {
     "rising_share": 0.25,
     "pad_capacitance": "3.25 pF",
     "trace_capacitance": "0.118 pF/mm",
-    "flight_time": "5.9 ps",
+    "flight_time": "5.9 ps/mm",
     "strobe_overhead": 1,
     "phy": "1 pJ/bit",
     "controller": "1 pJ/bit",

@@ -1,11 +1,16 @@
-"""`nmsim config`: what a configuration comes to, what is wrong with it, and what it may hold."""
+"""`nmsim config`: what a configuration comes to and rests on, what is wrong with it, what it may hold."""
 
 from __future__ import annotations
+
+import csv
+import sys
+from enum import Enum
+from typing import Annotated
 
 import typer
 
 from nmsim.cli.board import load_board
-from nmsim.cli.output import ConfigFile, Json, Overrides, print_json
+from nmsim.cli.output import ConfigFile, Json, Overrides, note, print_json, print_table
 from nmsim.errors import ConfigError
 
 app = typer.Typer(help="Show and check configurations.", no_args_is_help=True)
@@ -45,6 +50,53 @@ def check(config: ConfigFile, overrides: Overrides = None, as_json: Json = False
             typer.echo(f"nmsim: error: {problem}", err=True)
     if problems:
         raise typer.Exit(ConfigError.exit_code)
+
+
+class Format(str, Enum):
+    """How values are listed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+@app.command()
+def sources(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    assumed: Annotated[bool, typer.Option("--assumed", help="Only the values that are assumed.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="How to print them.")] = Format.table,
+    as_json: Json = False,
+) -> None:
+    """Print every physical value with its range, its source and the line that it stands in."""
+    from nmsim.config.provenance import provenance
+
+    values = provenance(load_board(config, overrides))
+    listed = [value for value in values if value.assumed or not assumed]
+    counts = f"{len(values)} values, {sum(v.assumed for v in values)} of them assumed"
+    if as_json or form is Format.json:
+        print_json([vars(value) for value in listed])
+    elif form is Format.csv:
+        writer = csv.DictWriter(sys.stdout, list(vars(values[0])), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(vars(value) for value in listed)
+    else:
+        columns = ["value", "", "range", "", "source", "where"]
+        rows = (
+            (
+                v.path,
+                f"{v.value:.6g} {v.unit}",
+                f"{v.low:.6g} – {v.high:.6g}",
+                "assumed" if v.assumed else "",
+                v.source,
+                f"{v.file}:{v.line}" if v.line else v.file,
+            )
+            for v in listed
+        )
+        print_table(columns, rows, text=len(columns))
+        typer.echo(counts)
+        return
+    note(counts)
 
 
 @app.command()

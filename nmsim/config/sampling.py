@@ -42,7 +42,7 @@ class Factor:
         found = {}
         for path, quantity in self.quantities.items():
             low, high = quantity.low, quantity.high
-            if quantity.assumed and low > 0:
+            if quantity.range_is_ours and low > 0:
                 found[path] = low * (high / low) ** share
             else:
                 found[path] = low + (high - low) * share

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import jsonschema
 import pytest
 
 from nmsim.config import config_hash, load_config
+from nmsim.config.schema import quantities
 
 
 def test_what_show_prints_is_the_same_configuration(nmsim, lpddr4, tmp_path):
@@ -46,6 +49,36 @@ def test_check_as_json_still_fails(nmsim, lpddr4):
     result = nmsim("config", "check", lpddr4, "--set", "seed=x", "--json")
     found = json.loads(result.stdout)
     assert result.exit_code == 2 and not found["ok"] and found["hash"] is None and len(found["problems"]) == 1
+
+
+def test_sources_lists_every_physical_value_with_where_it_was_written(nmsim_json, lpddr4):
+    option = "link.length=60 mm"
+    found = {row["path"]: row for row in nmsim_json("config", "sources", lpddr4, "--set", option)}
+    config = load_config(lpddr4, [option])
+    assert list(found) == list(quantities(config))
+    for path, row in found.items():
+        quantity = quantities(config)[path]
+        assert (row["value"], row["unit"], row["source"]) == (quantity.value, quantity.unit, quantity.source)
+        assert row["low"] <= row["value"] <= row["high"] and row["assumed"] == quantity.assumed
+        if path != "link.length":
+            # The line names the value's key; on one line with others, or alone.
+            assert path.rsplit(".", 1)[-1] in Path(row["file"]).read_text().splitlines()[row["line"] - 1]
+    length = found["link.length"]
+    assert (length["file"], length["line"]) == (f"--set {option}", None)
+    assert length["source"] == "set on the command line" and length["assumed"]
+
+
+def test_sources_prints_the_same_values_as_table_csv_and_json(nmsim, nmsim_json, lpddr4):
+    listed = nmsim_json("config", "sources", lpddr4, "--assumed")
+    everything = nmsim_json("config", "sources", lpddr4, "--format", "json")
+    assert listed == [row for row in everything if row["assumed"]] and 0 < len(listed) < len(everything)
+    table = nmsim("config", "sources", lpddr4, "--assumed").stdout
+    counts = f"{len(everything)} values, {len(listed)} of them assumed"
+    assert table.splitlines()[-1] == counts and table.count(" assumed ") >= len(listed)
+    found = nmsim("config", "sources", lpddr4, "--assumed", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(found.stdout)))
+    assert rows == [{key: str(value) for key, value in row.items()} for row in listed]
+    assert found.stderr == f"nmsim: {counts}\n"
 
 
 def test_impossible_timings_are_refused_where_they_were_written(refused, lpddr4, tmp_path):

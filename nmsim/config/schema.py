@@ -152,6 +152,19 @@ class Controller(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _has_nothing_without_effect(self) -> Controller:
+        if self.row_hit_cap and self.scheduler != "FRFCFS":
+            raise ValueError(
+                f"row_hit_cap goes with scheduler: FRFCFS, found {self.row_hit_cap} with {self.scheduler}"
+            )
+        if self.refresh_postponed and self.refresh == "none":
+            raise ValueError(
+                "refresh_postponed goes with refresh: all_bank or per_bank, "
+                f"found {self.refresh_postponed} with none"
+            )
+        return self
+
 
 class OnDie(Section):
     """Where the energy of a column access goes inside the device; the three shares are of one whole."""

@@ -1,7 +1,7 @@
 """A host's memory under load while near memory streams rows from none, half or all of its banks.
 
 The host's requests are those of `nmsim.system.probe`. Near memory goes through whole rows, bank beside bank,
-as fast as the banks give them (the worst for the host), for longer than requests arrive. What the host may do
+as fast as the banks give them and without a pause, for longer than requests arrive. What the host may do
 meanwhile is the policy (docs/explanation/scheduler.md). Where it may do nothing, its requests wait for as
 long as near memory works: that depends on the work, and no latency is given.
 """

@@ -143,6 +143,10 @@ def test_a_configuration_is_frozen(board):
         ("memory: {timing: {tCK: 0.5 ps}}\n", 2, "memory.timing: tCK must be a whole number"),
         ("memory: {timing: {nRCD: -1}}\n", 2, "memory.timing.nRCD"),
         ("memory: {controller: {write_high_watermark: 99}}\n", 2, "watermark"),
+        ("memory: {controller: {scheduler: FCFS, row_hit_cap: 4}}\n", 2, "row_hit_cap goes with"),
+        ("memory: {controller: {refresh: none, refresh_postponed: 1}}\n", 2, "refresh_postponed goes with"),
+        ("near_memory: {mode_switch: {park_reads: 2000}}\n", 2, "park_reads: must be at most 1024"),
+        ("near_memory: {host_policy: shared}\n", 2, "host_policy: expected one of"),
         ("dataset: {name: cifar}\n", 2, "dataset.name: expected one of.*Did you mean cifar10?"),
     ],
 )

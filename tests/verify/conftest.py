@@ -1,0 +1,6 @@
+"""What the slow checks share with the quick ones on energy."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "energy"))

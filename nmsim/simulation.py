@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -14,6 +14,7 @@ import numpy as np
 from nmsim.access.work import ArraySpec, Step
 from nmsim.config import RunConfig, config_hash, dump_config
 from nmsim.data import Dataset, load
+from nmsim.energy.data_bits import LineActivity
 from nmsim.report.outputs import write_outputs
 from nmsim.report.run import Run, load_run
 from nmsim.selection.api import create
@@ -21,7 +22,7 @@ from nmsim.selection.selector import Selector
 from nmsim.store import fs, manifest
 from nmsim.store.rundir import RunDir
 from nmsim.summary import SchemeResult, energy_table, summarise
-from nmsim.system.board import Board, SelectionWork, check_board
+from nmsim.system.board import Board, SelectionWork, check_board, line_contents
 from nmsim.system.nmc import team_units
 from nmsim.trace.writer import TraceWriter
 from nmsim.training import TrainResult, train, training_arrays, training_steps
@@ -59,6 +60,7 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
         tell("reading the data", 0.0)
         dataset = load(config.dataset)
         Board(config, "", [_images(dataset)], dataset.y_train, None)  # refuses a memory that is too small
+        lines = line_contents(config, {"images": dataset.X_train.reshape(len(dataset.X_train), -1)})
         algorithms = _Algorithms(config, dataset, tell)
         results: dict[str, SchemeResult] = {}
         writer = None if config.trace.level == "off" else TraceWriter(run.path("trace"))
@@ -69,7 +71,7 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
             by_length = sorted(config.schemes, key=lambda scheme: len(algorithms.rows(selectors[scheme])))
             for index, scheme in enumerate(by_length):
                 trained = algorithms.train(scheme, 0.2 + 0.6 * index / len(by_length))
-                board, *course = _prepare(config, dataset, scheme, selectors[scheme], trained, writer)
+                board, *course = _prepare(config, dataset, scheme, selectors[scheme], trained, writer, lines)
                 boards.execute(board, *course)
                 rows = algorithms.rows(selectors[scheme])
                 results[scheme] = SchemeResult(scheme, rows, trained, board)
@@ -199,6 +201,7 @@ def _prepare(
     selector: Selector | None,
     trained: list[TrainResult],
     writer: TraceWriter | None,
+    lines: Mapping[str, LineActivity],
 ) -> tuple[Board, SelectionWork | None, Iterable[list[Step]]]:
     """Return a scheme's board and what it is to execute; of the trainings the first seed's is simulated."""
     images = _images(dataset)
@@ -213,7 +216,7 @@ def _prepare(
         steps = selector.steps(int(buffer.value), units=team_units(config) if place == "nmc" else 1)
         selection = SelectionWork(place, steps, len(rows))
         arrays |= {a.name: a for a in selector.arrays()}
-    board = Board(config, scheme, list(arrays.values()), dataset.y_train, writer)
+    board = Board(config, scheme, list(arrays.values()), dataset.y_train, writer, lines)
     return board, selection, training_steps(first.network, first.epoch_orders, rows, batch, sram_bytes)
 
 

@@ -35,6 +35,7 @@ class WorkKey(NamedTuple):
     phase: str
     source: str
     kind: str
+    array: str = ""
 
 
 class Ledger:
@@ -77,7 +78,7 @@ class Ledger:
                 energies.append(_checked(prices.command(name, key.source), count))
         for work, (count, moved) in self._work.items():
             if count or moved:
-                rows.append((work.phase, work.source, "", -1, -1, work.kind, count, moved))
+                rows.append((work.phase, work.source, work.array, -1, -1, work.kind, count, moved))
                 energies.append(_rounded(prices.work(work.kind, work.source), count))
         names = ["phase", "source", "array", "channel", "bank", "cmd", "count", "bytes"]
         frame = pd.DataFrame(rows, columns=names)
@@ -96,7 +97,7 @@ class Ledger:
                     found[place] = found.get(place, 0) + count
         for work, (count, _) in self._work.items():
             if count:
-                found[work.phase, work.source, "", work.kind] = count
+                found[work.phase, work.source, work.array, work.kind] = count
         return found
 
     def bytes_of(self, prices: PriceList, source: str, phases: Iterable[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -21,6 +21,7 @@ from nmsim.dram.durations import command_durations
 from nmsim.dram.engine import Channel
 from nmsim.dram.spec import DramSpec, check_rail
 from nmsim.dram.spec import Organization as DramOrganization
+from nmsim.energy.data_bits import LineActivity, line_activity
 from nmsim.energy.idd import command_energies
 from nmsim.energy.link import flight_time_ps
 from nmsim.energy.logic import node_energy_factor
@@ -73,6 +74,9 @@ class Board:
         Class of each training image; it places the arrays with a record for each image.
     writer : TraceWriter or None
         Where the trace goes.
+    lines : mapping of str to LineActivity, optional
+        Array -> what its records do to the link's pins, where its bytes are known and `link.data_dependent`;
+        see `line_contents`.
 
     Attributes
     ----------
@@ -89,6 +93,7 @@ class Board:
         arrays: Sequence[ArraySpec],
         groups: np.ndarray,
         writer: TraceWriter | None,
+        lines: Mapping[str, LineActivity] | None = None,
     ):
         self._config, self.spec = config, dram_spec(config.memory)
         controller = controller_spec(config.memory)
@@ -127,6 +132,8 @@ class Board:
             iterations,
             refresh_ps,
             flight_ps,
+            config.link,
+            lines or {},
         )
         self.units = NearMemoryUnits(
             self.env,
@@ -342,6 +349,18 @@ def controller_spec(memory: Memory) -> ControllerSpec:
         time = getattr(memory.controller, name)
         settings[f"{name}_clk"] = 0 if time is None else max(1, round(time.value / memory.timing.tCK.value))
     return ControllerSpec(**settings)
+
+
+def line_contents(config: RunConfig, records: Mapping[str, np.ndarray]) -> dict[str, LineActivity]:
+    """Return what these arrays' records, uint8 (n, row_bytes), do to the link's pins; {} if nobody asks."""
+    if not config.link.data_dependent:
+        return {}
+    spec = dram_spec(config.memory)
+    bus_bytes = max(1, spec.rank_width_bits // 8)
+    return {
+        name: line_activity(array, config.link, bus_bytes, spec.access_bytes)
+        for name, array in records.items()
+    }
 
 
 def price_list(config: RunConfig, spec: DramSpec) -> PriceList:

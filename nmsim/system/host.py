@@ -10,7 +10,8 @@ import simpy
 
 from nmsim.access.layout import Layout
 from nmsim.access.work import Step, Transfer
-from nmsim.config.schema import Soc
+from nmsim.config.schema import Link, Soc
+from nmsim.energy.data_bits import LineActivity, expected_activity
 from nmsim.energy.soc import INSTRUCTIONS, NPU_KINDS
 from nmsim.system.memory import MemoryChannel, split_repeats
 from nmsim.system.meter import Meter
@@ -51,7 +52,10 @@ class Host:
         iterations: int,
         refresh_ps: int,
         flight_ps: int,
+        link: Link,
+        lines: Mapping[str, LineActivity],
     ):
+        self._link, self._lines = link, lines
         self._refresh_ps, self._flight_ps = refresh_ps, flight_ps
         self._env, self._soc, self._channels, self._layout = env, soc, channels, layout
         self._meter, self._iterations = meter, iterations
@@ -151,6 +155,8 @@ class Host:
             visits = self._layout.visits(transfer.array, rows)
             bits = 8 * self._layout.geometry.access_bytes * int(visits.bursts.sum())
             self._meter.work(phase, "soc", "SRAM", bits * self._times)
+            if self._link.data_dependent:
+                self._count_line(phase, transfer.array, rows, bits)
             moves = []
             for channel in self._channels:
                 here = visits.of_channel(channel.index)
@@ -158,3 +164,14 @@ class Host:
                     access = channel.access(phase, "host", transfer.array, here, transfer.write)
                     moves.append(self._env.process(access))
             yield self._env.all_of(moves)
+
+    def _count_line(self, phase: str, array: str, rows: np.ndarray, bits: int) -> None:
+        """Count what sending these records does to the pins: from their bytes where these are known."""
+        known = self._lines.get(array)
+        if known is None:
+            driven, rises = expected_activity(self._link, bits)
+        else:
+            driven, rises = known.driven[rows].sum(), known.rises[rows].sum()
+        counts = {"LINK_BITS": bits, "LINK_DRIVEN": driven, "LINK_RISES": rises}
+        for kind, count in counts.items():
+            self._meter.work(phase, "host", kind, round(count) * self._times, array=array)

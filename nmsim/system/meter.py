@@ -123,10 +123,12 @@ class Meter:
         else:
             self._rest.add_commands(key, counts * times - np.where(counts != 0, shown, 0))
 
-    def work(self, phase: str, source: str, kind: str, count: int, moved_bytes: int = 0) -> None:
+    def work(
+        self, phase: str, source: str, kind: str, count: int, moved_bytes: int = 0, array: str = ""
+    ) -> None:
         """Count operations, bits, clocks or picoseconds of one kind (a kind of the price list)."""
         for ledger in (self.total, self._rest):
-            ledger.add_work(WorkKey(phase, source, kind), count, moved_bytes)
+            ledger.add_work(WorkKey(phase, source, kind, array), count, moved_bytes)
 
     def time(self, phase: str, start_ps: int, duration_ps: int) -> None:
         """Add the duration of a phase, or of one piece of it after the other."""

@@ -58,3 +58,18 @@ def test_without_accesses_only_background_refresh_and_static_power_remain(execut
     board, _ = execute(None, idle)
     spent = {name for name, energy in energies(board).items() if energy}
     assert spent == {"background", "ref", "cpu", "soc_static"}
+
+
+@pytest.mark.parametrize("byte", [0x00, 0xFF])
+def test_the_bytes_that_cross_decide_on_the_termination_of_the_images_alone(execute, byte):
+    # LVSTL draws current while a line is high: from black images not at all, from white ones twice what
+    # half of the bits draw. Nothing else changes.
+    records = {"images": np.full((N, RECORD_BYTES), byte, dtype=np.uint8)}
+    work = [epoch(np.arange(N))]
+    stated, _ = execute(None, work)
+    counted, _ = execute(None, work, contents=records, link__data_dependent="true")
+    before, after = energies(stated), energies(counted)
+    assert after["termination"] == pytest.approx({0x00: 0, 0xFF: 2}[byte] * before["termination"], rel=1e-6)
+    assert {k: v for k, v in after.items() if k != "termination"} == pytest.approx(
+        {k: v for k, v in before.items() if k != "termination"}, rel=1e-6
+    )

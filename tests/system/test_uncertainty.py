@@ -33,7 +33,7 @@ def energies(board):
 
 
 @pytest.mark.parametrize("place", ["nmc", "host"])
-@pytest.mark.parametrize("name", ["hbm2", "ddr4_2400"])
+@pytest.mark.parametrize("name", ["lpddr4", "hbm2", "ddr4_2400"])
 def test_a_drawn_board_takes_what_simulating_it_gives(name, place):
     # Prices are exact; times are those of pieces of work whose slowest part decides, here to 3 %.
     config = load_config(BOARDS / f"{name}.yaml")

@@ -12,6 +12,7 @@ import pandas as pd
 from nmsim.config import RunConfig, config_hash
 from nmsim.config.schema import quantities
 from nmsim.data import Dataset
+from nmsim.dram.commands import BACKGROUND_STATES
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.errors import NmsimError
 from nmsim.report.frames import DATASET_ARRAYS
@@ -22,6 +23,7 @@ from nmsim.trace.writer import TraceWriter
 from nmsim.training import TrainResult
 from nmsim.uncertainty import bands
 
+_DEVICE = np.array([side == "dram" for _, side in COMPONENTS.values()])
 _DDR_COLUMNS = [f"{name}_fJ" for name in DDR_COMPONENTS]
 
 
@@ -78,8 +80,7 @@ def summarise(
         for phase, ends in band[scheme].pop("phases").items():
             facts["phases"][phase] |= ends
         facts |= band[scheme]
-    if writer is not None:
-        _check_conservation(schemes, writer.energy_fJ)
+    _check_conservation(schemes, writer)
     organization = config.memory.organization
     units = results[0].board.units.units * organization.channels
     return {
@@ -132,6 +133,7 @@ def _scheme(result: SchemeResult) -> dict[str, Any]:
         "kept": len(result.selected),
         "epochs": len(result.trained[0].epoch_orders),
         "energy_fJ": {**energies, "total": sum(energies.values())},
+        **_inside_the_dram(result.board),
         **{f"{layer}_fJ": layers[layer] for layer in LAYERS},
         "time_ps": sum(duration for _, duration in meter.phases.values()),
         "pcb_bytes": sum(pcb_bytes.values()),
@@ -157,6 +159,31 @@ def _scheme(result: SchemeResult) -> dict[str, Any]:
             "of": len(result.trained[0].epoch_orders),
         },
     }
+
+
+def _inside_the_dram(board: Board) -> dict[str, dict[str, int]]:
+    """Return what the DRAM devices took by supply rail, standby by state, and refreshes by command.
+
+    The exchange between near-memory units, which takes the on-die buses too, is not given to a rail.
+    """
+    meter, shares = board.meter, board.rail_shares()
+    rails = dict.fromkeys(board.spec.rails, 0.0)
+    states: dict[str, int] = {}
+    refreshes: dict[str, int] = {}
+    for (_, source, _, name), count in meter.total.counts(meter.prices).items():
+        if name not in shares:
+            continue
+        of_command = name in meter.prices.command_bytes
+        price = (meter.prices.command if of_command else meter.prices.work)(name, source)
+        for rail, share in shares[name].items():
+            rails[rail] += share * float(price[_DEVICE].sum()) * count
+        taken = round(float(price.sum()) * count)
+        if name in BACKGROUND_STATES:
+            states[name] = states.get(name, 0) + taken
+        elif name in ("REFab", "REFpb"):
+            refreshes[name] = refreshes.get(name, 0) + taken
+    rounded = {rail: round(energy) for rail, energy in rails.items()}
+    return {"dram_rails_fJ": rounded, "background_states_fJ": states, "refresh_commands_fJ": refreshes}
 
 
 def _frame(result: SchemeResult, training: bool = False) -> pd.DataFrame:
@@ -194,14 +221,28 @@ def _against_full(
     return {"ratio_to_full": ratios, "break_even_epochs": None if scheme == "full" else break_even}
 
 
-def _check_conservation(schemes: dict[str, Any], written: dict[str, dict[str, int]]) -> None:
+def _check_conservation(schemes: dict[str, Any], writer: TraceWriter | None) -> None:
+    """Hold accesses, components and phases of each scheme to one total, with difference 0."""
     for scheme, facts in schemes.items():
-        trace = {name: written.get(scheme, {}).get(name, 0) for name in facts["energy_fJ"]}
-        if trace != facts["energy_fJ"]:
-            wrong = next(name for name, energy in facts["energy_fJ"].items() if trace[name] != energy)
+        components, phases = facts["energy_fJ"], facts["phases"]
+        total = components["total"]
+        sums = {
+            "whole system": facts["system_energy_fJ"],
+            "components": sum(energy for name, energy in components.items() if name != "total"),
+            "phases": sum(phase["energy_fJ"] for phase in phases.values()),
+        }
+        stated = dict.fromkeys(sums, total)
+        if writer is not None:
+            accesses, of_phases = writer.energy_fJ.get(scheme, {}), writer.phase_energy_fJ.get(scheme, {})
+            sums |= {f"accesses, {name}": accesses.get(name, 0) for name in components}
+            stated |= {f"accesses, {name}": energy for name, energy in components.items()}
+            sums |= {f"accesses, {phase}": of_phases.get(phase, 0) for phase in phases}
+            stated |= {f"accesses, {phase}": facts["energy_fJ"] for phase, facts in phases.items()}
+        wrong = next((name for name, energy in stated.items() if sums[name] != energy), None)
+        if wrong is not None:
             raise NmsimError(
-                f"the trace of {scheme} does not sum to its ledger",
-                found=f"{wrong} {trace[wrong]} fJ",
-                expected=f"{facts['energy_fJ'][wrong]} fJ",
+                f"the energies of {scheme} do not sum to its ledger",
+                found=f"{wrong} {sums[wrong]} fJ",
+                expected=f"{stated[wrong]} fJ",
                 hint="This is a defect of nmsim: please report it with the configuration.",
             )

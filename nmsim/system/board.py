@@ -26,6 +26,7 @@ from nmsim.energy.idd import command_energies
 from nmsim.energy.link import flight_time_ps
 from nmsim.energy.logic import node_energy_factor
 from nmsim.energy.prices import DramPrices, PriceList
+from nmsim.energy.rails import rail_shares
 from nmsim.errors import ConfigError
 from nmsim.system.host import Host
 from nmsim.system.memory import MemoryChannel
@@ -153,6 +154,10 @@ class Board:
         """Run the scheme: its selection, if it has one, then the training epochs."""
         self.env.run(self.env.process(self._course(selection, list(epochs))))
         self.meter.close()
+
+    def rail_shares(self) -> dict[str, dict[str, float]]:
+        """Return which share of each command's energy each supply rail of the DRAM gives."""
+        return rail_shares(self.spec, self._config.memory.refresh_background)
 
     def stop(self) -> None:
         """Make `execute`, in another thread, end at its next access; its counts are then useless."""

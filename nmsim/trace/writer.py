@@ -63,14 +63,26 @@ class TraceWriter:
         self.folder, self.part_rows, self.rows = Path(folder), part_rows, 0
         self._pending: list[pa.Table] = []
         self._pending_rows = 0
-        self._sums_fJ: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self._sums_fJ: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._encoder = _Encoder(self.folder)
         self._closed = False
 
     @property
     def energy_fJ(self) -> dict[str, dict[str, int]]:
         """Return the exact sums so far by scheme and component, and in `total` that of `energy_fJ`."""
-        return {scheme: dict(sums) for scheme, sums in self._sums_fJ.items()}
+        found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        for (scheme, _), sums in self._sums_fJ.items():
+            for name, energy in sums.items():
+                found[scheme][name] += energy
+        return {scheme: dict(sums) for scheme, sums in found.items()}
+
+    @property
+    def phase_energy_fJ(self) -> dict[str, dict[str, int]]:
+        """Return the exact sums of `energy_fJ` so far by scheme and phase."""
+        found: dict[str, dict[str, int]] = defaultdict(dict)
+        for (scheme, phase), sums in self._sums_fJ.items():
+            found[scheme][phase] = sums["total"]
+        return dict(found)
 
     def write(self, table: pa.Table) -> None:
         """Append rows; `table` has the schema `nmsim.trace.schema.SCHEMA`."""
@@ -91,10 +103,10 @@ class TraceWriter:
 
     def _add_energy(self, table: pa.Table) -> None:
         wanted = [*COMPONENT_COLUMNS, "energy_fJ"]
-        groups = table.select(["scheme", *wanted]).group_by("scheme", use_threads=False)
+        groups = table.select(["scheme", "phase", *wanted]).group_by(["scheme", "phase"], use_threads=False)
         sums = groups.aggregate([(n, "sum") for n in wanted])
         for row in sums.to_pylist():
-            into = self._sums_fJ[row["scheme"] or ""]
+            into = self._sums_fJ[row["scheme"] or "", row["phase"] or ""]
             for name in wanted:
                 key = "total" if name == "energy_fJ" else name.removesuffix("_fJ")
                 into[key] += row[f"{name}_sum"]

@@ -12,6 +12,7 @@ import nmsim
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.errors import NmsimError
 from nmsim.trace.schema import COLUMNS
+from nmsim.trace.writer import TraceWriter
 
 SCHEMES = ["full", "random", "de-sne@nmc", "de-sne@host"]
 PROMISED = {
@@ -152,3 +153,42 @@ def test_a_failing_run_leaves_nothing_behind(tmp_path):
 def test_the_public_names_are_these():
     assert sorted(nmsim.__all__) == ["__version__", "load_config", "load_run", "select", "simulate"]
     assert all(hasattr(nmsim, name) for name in nmsim.__all__)
+
+
+def test_what_the_dram_took_is_told_by_rail_by_standby_state_and_by_kind_of_refresh(small_run):
+    inside = ("act", "pre", "rd", "wr", "ref", "background", "on_die_bus")
+    for scheme, facts in small_run.summary["schemes"].items():
+        energy = facts["energy_fJ"]
+        device = sum(energy[name] for name in inside)
+        rails = sum(facts["dram_rails_fJ"].values())
+        # What the units exchange over the on-die buses is given to no rail.
+        assert rails <= device if scheme.endswith("@nmc") else rails == pytest.approx(device, rel=1e-9)
+        standby_and_refresh = sum(facts["background_states_fJ"].values())
+        standby_and_refresh += sum(facts["refresh_commands_fJ"].values())
+        assert standby_and_refresh == pytest.approx(energy["ref"] + energy["background"], rel=1e-9)
+
+
+def test_every_energy_and_ratio_has_its_band(small_run):
+    for facts in small_run.summary["schemes"].values():
+        for key in ("dataset_ddr_energy_fJ", "ddr_energy_fJ", "system_energy_fJ", "time_ps"):
+            assert 0 < facts[f"{key}_p05"] <= facts[f"{key}_p95"]
+        for key in ("energy_fJ", "ratio_to_full"):
+            low, high = facts[f"{key}_p05"], facts[f"{key}_p95"]
+            assert set(low) == set(high) == set(facts[key])
+            assert all(low[name] <= high[name] for name in low)
+    assert small_run.summary["uncertainty"]["samples"] >= 1000
+
+
+def test_a_run_whose_sums_differ_by_a_femtojoule_fails(tmp_path, monkeypatch):
+    exact = TraceWriter.phase_energy_fJ.fget
+
+    def one_more(writer):
+        sums = exact(writer)
+        sums["full"]["training"] += 1
+        return sums
+
+    monkeypatch.setattr(TraceWriter, "phase_energy_fJ", property(one_more))
+    config = nmsim.load_config(BOARDS / "lpddr4.yaml", [*SMALL, "schemes=[full]", "training.seeds=1"])
+    with pytest.raises(NmsimError, match="energies of full do not sum to its ledger.*accesses, training"):
+        nmsim.simulate(config, out=tmp_path)
+    assert not list(tmp_path.rglob("summary.json"))

@@ -1,0 +1,28 @@
+"""Which supply rail of the DRAM an energy is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nmsim.dram.spec import DramSpec
+from nmsim.energy.idd import command_energies
+
+
+def rail_shares(spec: DramSpec, refresh_background: str = "active") -> dict[str, dict[str, float]]:
+    """Return command or background state -> rail -> its share of the energy, which sum to 1.
+
+    What costs nothing by itself (PDE, PDX, SRE, SRX) is left out. Each rail's energy is that of the formulas
+    of `nmsim.energy.idd` for this rail alone.
+    """
+
+    def energies(rails: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+        found = command_energies(spec, refresh_background, rails)
+        return {**found.command_fJ, **found.background_fJ_per_clk}
+
+    of_rail = {rail: energies({rail: values}) for rail, values in spec.rails.items()}
+    totals = {name: sum(own[name] for own in of_rail.values()) for name in next(iter(of_rail.values()))}
+    return {
+        name: {rail: own[name] / total for rail, own in of_rail.items()}
+        for name, total in totals.items()
+        if total
+    }

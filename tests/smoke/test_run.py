@@ -189,6 +189,6 @@ def test_a_run_whose_sums_differ_by_a_femtojoule_fails(tmp_path, monkeypatch):
 
     monkeypatch.setattr(TraceWriter, "phase_energy_fJ", property(one_more))
     config = nmsim.load_config(BOARDS / "lpddr4.yaml", [*SMALL, "schemes=[full]", "training.seeds=1"])
-    with pytest.raises(NmsimError, match="energies of full do not sum to its ledger.*accesses, training"):
+    with pytest.raises(NmsimError, match=r"energies of full do not sum to its ledger.*accesses, training"):
         nmsim.simulate(config, out=tmp_path)
     assert not list(tmp_path.rglob("summary.json"))

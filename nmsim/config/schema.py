@@ -245,18 +245,28 @@ class NearMemory(Section):
     format: Literal["int8", "fp16", "fp32"] = Field(
         "int8", description="Numbers that features are stored in and distances are accumulated in."
     )
-    lanes: Count = Field(description="Operations that a unit starts in one cycle.")
+    lanes: Count = Field(description="Operations that a unit starts in one cycle, by one instruction.")
     clock: Frequency
     buffer: Size = Field(description="SRAM of a unit; it decides how many query images stay resident.")
     node_nm: Ratio = Field(description="Logic node that the energies at 45 nm are scaled to.")
-    dram_process_penalty: Ratio = Field(description="Energy factor of logic made in a DRAM process.")
+    dram_process_penalty: Ratio = Field(
+        description="Energy factor of logic made in a DRAM process; units at the rank are not."
+    )
+    sram_process_penalty: Ratio | None = Field(
+        None, description="The same for the buffers; dram_process_penalty if absent."
+    )
+    leakage_process_factor: Ratio | None = Field(
+        None, description="Leakage in a DRAM process relative to one for logic; 1 if absent."
+    )
     cycles: dict[Literal[OPERATION_KINDS], Count] = Field(
         default_factory=dict, description="Cycles that a lane needs for an operation, where more than 1."
     )
     sram_read: EnergyPerBit
     leakage: Power = Field(description="Of one unit, while near-memory mode is on.")
-    control_instruction: Energy = Field(description="One scalar instruction of a unit's controller.")
-    exchange_bandwidth: Bandwidth = Field(description="Of the bus between the units of one channel.")
+    control_instruction: Energy = Field(description="One instruction of a unit's controller, for all lanes.")
+    exchange_bandwidth: Bandwidth | None = Field(
+        None, description="Of the bus between the units of one die; that of the die's pads if absent."
+    )
     max_simultaneous_act: Annotated[int, Field(ge=0, le=64, strict=True)] = Field(
         description="Banks that may be activated at once; 0: JEDEC's tFAW."
     )

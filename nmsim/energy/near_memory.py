@@ -1,44 +1,46 @@
-"""What the units beside the banks take: arithmetic, buffers, leakage, and the bus between them."""
+"""What the units beside the banks take: arithmetic, control, buffers and leakage."""
 
 from __future__ import annotations
 
-from nmsim.config.schema import NearMemory, OnDie, Operations
+from nmsim.config.schema import NearMemory, Operations
 from nmsim.energy.logic import operation_energies_fJ
-from nmsim.energy.on_die import way_share
 from nmsim.energy.soc import OPERAND_BYTES
 from nmsim.energy.values import Number
 
 
-def near_memory_prices(
-    units: NearMemory, operations: Operations, on_die: OnDie, column_fJ_per_byte: Number
-) -> dict[str, dict[str, Number]]:
+def near_memory_prices(units: NearMemory, operations: Operations) -> dict[str, dict[str, Number]]:
     """Return kind of work -> component -> fJ.
-
-    Parameters
-    ----------
-    units : NearMemory
-    operations : Operations
-    on_die : OnDie
-        Of the memory that the units are in.
-    column_fJ_per_byte : float or ndarray
-        Energy of a column read of that memory.
 
     Notes
     -----
-    - An operation: its energy at 45 nm scaled to the units' node, times the penalty of a DRAM process. It
-      reads one operand from the buffer; the other streams past.
+    - An operation: its energy at 45 nm scaled to the units' node. It reads one operand from the buffer; the
+      other streams past.
+    - cpu_instruction: one instruction of a unit's controller. It starts an operation on every lane.
     - SRAM: one bit that is written into a buffer or read from it, at the price of a read.
-    - EXCHANGE: one byte between two units; it takes the on-die buses from the bank's edge to the global I/O.
     - LEAKAGE: one ps of one unit (W · ps · 1e3 = fJ).
+
+    Units on a DRAM die are made in its process: arithmetic, SRAM and leakage each have their factor for that.
+    A buffer chip (`rank`) is made in a process for logic, and has none.
     """
+    logic, sram, leakage = process_factors(units)
+    sram_fJ_per_bit = units.sram_read.value * sram
     prices: dict[str, dict[str, Number]] = {}
-    near = operation_energies_fJ(operations, units.node_nm.value, units.dram_process_penalty.value)
-    for kind, energy_fJ in near.items():
-        bits = 8 * OPERAND_BYTES.get(kind, 4)
-        prices[kind] = {"nmc_compute": energy_fJ, "nmc_sram": bits * units.sram_read.value}
+    for kind, energy_fJ in operation_energies_fJ(operations, units.node_nm.value, logic).items():
+        prices[kind] = {
+            "nmc_compute": energy_fJ,
+            "nmc_sram": 8 * OPERAND_BYTES.get(kind, 4) * sram_fJ_per_bit,
+        }
     prices["cpu_instruction"] = {"nmc_compute": units.control_instruction.value}
-    prices["SRAM"] = {"nmc_sram": units.sram_read.value}
-    prices["LEAKAGE"] = {"nmc_leakage": units.leakage.value * 1e3}
-    hop = way_share(on_die, ("bankgroup", "global_io"))
-    prices["EXCHANGE"] = {"on_die_bus": column_fJ_per_byte * hop}
+    prices["SRAM"] = {"nmc_sram": sram_fJ_per_bit}
+    prices["LEAKAGE"] = {"nmc_leakage": units.leakage.value * leakage * 1e3}
     return prices
+
+
+def process_factors(units: NearMemory) -> tuple[Number, Number, Number]:
+    """Return what a DRAM process multiplies the energy of logic, that of SRAM, and the leakage by."""
+    if units.placement == "rank":
+        return 1.0, 1.0, 1.0
+    logic = units.dram_process_penalty.value
+    sram = units.sram_process_penalty.value if units.sram_process_penalty else logic
+    leakage = units.leakage_process_factor.value if units.leakage_process_factor else 1.0
+    return logic, sram, leakage

@@ -9,6 +9,7 @@ import numpy as np
 
 from nmsim.config.schema import RunConfig
 from nmsim.energy.components import COMPONENTS
+from nmsim.energy.exchange import exchange_prices
 from nmsim.energy.link import counted_link_prices, link_energy
 from nmsim.energy.near_memory import near_memory_prices
 from nmsim.energy.on_die import REACH, way_share
@@ -112,11 +113,13 @@ def _command_price(config: RunConfig, dram: DramPrices, name: str, source: str) 
 
 
 def _work_prices(config: RunConfig, dram: DramPrices) -> dict[tuple[str, str], Mapping[str, Number]]:
-    units = near_memory_prices(
+    units = near_memory_prices(config.near_memory, config.operations) | exchange_prices(
         config.near_memory,
-        config.operations,
+        config.memory.organization,
         config.memory.on_die,
         dram.command_fJ["RD"] / dram.access_bytes,
+        config.link,
+        dram.data_rate_Hz,
     )
     of_source: dict[str, Mapping[str, Mapping[str, Number]]] = {
         "soc": soc_prices(config.soc, config.operations),

@@ -144,9 +144,7 @@ class Board:
             self.layout,
             self.meter,
             iterations,
-            self.spec.tCK_ps,
-            self.spec.clocks["nCCD"],
-            self.spec.clocks["nREFI"],
+            self.spec,
         )
         self.epoch_energies_fJ: list[int] = []
 

@@ -12,25 +12,52 @@ import simpy
 from nmsim.access.layout import Layout, RowVisits
 from nmsim.access.work import Step
 from nmsim.config.schema import NearMemory, Organization, RunConfig
+from nmsim.dram.spec import DramSpec
+from nmsim.energy.exchange import dies_per_channel
 from nmsim.system.memory import MemoryChannel, split_repeats
 from nmsim.system.meter import Meter
 
 
-def units_per_channel(placement: str, organization: Organization) -> int:
-    """Return how many near-memory units a channel has."""
-    per_rank = {
-        "bank": organization.bankgroups * organization.banks,
-        "bankgroup": organization.bankgroups,
-        "rank": 1,
-    }
-    return organization.ranks * per_rank[placement]
+@dataclass(frozen=True)
+class UnitCount:
+    """How many near-memory units a channel has.
+
+    Attributes
+    ----------
+    sites : int
+        Places of the address space that have units of their own: banks, bank groups or ranks.
+    slices : int
+        Units of a site, one in each device of the rank that the site is spread over. At the rank: 1, as the
+        buffer chip sees the whole width.
+
+    Notes
+    -----
+    Lanes, buffer and leakage of the configuration are one unit's: of a DDR4 bank in eight devices there are
+    eight. Each works on whole records of its own, which takes data transposed when it is stored, as UPMEM's
+    driver does; that is assumed to cost nothing.
+    """
+
+    sites: int
+    slices: int
+
+    @classmethod
+    def of(cls, placement: str, organization: Organization) -> UnitCount:
+        """Return the units of one channel."""
+        if placement == "rank":
+            return cls(organization.ranks, 1)
+        banks = organization.banks if placement == "bank" else 1
+        return cls(organization.ranks * organization.bankgroups * banks, organization.devices_per_rank)
+
+    @property
+    def total(self) -> int:
+        """Return the units of all sites."""
+        return self.sites * self.slices
 
 
 def team_units(config: RunConfig) -> int:
     """Return how many units work on one class together."""
-    if config.near_memory.data_placement == "class_per_bank":
-        return 1
-    return units_per_channel(config.near_memory.placement, config.memory.organization)
+    count = UnitCount.of(config.near_memory.placement, config.memory.organization)
+    return count.slices if config.near_memory.data_placement == "class_per_bank" else count.total
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +98,23 @@ class NearMemoryUnits:
         layout: Layout,
         meter: Meter,
         iterations: int,
-        clock_ps: int,
-        column_clk: int,
-        refresh_clk: int,
+        spec: DramSpec,
     ):
         self._env, self._nmc, self._channels = env, near_memory, channels
-        self._layout, self._meter, self._iterations, self._clock_ps = layout, meter, iterations, clock_ps
-        self._column_clk, self._longest_period_clk = column_clk, refresh_clk
-        self.units = units_per_channel(near_memory.placement, organization)
-        self._banks_per_unit = layout.geometry.banks // self.units
+        self._layout, self._meter, self._iterations, self._clock_ps = layout, meter, iterations, spec.tCK_ps
+        self._longest_period_clk = spec.clocks["nREFI"]
+        # What a buffer chip reads passes the pins of its rank; inside a die, columns are nCCD apart.
+        at_rank = near_memory.placement == "rank"
+        self._column_clk = spec.clocks["nBL" if at_rank else "nCCD"]
+        self._max_simultaneous_act = 0 if at_rank else near_memory.max_simultaneous_act
+        self._count = UnitCount.of(near_memory.placement, organization)
+        self.units = self._count.total
+        self._banks_per_site = layout.geometry.banks // self._count.sites
+        self._dies = dies_per_channel(near_memory.placement, organization)
+        self._pins_Bps = spec.peak_bandwidth_Bps
+        devices = 1 if at_rank else organization.devices_per_rank
+        given = near_memory.exchange_bandwidth
+        self._bus_Bps = given.value if given else spec.peak_bandwidth_Bps / devices
 
     def run(self, steps: Sequence[Step]) -> Generator:
         """Execute the steps of one phase (a SimPy process)."""
@@ -128,7 +163,7 @@ class NearMemoryUnits:
             share = 1.0
         else:
             share = here / everywhere if everywhere else 1 / self._layout.geometry.channels
-        units = 1 if self._alone() and step.group is not None else self.units
+        units = self._count.slices if self._alone() and step.group is not None else self.units
         return _Share(step, tuple(reads), tuple(writes), share, units)
 
     def _repeat(self, channel: MemoryChannel, shares: list[_Share], repeat: int) -> Generator:
@@ -158,26 +193,17 @@ class NearMemoryUnits:
 
     def _once(self, channel: MemoryChannel, shares: list[_Share]) -> Generator:
         phase = shares[0].step.phase
-        for share in shares:
-            for kind, count in share.step.operations.items():
-                self._meter.work(phase, "nmc", kind, round(count * share.share) * channel.times)
-        fill_bytes = 0
+        self._count_operations(channel, shares)
         for array, visits in _by_array(r for s in shares for r in s.reads if r.broadcast):
             yield from self._stream(channel, phase, array, visits, write=False)
-        for share in shares:
-            loaded = sum(int(r.visits.bursts.sum()) for r in share.reads if r.broadcast)
-            loaded_bytes = loaded * self._layout.geometry.access_bytes
-            self._meter.work(phase, "nmc", "SRAM", 8 * loaded_bytes * share.team_units * channel.times)
-            if share.team_units > 1:
-                fill_bytes += loaded_bytes + share.step.broadcast_bytes
-        exchange_ps = yield from self._exchange(channel, phase, fill_bytes)
+        exchange_ps = yield from self._fill_buffers(channel, shares)
         streamed = list(_by_array(r for s in shares for r in s.reads if not r.broadcast))
-        # The operations are spread over the records that stream past the busiest unit.
-        bursts = sum(self._busiest_unit(visits) for _, visits in streamed)
+        # The operations are spread over the records that stream past the busiest site.
+        bursts = sum(self._busiest_site(visits) for _, visits in streamed)
         compute_ps = self._compute_ps(shares)
-        if bursts and shares[0].team_units > 1:  # the unit with most records has most of the work
+        if bursts and self._whole_channel(shares[0]):  # the site with most records has most of the work
             every = sum(int(visits.bursts.sum()) for _, visits in streamed)
-            compute_ps = round(compute_ps * bursts * self.units / every)
+            compute_ps = round(compute_ps * bursts * self._count.sites / every)
         start = self._env.now
         period_clk = -(-compute_ps // (bursts * self._clock_ps)) if bursts else 0
         for array, visits in streamed:
@@ -189,7 +215,7 @@ class NearMemoryUnits:
         for array, visits in _by_array(w for s in shares for w in s.writes):
             yield from self._stream(channel, phase, array, visits, write=True)
         gathered = sum(s.step.gather_bytes_per_unit * s.team_units for s in shares if s.team_units > 1)
-        exchange_ps += yield from self._exchange(channel, phase, gathered)
+        exchange_ps += yield from self._collect(channel, phase, gathered)
         self._meter.pace.add(
             phase,
             f"channel {channel.index}",
@@ -199,22 +225,78 @@ class NearMemoryUnits:
             exchange=exchange_ps,
         )
 
-    def _busiest_unit(self, visits: RowVisits) -> int:
-        unit = visits.bank // self._banks_per_unit
-        return int(np.bincount(unit, weights=visits.bursts, minlength=1).max(initial=0))
+    def _count_operations(self, channel: MemoryChannel, shares: list[_Share]) -> None:
+        """Count operations, and the instructions that start them, one for every lane's."""
+        for share in shares:
+            for kind, count in share.step.operations.items():
+                self._meter.work(share.step.phase, "nmc", kind, round(count * share.share) * channel.times)
+            started = sum(share.step.operations.values()) * share.share / self._nmc.lanes
+            self._meter.work(share.step.phase, "nmc", "cpu_instruction", round(started) * channel.times)
+
+    def _fill_buffers(self, channel: MemoryChannel, shares: list[_Share]) -> Generator:
+        """Send records that were read for all, and what the collector knows, into every buffer of a team.
+
+        Returns the time in ps, if the bus between the units decides on it, else 0.
+        """
+        phase, sent, risen = shares[0].step.phase, 0, 0
+        for share in shares:
+            loaded = sum(int(r.visits.bursts.sum()) for r in share.reads if r.broadcast)
+            loaded_bytes = loaded * self._layout.geometry.access_bytes
+            arriving = loaded_bytes
+            if share.team_units > 1:
+                arriving += share.step.broadcast_bytes
+                risen += loaded_bytes
+                sent += arriving
+            self._meter.work(phase, "nmc", "SRAM", 8 * arriving * share.team_units * channel.times)
+        if not sent:
+            return 0
+        self._count_exchange(channel, phase, "BROADCAST", sent)
+        # On one die all units listen while a record rises: it takes the bus once. The pins of several dies
+        # carry it to the controller, and a copy to each device of each rank.
+        pin_bytes = 0
+        if self._dies > 1:
+            self._count_exchange(channel, phase, "GATHER", risen)
+            pin_bytes = risen + sent * self._dies
+        return (yield from self._move(sent, pin_bytes))
+
+    def _collect(self, channel: MemoryChannel, phase: str, gathered: int) -> Generator:
+        """Bring what all units send into the collector's buffer; returns as `_fill_buffers` does."""
+        if not gathered:
+            return 0
+        self._count_exchange(channel, phase, "GATHER", gathered)
+        self._meter.work(phase, "nmc", "SRAM", 8 * gathered * channel.times)
+        # The dies send side by side, then their pins bring it to the collector, if that is elsewhere.
+        return (yield from self._move(gathered / self._dies, gathered if self._dies > 1 else 0))
+
+    def _move(self, bus_bytes: float, pin_bytes: float) -> Generator:
+        """Take the time of the bus inside the dies, or of the channel's pins if these take longer."""
+        bus_ps, pins_ps = round(bus_bytes / self._bus_Bps * 1e12), round(pin_bytes / self._pins_Bps * 1e12)
+        yield self._env.timeout(max(bus_ps, pins_ps))
+        return bus_ps if bus_ps >= pins_ps else 0
+
+    def _count_exchange(self, channel: MemoryChannel, phase: str, kind: str, moved_bytes: int) -> None:
+        moved_bytes *= channel.times
+        self._meter.work(phase, "nmc", kind, moved_bytes, moved_bytes)
+
+    def _busiest_site(self, visits: RowVisits) -> int:
+        site = visits.bank // self._banks_per_site
+        return int(np.bincount(site, weights=visits.bursts, minlength=1).max(initial=0))
 
     def _compute_ps(self, shares: list[_Share]) -> int:
         """Return how long the units take for the operations of these shares, evenly dealt over a team, in ps.
 
-        Teams of one bank whose banks share a unit are served by it one after another.
+        Teams of one bank whose banks share a site are served there one after another.
         """
-        nmc, cycles_of_unit = self._nmc, {}
+        nmc, cycles_of_site = self._nmc, {}
         for share in shares:
-            unit = 0 if share.team_units > 1 else self._bank_of(share.step) // self._banks_per_unit
+            site = 0 if self._whole_channel(share) else self._bank_of(share.step) // self._banks_per_site
             cycles = sum(n * nmc.cycles.get(kind, 1) for kind, n in share.step.operations.items())
-            cycles_of_unit.setdefault(unit, 0.0)
-            cycles_of_unit[unit] += cycles * share.share / (nmc.lanes * share.team_units)
-        return round(max(cycles_of_unit.values()) / nmc.clock.value * 1e12)
+            cycles_of_site.setdefault(site, 0.0)
+            cycles_of_site[site] += cycles * share.share / (nmc.lanes * share.team_units)
+        return round(max(cycles_of_site.values()) / nmc.clock.value * 1e12)
+
+    def _whole_channel(self, share: _Share) -> bool:
+        return share.team_units == self.units
 
     def _bank_of(self, step: Step) -> int:
         geometry = self._layout.geometry
@@ -231,12 +313,9 @@ class NearMemoryUnits:
     ) -> Generator:
         if not len(visits.bursts):
             return
-        if self._nmc.placement == "rank":
-            # A buffer chip reads through the pins of its devices, one burst after another.
-            yield from channel.access(phase, "nmc", array, visits, write)
-            return
-        # The banks of a unit take turns on its column bus.
-        busy = int(np.bincount(np.unique(visits.bank) // self._banks_per_unit).max())
+        # The banks of a site take turns on its column bus, or on the pins of the rank; sites do not wait for
+        # each other: a buffer chip has a bus to each rank.
+        busy = int(np.bincount(np.unique(visits.bank) // self._banks_per_site).max())
         yield from channel.stream(
             phase,
             array,
@@ -244,18 +323,8 @@ class NearMemoryUnits:
             write,
             # A slower unit waits with its rows closed, so that refresh is never held up.
             column_period_clk=min(busy * max(self._column_clk, period_clk), self._longest_period_clk),
-            max_simultaneous_act=self._nmc.max_simultaneous_act,
+            max_simultaneous_act=self._max_simultaneous_act,
         )
-
-    def _exchange(self, channel: MemoryChannel, phase: str, moved_bytes: int) -> Generator:
-        """Move bytes between the units of a channel over its one internal bus; return the time in ps."""
-        if not moved_bytes:
-            return 0
-        times = channel.times
-        self._meter.work(phase, "nmc", "EXCHANGE", moved_bytes * times, moved_bytes * times)
-        duration_ps = round(moved_bytes / self._nmc.exchange_bandwidth.value * 1e12)
-        yield self._env.timeout(duration_ps)
-        return duration_ps
 
 
 def _by_array(accesses: Iterable[_Access]) -> list[tuple[str, RowVisits]]:

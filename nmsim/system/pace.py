@@ -35,7 +35,8 @@ class Speeds:
                 "units": unit_rate_Hz(near),
                 "memory": 1.0,
                 "flight": 1 / _positive(link.flight_time.value * link.length.value),
-                "exchange": near.exchange_bandwidth.value,
+                # As fast as the pads, unless it is said how fast.
+                "exchange": near.exchange_bandwidth.value if near.exchange_bandwidth else 1.0,
                 "enter": 1 / _positive(near.mode_switch.enter.value),
                 "leave": 1 / _positive(near.mode_switch.leave.value),
             }

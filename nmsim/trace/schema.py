@@ -17,7 +17,10 @@ COLUMNS: dict[str, tuple[pa.DataType, str]] = {
         pa.int64(),
         "duration; for an aggregate from the start of its phase to its end, breaks included",
     ),
-    "cmd": (_TEXT, "DRAM command, or STANDBY, EXCHANGE, LEAKAGE, STATIC, SRAM, or an operation's kind"),
+    "cmd": (
+        _TEXT,
+        "DRAM command, or STANDBY, BROADCAST, GATHER, LEAKAGE, STATIC, SRAM, or an operation's kind",
+    ),
     "channel": (pa.int16(), "-1 where none"),
     "rank": (pa.int16(), "-1 where none"),
     "bankgroup": (pa.int16(), "-1 where none"),

@@ -1,0 +1,76 @@
+"""What a byte takes between the buffers of near-memory units, by where the units are.
+
+A byte that a unit sends goes up to the global I/O of its die, where the collector is; one that all units get
+comes down from there. On the way it passes the tiers of `nmsim.energy.on_die`:
+
+=========  ===================================  ======================================================
+placement  up (a gathered byte)                 down (a byte broadcast over a die)
+=========  ===================================  ======================================================
+bank       bus of the bank group, global bus    global bus once, the bus of every bank group once
+bankgroup  global bus                           global bus once
+rank       none: the units share a buffer chip  none
+=========  ===================================  ======================================================
+
+A bus is charged once however many units listen to it; on one die they do so while the byte rises. No path
+joins the dies of a channel but its pins: where there are several (devices side by side, ranks), the collector
+is the controller. A byte then crosses the link once on its way up, and once for every die on its way down, as
+each die has data pins of its own. What is written into the buffers is SRAM traffic of every unit that
+listens. Wires inside a buffer chip are not priced.
+"""
+
+from __future__ import annotations
+
+from nmsim.config.schema import Link, NearMemory, OnDie, Organization
+from nmsim.energy.link import link_energy
+from nmsim.energy.on_die import way_share
+from nmsim.energy.values import Number
+
+
+def dies_per_channel(placement: str, organization: Organization) -> int:
+    """Return how many dies hold the units of a channel; those at the ranks are in one buffer chip."""
+    return 1 if placement == "rank" else organization.ranks * organization.devices_per_rank
+
+
+def exchange_prices(
+    units: NearMemory,
+    organization: Organization,
+    on_die: OnDie,
+    column_fJ_per_byte: Number,
+    link: Link,
+    data_rate_Hz: float,
+) -> dict[str, dict[str, Number]]:
+    """Return the prices in fJ, by component, of one byte's GATHER and of one byte's BROADCAST over a channel.
+
+    Parameters
+    ----------
+    units : NearMemory
+        Their placement.
+    organization : Organization
+        Dies of a channel and bank groups of a die.
+    on_die : OnDie
+    column_fJ_per_byte : float or ndarray
+        Energy of a column read of the memory, from the cell to the pads.
+    link : Link
+    data_rate_Hz : float
+        Bits a second on one data pin.
+    """
+    dies = dies_per_channel(units.placement, organization)
+    group, whole = (way_share(on_die, (part,)) * column_fJ_per_byte for part in ("bankgroup", "global_io"))
+    up, down = {
+        "bank": (group + whole, whole + organization.bankgroups * group),
+        "bankgroup": (whole, whole),
+        "rank": (0.0, 0.0),
+    }[units.placement]
+    crossing: dict[str, Number] = {}
+    if dies > 1:
+        energy = link_energy(link, data_rate_Hz)
+        crossing = {
+            "phy": 8 * energy.phy_fJ_per_bit,
+            "termination": 8 * energy.termination_fJ_per_bit,
+            "trace": 8 * energy.trace_fJ_per_bit,
+            "controller": 8 * energy.controller_fJ_per_bit,
+        }
+    return {
+        "GATHER": {"on_die_bus": up, **crossing},
+        "BROADCAST": {"on_die_bus": dies * down, **{name: dies * fJ for name, fJ in crossing.items()}},
+    }

@@ -18,6 +18,7 @@ from nmsim.errors import NmsimError
 from nmsim.report.frames import DATASET_ARRAYS
 from nmsim.report.run import LAYERS
 from nmsim.system.board import TRAINING, Board
+from nmsim.system.unit_facts import unit_facts
 from nmsim.trace.schema import COMPONENT_COLUMNS
 from nmsim.trace.writer import TraceWriter
 from nmsim.training import TrainResult
@@ -104,6 +105,7 @@ def summarise(
             "units": units,
             "link_length_mm": config.link.length.value,
         },
+        "near_memory": unit_facts(config, results[0].board.spec, results[0].board.prices),
         "training": config.training.model_dump(include={"network", "epochs", "batch_size"}),
         "trace": {
             "level": config.trace.level,

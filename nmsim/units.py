@@ -21,6 +21,7 @@ DIMENSIONS: dict[str, dict[str, float]] = {
     "capacitance_per_length": {"pF/mm": 1.0, "fF/mm": 1e-3},
     "resistance": {"Ohm": 1.0, "ohm": 1.0, "Ω": 1.0},
     "time_per_length": {"ps/mm": 1.0, "ns/m": 1.0, "ps/cm": 0.1},
+    "area": {"mm2": 1.0, "mm²": 1.0},
     "length": {"mm": 1.0, "cm": 10.0, "um": 1e-3, "µm": 1e-3},
     "frequency": {"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9},
     "size": {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "kB": 1e3, "MB": 1e6, "GB": 1e9},

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from nmsim.config.quantity import (
+    Area,
     Bandwidth,
     Capacitance,
     CapacitancePerLength,
@@ -174,6 +175,13 @@ class OnDie(Section):
     global_io: Ratio = Field(description="From there to the global I/O and the pads.")
 
 
+class Die(Section):
+    """A die of the memory; only the share that near-memory units take of it depends on this."""
+
+    area: Area
+    channels: Count = Field(1, description="Channels of the board that are on one die.")
+
+
 class Memory(Section):
     """The DRAM of the board."""
 
@@ -185,6 +193,7 @@ class Memory(Section):
     rails: dict[Name, Rail] = Field(min_length=1)
     controller: Controller = Controller()
     on_die: OnDie
+    die: Die | None = None
     refresh_background: Literal["active", "precharged"] = Field(
         "active", description="Background that a refresh is charged with; DRAMPower: active."
     )
@@ -254,6 +263,9 @@ class NearMemory(Section):
     )
     sram_process_penalty: Ratio | None = Field(
         None, description="The same for the buffers; dram_process_penalty if absent."
+    )
+    area_penalty: Ratio | None = Field(
+        None, description="Area factor of logic and SRAM on a DRAM die; 1 if absent."
     )
     leakage_process_factor: Ratio | None = Field(
         None, description="Leakage in a DRAM process relative to one for logic; 1 if absent."

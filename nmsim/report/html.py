@@ -222,10 +222,15 @@ def scaled(run: Run) -> list[str]:
 def facts(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return what was simulated, in groups of (name, value)."""
     groups = []
-    for title in ("board", "dataset", "training", "trace"):
+    for title in ("board", "near_memory", "dataset", "training", "trace"):
         group = run.summary.get(title)
         if isinstance(group, dict):
-            groups.append((title, [(key.replace("_", " "), _text(value)) for key, value in group.items()]))
+            groups.append(
+                (
+                    title.replace("_", " "),
+                    [(key.replace("_", " "), _text(value)) for key, value in group.items()],
+                )
+            )
     return groups
 
 
@@ -242,4 +247,6 @@ def _text(value: Any) -> str:
         return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
     if isinstance(value, list):
         return ", ".join(_text(inner) for inner in value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
     return NONE if value is None else str(value)

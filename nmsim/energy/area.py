@@ -3,7 +3,7 @@
 A lane has what it needs for all of DE-SNE: the multiplier and the adder of the number format, and an fp32
 multiplier and adder with a comparator for affinities, map and sampling; divisions and exponentials take turns
 on these. Registers, control, wiring and the interface to the bank are in no published table: they are left
-out, and what a unit really takes is a multiple (docs/explanation/near-memory.md holds it against a real part).
+out. What a unit really takes is a multiple; docs/explanation/near-memory.md holds it against a real part.
 
 References
 ----------

@@ -75,7 +75,7 @@ def test_a_longer_trace_changes_the_unterminated_part_alone(signalling, changed)
 
 
 def test_a_read_of_lpddr4_lies_between_5_and_10_pj_a_bit():
-    # What published estimates of a whole access span; Accelergy: 8. Standby and refresh come on top.
+    # Accelergy's CACTI plug-in takes 8 for a whole access. Standby and refresh come on top here.
     config = load_config(BOARDS / "lpddr4.yaml")
     spec = dram_spec(config.memory)
     read_fJ = price_list(config, spec).command("RD", "host").sum()

@@ -1,10 +1,9 @@
 """What nmsim gives for the published figures: streams run on boards, and prices of boards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache, reduce
 from itertools import product
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 from drampower_patterns import energy_pJ
@@ -125,12 +124,12 @@ def pattern_pJ(pattern: int, *parts: str) -> float:
     return sum(energies[name] for name in parts or energies)
 
 
-def lpddr5x_read_pJ(scale: Mapping[str, float] = MappingProxyType({})) -> float:
-    """Return a column read's energy per bit up to the pads, with some currents scaled."""
+def lpddr5x_read_pJ(burst_share: float = 1.0) -> float:
+    """Return a column read's energy per bit up to the pads, with a share of what IDD4R is above IDD3N."""
     preset = read_extended(BOARDS / "presets" / "memory-lpddr5x-8533.yaml")[0]["memory"]
     spec = dram_spec(Memory.model_validate(preset))
     rails = {
-        name: {key: value * scale.get(key, 1) for key, value in rail.items()}
+        name: {**rail, "IDD4R_A": rail["IDD3N_A"] + burst_share * (rail["IDD4R_A"] - rail["IDD3N_A"])}
         for name, rail in spec.rails.items()
     }
     return command_energies(spec, rails=rails).command_fJ["RD"] / (8 * spec.access_bytes) / 1e3
@@ -155,10 +154,11 @@ def lpddr4_access_pJ(*sets: str) -> Band:
     return (run.ddr, run.ddr, run.ddr, f"In parts, pJ/bit: {parts}.")
 
 
-def hbm2_pJ_per_bit() -> float:
-    """Return a stream's activations, columns, TSVs and I/O: what the published figure is the sum of."""
-    run = host_stream("hbm2.yaml")
-    return sum(run.pJ_per_bit[name] for name in ("act", "pre", "rd", "on_die_bus", "phy"))
+def hbm2_pJ_per_bit(activation: float | None = None) -> float:
+    """Return a stream's activations (or so much for them), columns, TSVs and I/O."""
+    run = host_stream("hbm2.yaml").pJ_per_bit
+    opened = run["act"] + run["pre"] if activation is None else activation
+    return opened + sum(run[name] for name in ("rd", "on_die_bus", "phy"))
 
 
 # Near memory: time
@@ -173,8 +173,7 @@ def _time_ps(file: str, records: int, record_bytes: int, *sets: str) -> float:
 
 
 def aim_rate_GBps() -> float:
-    """Return what 16 banks give while their rows are open: half a row more in each, over the time that "
-    "it takes."""
+    """Return what 16 banks with open rows give: half a row more in each, over the time that it takes."""
     half, whole = (_time_ps(AIM, 16, size, NO_REFRESH) for size in (1024, 2048))
     return 16 * 1024 / (whole - half) * 1e3
 

@@ -15,7 +15,7 @@ from nmsim.config.quantity import Quantity
 from nmsim.config.schema import Memory, Section
 from nmsim.dram.spec import DramSpec
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
-from nmsim.energy.dbi import driven_share
+from nmsim.energy.data_bits import line_activity
 from nmsim.energy.idd import command_energies
 from nmsim.energy.link import link_energy
 from nmsim.energy.near_memory import OPERAND_BYTES
@@ -105,8 +105,10 @@ def direct_current_pJ(file: str, rate_Hz: float, *sets: str) -> float:
 
 
 def driven_pins() -> float:
-    """Return how many of nine pins conduct for a random byte with bus inversion."""
-    return 8 * driven_share(0.5, "dc")
+    """Return how many of nine pins conduct for a byte, on the average of all bytes, with bus inversion."""
+    every = np.arange(256, dtype=np.uint8)[None]
+    link = load_config(BOARDS / "ddr4_2400.yaml", ["link.dbi=dc"]).link
+    return int(line_activity(every, link, bus_bytes=8, access_bytes=64).driven.sum()) / every.size
 
 
 def link_pJ(file: str, rate_Hz: float, *sets: str) -> float:

@@ -48,8 +48,12 @@ class Quantity:
 
     @property
     def assumed(self) -> bool:
-        """Return whether the value or its range is ours: no range was given, or the source says so."""
-        return self.range_is_ours or _ADMITS.search(self.source or "") is not None
+        """Return whether the value or its range is ours: no range was given, or the source says so.
+
+        What is known exactly by definition or by choice (low = high) is not.
+        """
+        admits = _ADMITS.search(self.source or "") is not None
+        return self.range_is_ours or (admits and self.low < self.high)
 
     def __float__(self) -> float:
         return self.value

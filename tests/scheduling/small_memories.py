@@ -28,8 +28,11 @@ def memory(name):
 
 
 def one_preset_of_each_standard():
-    """Return the names of the first preset of each standard."""
-    names = sorted((f.stem.removeprefix("memory-") for f in PRESETS.glob("memory-*.yaml")), reverse=True)
+    """Return the name of a preset of each standard: the first, and rather one that stands by itself."""
+    files = sorted(
+        PRESETS.glob("memory-*.yaml"), key=lambda f: ("\nextends:" in f.read_text(), f), reverse=True
+    )
+    names = [file.stem.removeprefix("memory-") for file in files]
     return sorted({memory(name)[0].standard: name for name in names}.values())
 
 

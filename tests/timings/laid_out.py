@@ -22,8 +22,16 @@ def preset_section(name):
     return read_extended(PRESETS / f"memory-{name}.yaml")[0]["memory"]
 
 
-#: One preset of each standard: the first.
-PRESET_OF = {preset_section(name)["standard"]: name for name in reversed(NAMES)}
+def _is_derived(name):
+    """Return whether a preset is written as what differs from another."""
+    return "\nextends:" in (PRESETS / f"memory-{name}.yaml").read_text()
+
+
+#: One preset of each standard: the first, and rather one that stands by itself.
+PRESET_OF = {
+    preset_section(name)["standard"]: name
+    for name in sorted(NAMES, key=lambda name: (_is_derived(name), name), reverse=True)
+}
 
 
 def memory(name):

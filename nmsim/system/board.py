@@ -191,11 +191,14 @@ class Board:
         wanted = self._config.simulation.epochs
         simulated = len(epochs) if wanted == "all" else min(int(wanted), len(epochs))
         before = self._energy_so_far()
+        static_fJ_per_ps = float(self.prices.work("STATIC", "soc").sum())
         for index, steps in enumerate(epochs[:simulated]):
             times = len(epochs) - simulated + 1 if index == simulated - 1 else 1
+            start = self.env.now
             yield from self.host.stand_for(self.host.run(steps), TRAINING, times)
-            after = self._energy_so_far()
-            self.epoch_energies_fJ.append((after - before) // times)
+            # Static power is counted at the end of the phase, for all epochs together.
+            after, static = self._energy_so_far(), static_fJ_per_ps * (self.env.now - start)
+            self.epoch_energies_fJ.append(round((after - before + static) / times))
             before = after
 
     def _energy_so_far(self) -> int:

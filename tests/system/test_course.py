@@ -160,3 +160,9 @@ def test_refreshes_of_counted_repeats_fit_their_time(execute, place, macs):
     refreshes = frame[(frame["cmd"] == "REFab") & (frame["phase"] == "scan")]["count"].sum()
     expected = 2 * duration_ps(board, "scan") / (6246 * 625)  # two channels, nREFI clocks of 625 ps
     assert refreshes == pytest.approx(expected, rel=0.05, abs=3)
+
+
+def test_the_epochs_energies_sum_to_that_of_the_training(execute):
+    # What is left is the refresh and standby between the last access and the end of the phase.
+    board, _ = execute(None, [epoch(np.arange(N), macs=10**7)] * 3)
+    assert sum(board.epoch_energies_fJ) == pytest.approx(sum(energies(board).values()), rel=1e-3)

@@ -39,6 +39,7 @@ from nmsim.config.quantity import (
 from nmsim.config.yaml_tree import Origin
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+RailName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,15}$")]
 Count = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Clocks = Annotated[int, Field(ge=0, le=2**31, strict=True)]
 Accesses = Annotated[int, Field(ge=0, le=1024, strict=True)]
@@ -104,7 +105,7 @@ class Rail(Section):
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, Current] = Field(init=False)
 
-    voltage: Voltage
+    voltage: Voltage = Field(description="Supply voltage.")
 
     @property
     def currents(self) -> dict[str, Quantity]:
@@ -115,26 +116,38 @@ class Rail(Section):
 class Controller(Section):
     """How a channel's controller orders requests."""
 
-    address_map: Annotated[str, Field(pattern=r"^(Ro|Ba|Bg|Ra|Ch|Co){2,6}$")] = "RoBaRaCoCh"
+    address_map: Annotated[str, Field(pattern=r"^(Ro|Ba|Bg|Ra|Ch|Co){2,6}$")] = Field(
+        "RoBaRaCoCh",
+        description="Fields from the most significant address bits to the least; docs/reference/config.md.",
+    )
     bank_hash: Literal["none", "xor"] = Field(
         "none", description="xor: the row's lowest bits permute bank groups and banks."
     )
-    scheduler: Literal["FRFCFS", "FCFS"] = "FRFCFS"
+    scheduler: Literal["FRFCFS", "FCFS"] = Field(
+        "FRFCFS", description="FRFCFS: row hits first, then first come, first served; FCFS: in order."
+    )
     row_hit_cap: Annotated[int, Field(ge=0, le=2**31, strict=True)] = Field(
         0, description="FRFCFS: row hits that may overtake an older request of their bank; 0: any number."
     )
-    row_policy: Literal["open", "closed", "timeout"] = "open"
+    row_policy: Literal["open", "closed", "timeout"] = Field(
+        "open",
+        description="When a row that nobody waits for is closed: never, at once, or after row_timeout.",
+    )
     row_timeout: ChosenTime | None = Field(
         None, description="row_policy timeout: a row not used for so long is closed."
     )
-    refresh: Literal["all_bank", "per_bank", "none"] = "all_bank"
+    refresh: Literal["all_bank", "per_bank", "none"] = Field(
+        "all_bank", description="all_bank: REFab; per_bank: REFpb by turns; none: for studies."
+    )
     refresh_postponed: Annotated[int, Field(ge=0, le=64, strict=True)] = Field(
         0, description="Refreshes, in units of tREFI, that may wait while requests are queued."
     )
-    read_queue: Count = 32
-    write_queue: Count = 32
-    write_high_watermark: Count = 28
-    write_low_watermark: Annotated[int, Field(ge=0, strict=True)] = 8
+    read_queue: Count = Field(32, description="Reads that the scheduler chooses from.")
+    write_queue: Count = Field(32, description="Writes that may wait.")
+    write_high_watermark: Count = Field(28, description="Waiting writes from which they are drained.")
+    write_low_watermark: Annotated[int, Field(ge=0, strict=True)] = Field(
+        8, description="Waiting writes down to which they are drained."
+    )
     power_down_idle: ChosenTime | None = Field(
         None, description="Idle time after which a rank enters power-down; absent: never."
     )
@@ -178,7 +191,7 @@ class OnDie(Section):
 class Die(Section):
     """A die of the memory; only the share that near-memory units take of it depends on this."""
 
-    area: Area
+    area: Area = Field(description="Of one die.")
     channels: Count = Field(1, description="Channels of the board that are on one die.")
 
 
@@ -190,7 +203,7 @@ class Memory(Section):
     )
     organization: Organization
     timing: Timing
-    rails: dict[Name, Rail] = Field(min_length=1)
+    rails: dict[RailName, Rail] = Field(min_length=1)
     controller: Controller = Controller()
     on_die: OnDie
     die: Die | None = None
@@ -202,15 +215,15 @@ class Memory(Section):
 class Operations(Section):
     """Energy of one arithmetic operation at 45 nm; logic is scaled from here to its own node."""
 
-    mac_int8: Energy
-    mac_fp16: Energy
-    mac_fp32: Energy
-    add_int32: Energy
-    add_fp32: Energy
-    mul_fp32: Energy
-    div_fp32: Energy
-    exp: Energy
-    compare: Energy
+    mac_int8: Energy = Field(description="Multiply int8, accumulate in int32.")
+    mac_fp16: Energy = Field(description="Multiply and accumulate in fp16.")
+    mac_fp32: Energy = Field(description="Multiply and accumulate in fp32.")
+    add_int32: Energy = Field(description="Addition.")
+    add_fp32: Energy = Field(description="Addition.")
+    mul_fp32: Energy = Field(description="Multiplication.")
+    div_fp32: Energy = Field(description="Division.")
+    exp: Energy = Field(description="Exponential in fp32.")
+    compare: Energy = Field(description="Comparison of two numbers.")
 
 
 #: Names of the operations, as `near_memory.cycles` may use them.
@@ -247,7 +260,9 @@ class ModeSwitch(Section):
 class NearMemory(Section):
     """The compute units beside the DRAM banks."""
 
-    placement: Literal["bank", "bankgroup", "rank"]
+    placement: Literal["bank", "bankgroup", "rank"] = Field(
+        description="Where a unit sits: beside each bank, each bank group, or each rank."
+    )
     data_placement: Literal["striped", "class_per_bank", "interleaved"] = Field(
         "striped", description="Which bank an image lies in; see docs/reference/config.md."
     )
@@ -255,7 +270,7 @@ class NearMemory(Section):
         "int8", description="Numbers that features are stored in and distances are accumulated in."
     )
     lanes: Count = Field(description="Operations that a unit starts in one cycle, by one instruction.")
-    clock: Frequency
+    clock: Frequency = Field(description="Of the units.")
     buffer: Size = Field(description="SRAM of a unit; it decides how many query images stay resident.")
     node_nm: Ratio = Field(description="Logic node that the energies at 45 nm are scaled to.")
     dram_process_penalty: Ratio = Field(
@@ -273,7 +288,7 @@ class NearMemory(Section):
     cycles: dict[Literal[OPERATION_KINDS], Count] = Field(
         default_factory=dict, description="Cycles that a lane needs for an operation, where more than 1."
     )
-    sram_read: EnergyPerBit
+    sram_read: EnergyPerBit = Field(description="Reading a bit of a unit's buffer.")
     leakage: Power = Field(description="Of one unit, while near-memory mode is on.")
     control_instruction: Energy = Field(description="One instruction of a unit's controller, for all lanes.")
     exchange_bandwidth: Bandwidth | None = Field(
@@ -294,8 +309,10 @@ class NearMemory(Section):
 class Link(Section):
     """The path from the DRAM's pads over the PCB to the SoC's pads."""
 
-    signalling: Literal["POD", "LVSTL", "unterminated"]
-    length: Length
+    signalling: Literal["POD", "LVSTL", "unterminated"] = Field(
+        description="POD: DDR4, DDR5; LVSTL: LPDDR4, LPDDR5; unterminated: no direct current."
+    )
+    length: Length = Field(description="From the DRAM's pads to the SoC's.")
     voltage: Voltage = Field(description="VDDQ.")
     driver: Resistance = Field(description="Ron; used by POD.")
     termination: Resistance = Field(description="Rtt (POD) or Rodt (LVSTL).")
@@ -304,11 +321,11 @@ class Link(Section):
     driven_share: Share = Field(description="P(0) for POD, P(1) for LVSTL: share of bits with DC current.")
     rising_share: Share = Field(description="p01: share of bits that charge the line where unterminated.")
     pad_capacitance: Capacitance = Field(description="Transmitter and receiver pads together.")
-    trace_capacitance: CapacitancePerLength
+    trace_capacitance: CapacitancePerLength = Field(description="Of the PCB trace.")
     flight_time: TimePerLength = Field(description="Of a signal on the PCB trace.")
     strobe_overhead: Factor = Field(description="Factor for strobes, mask and inversion pins, at least 1.")
-    phy: EnergyPerBit
-    controller: EnergyPerBit
+    phy: EnergyPerBit = Field(description="Both PHYs, without termination.")
+    controller: EnergyPerBit = Field(description="The SoC's memory controller.")
     dbi: Literal["none", "dc"] = Field(
         "none",
         description="dc: bytes that would conduct on more than four pins are sent inverted; the inversion "
@@ -332,22 +349,22 @@ class Link(Section):
 class Npu(Section):
     """A systolic array for multiply-accumulates."""
 
-    rows: Count
-    columns: Count
-    clock: Frequency
-    utilisation: Utilisation
-    node_nm: Ratio
+    rows: Count = Field(description="Of the array; each element does a multiply-accumulate a cycle.")
+    columns: Count = Field(description="Of the array.")
+    clock: Frequency = Field(description="Of the array.")
+    utilisation: Utilisation = Field(description="Share of the peak that is reached.")
+    node_nm: Ratio = Field(description="Logic node that the energies at 45 nm are scaled to.")
 
 
 class Cpu(Section):
     """The cores that do what the NPU cannot."""
 
-    cores: Count
-    simd_lanes: Count
-    clock: Frequency
-    instructions_per_cycle: PositiveRatio
-    energy_per_instruction: Energy
-    utilisation: Utilisation
+    cores: Count = Field(description="Cores that compute.")
+    simd_lanes: Count = Field(description="Numbers in fp32 that an instruction handles at once.")
+    clock: Frequency = Field(description="Of the cores.")
+    instructions_per_cycle: PositiveRatio = Field(description="Of one core.")
+    energy_per_instruction: Energy = Field(description="One instruction of a core.")
+    utilisation: Utilisation = Field(description="Share of the peak that is reached.")
 
 
 class Soc(Section):
@@ -355,22 +372,24 @@ class Soc(Section):
 
     npu: Npu
     cpu: Cpu
-    sram: Size
-    sram_read: EnergyPerBit
+    sram: Size = Field(description="On-chip memory that holds what is computed with.")
+    sram_read: EnergyPerBit = Field(description="Reading or writing a bit of it.")
     static_power: Power = Field(description="Of the whole chip, as long as the scheme runs.")
 
 
 class Glyphs(Section):
     """The generated default data set."""
 
-    n_train: Count = 12_000
-    n_test: Count = 2_000
+    n_train: Count = Field(12_000, description="Training images.")
+    n_test: Count = Field(2_000, description="Test images.")
 
 
 class DatasetSection(Section):
     """Which images; `path` wins over `name`."""
 
-    name: Literal["glyphs", "digits", "cifar10", "cifar100", "mnist", "fashion-mnist"] = "glyphs"
+    name: Literal["glyphs", "digits", "cifar10", "cifar100", "mnist", "fashion-mnist"] = Field(
+        "glyphs", description="A data set that nmsim knows; `nmsim data list` says which are here."
+    )
     path: str | None = Field(None, description="A folder or a file in a supported format.")
     glyphs: Glyphs = Glyphs()
 
@@ -378,41 +397,59 @@ class DatasetSection(Section):
 class DeSne(Section):
     """The stages of DE-SNE; docs/explanation/de-sne.md says which choices are nmsim's."""
 
-    scope: Literal["per_class", "global"] = "per_class"
-    features: Literal["raw", "pool", "random_projection", "pca"] = "pool"
-    perplexity: Annotated[float, Field(gt=1)] = 30.0
-    kernel: Literal["student", "gaussian"] = "student"
-    n_iter: Count = 500
-    sampling: Literal["grid_uniform", "grid_proportional", "medoid"] = "medoid"
+    scope: Literal["per_class", "global"] = Field(
+        "per_class", description="One map of each class, or one of all."
+    )
+    features: Literal["raw", "pool", "random_projection", "pca"] = Field(
+        "pool", description="What distances are taken between."
+    )
+    perplexity: Annotated[float, Field(gt=1)] = Field(
+        30.0, description="Neighbours that an image counts as near."
+    )
+    kernel: Literal["student", "gaussian"] = Field(
+        "student", description="Of the map: student is t-SNE, gaussian symmetric SNE."
+    )
+    n_iter: Count = Field(500, description="Iterations of the embedding.")
+    sampling: Literal["grid_uniform", "grid_proportional", "medoid"] = Field(
+        "medoid", description="How images are picked from the map."
+    )
 
 
 class Selection(Section):
     """How much is kept, and how."""
 
-    keep_ratio: Annotated[float, Field(gt=0, le=1)] = 0.1
+    keep_ratio: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="Share of the training images that is kept."
+    )
     de_sne: DeSne = DeSne()
 
 
 class Training(Section):
     """The training that follows every selection."""
 
-    network: Literal["softmax", "mlp", "cnn-s", "cnn-m"] = "cnn-s"
-    epochs: Count = 5
+    network: Literal["softmax", "mlp", "cnn-s", "cnn-m"] = Field(
+        "cnn-s", description="softmax, mlp, or a convolutional network."
+    )
+    epochs: Count = Field(5, description="Of every scheme.")
     min_steps: Clocks = Field(
         400, description="Where `epochs` are fewer optimiser steps than this, whole epochs are added."
     )
-    batch_size: Count = 32
-    learning_rate: Annotated[float, Field(gt=0)] = 0.05
-    schedule: Literal["cosine", "constant"] = "cosine"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    seeds: Annotated[int, Field(ge=1, le=1000, strict=True)] = 3
+    batch_size: Count = Field(32, description="Images of an optimiser step.")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(0.05, description="At the start.")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="How the learning rate falls.")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Of stochastic gradient descent.")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(5e-4, description="L2 penalty.")
+    seeds: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
+        3, description="Trainings that the accuracy is a mean over."
+    )
 
 
 class Simulation(Section):
     """How much of the long repetitive work is simulated access by access; the rest is scaled, and said."""
 
-    epochs: Count | Literal["all"] = "all"
+    epochs: Count | Literal["all"] = Field(
+        "all", description="Training epochs that are simulated; the others are scaled."
+    )
     iterations: Count = Field(2, description="Simulated repeats of a repeated step, of n.")
     samples: Annotated[int, Field(ge=100, le=100_000, strict=True)] = Field(
         2000, description="Boards drawn from the ranges of all values, for the 5 to 95 % bands."
@@ -422,8 +459,13 @@ class Simulation(Section):
 class Trace(Section):
     """The energy trace."""
 
-    level: Literal["access", "window", "off"] = "window"
-    rows_per_phase: Annotated[int, Field(ge=0, le=10**9, strict=True)] = 20_000
+    level: Literal["access", "window", "off"] = Field(
+        "window",
+        description="access: every access; window: the first of each phase, the rest as sums; off: none.",
+    )
+    rows_per_phase: Annotated[int, Field(ge=0, le=10**9, strict=True)] = Field(
+        20_000, description="Accesses written one by one at the start of each phase (level window)."
+    )
 
 
 SCHEMES = ("full", "random", "de-sne@nmc", "de-sne@host")
@@ -432,8 +474,10 @@ SCHEMES = ("full", "random", "de-sne@nmc", "de-sne@host")
 class RunConfig(Section):
     """A whole run: a board, a data set, a selection, a training, and the schemes to compare."""
 
-    name: Name = "run"
-    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 1
+    name: Name = Field("run", description="Of the run; its folder begins with it.")
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = Field(
+        1, description="Of everything that is drawn at random."
+    )
     memory: Memory
     near_memory: NearMemory
     link: Link
@@ -442,7 +486,9 @@ class RunConfig(Section):
     dataset: DatasetSection = DatasetSection()
     selection: Selection = Selection()
     training: Training = Training()
-    schemes: Annotated[tuple[Literal[SCHEMES], ...], Field(min_length=1)] = SCHEMES  # type: ignore[valid-type]
+    schemes: Annotated[tuple[Literal[SCHEMES], ...], Field(min_length=1)] = Field(
+        SCHEMES, description="What is compared; ratios are against full."
+    )  # type: ignore[valid-type]
     simulation: Simulation = Simulation()
     trace: Trace = Trace()
 

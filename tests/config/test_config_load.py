@@ -42,6 +42,19 @@ def test_the_json_schema_refuses_an_unknown_key_and_a_wrong_unit():
     assert schema.is_valid({**good, "link": {**good["link"], "length": "3 mm"}})
 
 
+def test_the_json_schema_says_what_every_key_means():
+    sections = RunConfig.model_json_schema()
+    keys = {"": sections, **sections["$defs"]}
+    silent = [
+        f"{section}.{key}"
+        for section, schema in keys.items()
+        for key, value in schema.get("properties", {}).items()
+        # A section within a section is described where it is defined.
+        if "description" not in value and "$ref" not in str(value)
+    ]
+    assert not silent
+
+
 @pytest.mark.parametrize("path", BOARDS, ids=lambda p: p.name)
 def test_every_physical_value_of_a_board_has_a_source(path):
     missing = [name for name, quantity in quantities(load_config(path)).items() if not quantity.source]
@@ -140,6 +153,7 @@ def test_a_configuration_is_frozen(board):
         ("schemes: []\n", 2, "schemes: needs at least 1 entry"),
         ("schemes: [full, full]\n", 2, "schemes: a scheme stands twice"),
         ("memory:\n  organization:\n    banks: 6\n", 4, "memory.organization.banks: must be a power of two"),
+        ("memory: {rails: {V.2: {voltage: 1 V}}}\n", 2, "memory.rails.V.2: must match the pattern"),
         ("memory: {timing: {tCK: 0.5 ps}}\n", 2, "memory.timing: tCK must be a whole number"),
         ("memory: {timing: {nRCD: -1}}\n", 2, "memory.timing.nRCD"),
         ("memory: {controller: {write_high_watermark: 99}}\n", 2, "watermark"),

@@ -33,7 +33,7 @@ def probe_shared(
         With code 1 where something was faster than possible.
     """
     from nmsim.system.board import controller_spec, dram_spec
-    from nmsim.system.nmc import units_per_channel
+    from nmsim.system.nmc import UnitCount
     from nmsim.system.shared_probe import NearMemoryLoad, shared_latency
 
     policies = _policies(host_policy, board)
@@ -48,8 +48,8 @@ def probe_shared(
             line=origin.line,
         )
     spec, controller = dram_spec(board.memory), controller_spec(board.memory)
-    units = units_per_channel(near.placement, board.memory.organization)
-    work = NearMemoryLoad(spec.banks_per_channel // units, near.max_simultaneous_act)
+    sites = UnitCount.of(near.placement, board.memory.organization).sites
+    work = NearMemoryLoad(spec.banks_per_channel // sites, near.max_simultaneous_act)
     with progress() as tell:
         points, wrong = shared_latency(spec, controller, load, policies, work, tell)
     result = {

@@ -16,7 +16,7 @@ test: $(VENV)/.installed-dev       ## set up with the dev extra and pass the tes
 lint: $(VENV)/.installed-dev       ## style, and the layering of the modules
 > $(BIN)/ruff check . && $(BIN)/lint-imports --config setup.cfg
 
-verify: $(VENV)/.installed-dev     ## slow and statistical checks
+verify: $(VENV)/.installed-dev     ## slow and statistical checks; writes docs/explanation/calibration.md anew
 > $(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/.installed-dev      ## timings, as ratios to something measured in the same run

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from nmsim.errors import ConfigError, DataError
 from nmsim.rng import stream
 from nmsim.training import kernels
 from nmsim.training.loss import softmax_cross_entropy
+from nmsim.training.model import Model, frozen
 from nmsim.training.network import Chunk, Network, NetworkCost
 from nmsim.training.optim import SCHEDULES, SGD
 from nmsim.training.planes import LANES
+from nmsim.training.team import Team
+
+#: Told the epoch, from 0, and the model as it stands, returns the rows of X_train to train on from here.
+Reselect = Callable[[int, Model], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +35,13 @@ class TrainResult:
         Share of the training images classified rightly when they were seen.
     epoch_orders : list of ndarray of int64, shape (n,)
         For each epoch the training rows in the order of reading; batches are consecutive stretches of it.
+        They are rows of X_train, also where a reselection leaves only some of them.
     network : NetworkCost
         What an image and a step cost.
     parameters : ndarray of float32
         The trained weights and biases.
+    model : Model
+        The trained network.
     seed : int
         The seed that it was trained with.
     """
@@ -46,39 +52,8 @@ class TrainResult:
     epoch_orders: list[np.ndarray]
     network: NetworkCost
     parameters: np.ndarray
+    model: Model
     seed: int
-
-
-class _Team:
-    """The chunks of a batch, dealt to threads; each chunk's result is its own, whoever computes it."""
-
-    def __init__(self, network: Network, parameters: np.ndarray, n_chunks: int, lanes: int):
-        self.gradients = np.zeros((n_chunks, parameters.size), parameters.dtype)
-        self.chunks = [Chunk(network, parameters, lanes, gradient) for gradient in self.gradients]
-        self.lanes = lanes
-        self._size = min(numba.get_num_threads(), n_chunks)
-
-    def __enter__(self) -> _Team:
-        self._pool = ThreadPoolExecutor(self._size - 1) if self._size > 1 else None
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._pool:
-            self._pool.shutdown()
-
-    def map(self, work: Callable[[Chunk, int], object], n: int) -> list:
-        """Return work(chunk i, i) for i < n, in this order."""
-        results: list = [None] * n
-
-        def share(first: int) -> None:
-            for i in range(first, n, self._size):
-                results[i] = work(self.chunks[i], i)
-
-        others = [self._pool.submit(share, first) for first in range(1, min(self._size, n))]
-        share(0)
-        for other in others:
-            other.result()
-        return results
 
 
 def train(
@@ -98,6 +73,8 @@ def train(
     seed: int = 0,
     n_classes: int | None = None,
     mac: str = "mac_fp16",
+    reselect: Reselect | None = None,
+    reselect_every: int = 1,
 ) -> TrainResult:
     """Return a network's accuracy on the test images after training on the training images.
 
@@ -128,10 +105,18 @@ def train(
     mac : str
         Number format that the hardware is priced in; the arithmetic here is float32.
 
+    reselect : callable, optional
+        Chooses the rows to train on, of all of X_train, before the epochs 0, R, 2R, …; see `Reselect`. The
+        first choice decides how many epochs `min_steps` asks for; the learning rate follows the epochs.
+        Default: all rows in every epoch.
+    reselect_every : int
+        R, at least 1.
+
     Raises
     ------
     DataError
-        Where shapes disagree, there is no image, or a label is out of range.
+        Where shapes disagree, there is no image, a label is out of range, or a reselection returns rows that
+        are not distinct rows of X_train.
     ConfigError
         Where the network or the schedule is unknown, or the training diverged.
 
@@ -153,51 +138,53 @@ def train(
             found="×".join(map(str, X_test.shape[1:])),
             expected="×".join(map(str, X_train.shape[1:])),
         )
-    # One kind of array for the kernels, whether or not the caller's may be written to: one compilation.
-    X_train, X_test = (np.ascontiguousarray(X)[:] for X in (X_train, X_test))
-    X_train.flags.writeable = X_test.flags.writeable = False
+    X_train = frozen(X_train)
     net = Network(network, X_train.shape[1:], n_classes)
-    n = len(X_train)
-    steps_per_epoch = -(-n // batch_size)
-    epochs = max(epochs, -(-min_steps // steps_per_epoch))
-    mean, scale = normalisation(X_train)
     parameters = net.initial_parameters(stream(seed, "training", "weights"))
+    model = Model(net, parameters, *normalisation(X_train))
+    rows = _subset(reselect(0, model), len(X_train)) if reselect else np.arange(len(X_train))
+    epochs = max(epochs, -(-min_steps // -(-rows.size // batch_size)))
     shuffle = stream(seed, "training", "order")
-    optimiser = SGD(parameters, learning_rate, momentum, weight_decay, schedule, epochs * steps_per_epoch)
-    orders = [shuffle.permutation(n) for _ in range(epochs)]
+    optimiser = SGD(parameters, learning_rate, momentum, weight_decay, schedule)
+    orders: list[np.ndarray] = []
     history = np.zeros((epochs, 2))
-    largest = min(batch_size, n)
+    largest = min(batch_size, len(X_train))
     lanes = min(LANES, largest)
-    with _Team(net, parameters, -(-largest // lanes), lanes) as team:
-        for epoch, order in enumerate(orders):
-            for start in range(0, n, batch_size):
-                batch = order[start : start + batch_size]
+    with Team(net, parameters, -(-largest // lanes), lanes) as team:
+        for epoch in range(epochs):
+            if reselect and epoch and epoch % reselect_every == 0:
+                rows = _subset(reselect(epoch, model), len(X_train))
+            orders.append(rows[shuffle.permutation(rows.size)])
+            steps = -(-rows.size // batch_size)
+            for step in range(steps):
+                batch = orders[epoch][step * batch_size : (step + 1) * batch_size]
                 used = -(-batch.size // lanes)
 
                 def gradient(chunk: Chunk, i: int, batch: np.ndarray = batch) -> tuple[float, int]:
-                    rows = batch[i * lanes : (i + 1) * lanes]
-                    chunk.load(X_train, rows, mean, scale)
+                    part = batch[i * lanes : (i + 1) * lanes]
+                    chunk.load(X_train, part, model.mean, model.scale)
                     chunk.forward()
-                    found = softmax_cross_entropy(chunk.output, y_train[rows], 1.0 / batch.size)
+                    found = softmax_cross_entropy(chunk.output, y_train[part], 1.0 / batch.size)
                     chunk.backward()
                     return found
 
                 history[epoch] += np.sum(team.map(gradient, used), axis=0)
-                optimiser.step(team.gradients[:used])
+                optimiser.step(team.gradients[:used], (epoch * steps + step + 0.5) / (epochs * steps))
+            history[epoch] /= rows.size
             if not np.isfinite(history[epoch, 0]):
                 raise ConfigError(
                     "the training diverged: its loss is not a number any more",
                     found=f"training.learning_rate {learning_rate:g}, epoch {epoch + 1}",
                     hint="Lower training.learning_rate.",
                 )
-        accuracy = _accuracy(team, X_test, y_test, mean, scale)
     return TrainResult(
-        accuracy=accuracy,
-        loss_per_epoch=history[:, 0] / n,
-        accuracy_per_epoch=history[:, 1] / n,
+        accuracy=model.accuracy(X_test, y_test),
+        loss_per_epoch=history[:, 0],
+        accuracy_per_epoch=history[:, 1],
         epoch_orders=orders,
         network=net.cost(mac, momentum=momentum > 0),
         parameters=parameters,
+        model=model,
         seed=seed,
     )
 
@@ -217,17 +204,22 @@ def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean.astype(np.float32), (1.0 / deviation).astype(np.float32)
 
 
-def _accuracy(team: _Team, X: np.ndarray, y: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> float:
-    def right_answers(chunk: Chunk, i: int) -> int:
-        right = 0
-        for start in range(i * team.lanes, len(X), len(team.chunks) * team.lanes):
-            rows = np.arange(start, min(start + team.lanes, len(X)))
-            chunk.load(X, rows, mean, scale)
-            chunk.forward()
-            right += softmax_cross_entropy(chunk.output, y[rows], 0.0)[1]
-        return right
-
-    return sum(team.map(right_answers, len(team.chunks))) / len(X)
+def _subset(rows: np.ndarray, n: int) -> np.ndarray:
+    """Return what `reselect` gave as int64, or say what is wrong with it."""
+    rows = np.asarray(rows)
+    if rows.ndim != 1 or not rows.size or rows.dtype.kind not in "iu":
+        raise DataError(
+            "a reselection did not return row numbers",
+            found=f"{rows.dtype}, shape {rows.shape}",
+            expected="integers of shape (k,), k at least 1",
+        )
+    if rows.min() < 0 or rows.max() >= n or np.unique(rows).size < rows.size:
+        raise DataError(
+            "a reselection returned a row twice, or one that does not exist",
+            found=f"{rows.size} rows from {rows.min()} to {rows.max()}",
+            expected=f"distinct rows from 0 to {n - 1}",
+        )
+    return rows.astype(np.int64)
 
 
 def _check(which: str, X: np.ndarray, y: np.ndarray, n_classes: int) -> None:

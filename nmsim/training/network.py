@@ -212,6 +212,8 @@ class Chunk:
     ----------
     images : Planes
         What `load` fills.
+    embedding : Signal
+        The input of the last layer.
     output : Signal
         The network's output, one value a class, and its gradient, which the loss sets.
     """
@@ -226,6 +228,7 @@ class Chunk:
         self.images, self._bound = signal.values, []
         for i, layer in enumerate(network.layers):
             part = network.parameter_slices[i]
+            self.embedding = signal
             if isinstance(layer, Flatten):
                 gradient_view = signal.gradient.flattened() if signal.gradient else None
                 out = Signal(signal.values.flattened(), gradient_view)

@@ -49,8 +49,6 @@ class SGD:
         L2 penalty on all parameters, at least 0.
     schedule : str
         A name in `SCHEDULES`.
-    steps : int
-        Steps in all, at least 1.
     """
 
     def __init__(
@@ -60,14 +58,15 @@ class SGD:
         momentum: float,
         weight_decay: float,
         schedule: str,
-        steps: int,
     ):
         self._weights, self._velocity = weights, np.zeros_like(weights)
         self._rate, self._options = learning_rate, (momentum, weight_decay, CLIP_NORM)
-        self._factor, self._steps, self._done = SCHEDULES[schedule], steps, 0
+        self._factor = SCHEDULES[schedule]
 
-    def step(self, gradients: np.ndarray) -> None:
-        """Take one step along the sum of `gradients`, shape (chunks, parameters), added in their order."""
-        rate = self._rate * self._factor((self._done + 0.5) / self._steps)
+    def step(self, gradients: np.ndarray, done: float) -> None:
+        """Take one step along the sum of `gradients`, shape (chunks, parameters), added in their order.
+
+        `done` is the share of the training that is done in the middle of the step, 0 < done < 1.
+        """
+        rate = self._rate * self._factor(done)
         kernels.sgd_step(self._weights, self._velocity, gradients, rate, *self._options)
-        self._done += 1

@@ -150,9 +150,9 @@ def test_the_cosine_schedule_rises_then_falls_to_zero():
 def test_momentum_on_a_constant_gradient_follows_the_geometric_series():
     # v_t = g (1 - m^t)/(1 - m), so after T steps w = -rate · g · sum over t of (1 - m^t)/(1 - m).
     weights = np.zeros(1)
-    optimiser = SGD(weights, 0.1, 0.5, 0.0, "constant", 4)
+    optimiser = SGD(weights, 0.1, 0.5, 0.0, "constant")
     for _ in range(4):
-        optimiser.step(np.array([[1.0], [0.5]]))
+        optimiser.step(np.array([[1.0], [0.5]]), 0.5)
     expected = -0.1 * 1.5 * sum((1 - 0.5**t) / 0.5 for t in range(1, 5))
     assert weights[0] == pytest.approx(expected)
 

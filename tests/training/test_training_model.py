@@ -29,7 +29,7 @@ def test_the_last_layer_takes_the_embeddings_to_the_probabilities(glyphs, networ
 
 
 def test_an_accuracy_is_the_share_of_the_most_probable_classes(glyphs):
-    X, y, X_test, y_test = glyphs
+    *_, X_test, y_test = glyphs
     result = train(*glyphs, epochs=3, min_steps=0)
     _, probabilities = result.model.last_layer(X_test)
     assert result.accuracy == np.mean(probabilities.argmax(axis=1) == y_test)

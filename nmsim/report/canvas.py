@@ -122,10 +122,19 @@ class Plot:
 
     def svg(self) -> str:
         """Return the figure as SVG text to put into a page: transparent, colours as CSS variables."""
+        return _for_page(self._drawn_svg(transparent=True), self.name, self.title)
+
+    def svg_file(self) -> str:
+        """Return the figure as an SVG file of its own, on white."""
+        return self._drawn_svg(transparent=False)
+
+    def _drawn_svg(self, transparent: bool) -> str:
         buffer = io.StringIO()
         with drawing():
-            self.figure.savefig(buffer, format="svg", dpi=110, transparent=True, metadata={"Date": None})
-        return _for_page(buffer.getvalue(), self.name, self.title)
+            self.figure.savefig(
+                buffer, format="svg", dpi=110, transparent=transparent, metadata={"Date": None}
+            )
+        return buffer.getvalue()
 
 
 @contextmanager

@@ -120,7 +120,7 @@ def steps(facts: Facts, maps: Sequence[MapFit], buffer_bytes: int, units: int = 
     Phases: "features", "distances", "affinities", "embedding", "sampling", "indices". The divergence that
     `fit` reports is no part of the selection and is not counted.
     """
-    for phase in (_features, _distances, _affinities, _embedding, _sampling):
+    for phase in (_features, distance_steps, _affinities, _embedding, _sampling):
         for fit in maps:
             yield from phase(facts, fit, buffer_bytes, units)
     budget = sum(len(fit.sample.chosen) for fit in maps)
@@ -138,7 +138,7 @@ def _features(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> Itera
         yield Step("features", moves, work, group=fit.group)
 
 
-def _distances(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> Iterator[Step]:
+def distance_steps(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> Iterator[Step]:
     """Send tiles of q queries to all units and stream the records after them past: each pair meets once.
 
     Bytes streamed: row_bytes · sum over tiles of the records after the tile, about n² · row_bytes / 2q.

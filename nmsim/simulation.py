@@ -17,13 +17,14 @@ from nmsim.data import Dataset, load
 from nmsim.energy.data_bits import LineActivity
 from nmsim.report.outputs import write_outputs
 from nmsim.report.run import Run, load_run
-from nmsim.selection.api import create
+from nmsim.selection.api import fit
 from nmsim.selection.selector import Selector
 from nmsim.store import fs, manifest
 from nmsim.store.rundir import RunDir
 from nmsim.summary import SchemeResult, energy_table, summarise
 from nmsim.system.board import Board, SelectionWork, check_board, line_contents
 from nmsim.system.nmc import team_units
+from nmsim.system.schemes import make_selector, split_scheme
 from nmsim.trace.writer import TraceWriter
 from nmsim.training import TrainResult, train, training_arrays, training_steps
 
@@ -50,8 +51,8 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
 
     Notes
     -----
-    Selection and training are computed once for all schemes that share them: `de-sne@nmc` and `de-sne@host`
-    have the same indices and the same accuracy, and differ in what the board does.
+    Selection and training are computed once for all schemes that share them: `METHOD@nmc` and
+    `METHOD@host` have the same indices and the same accuracy, and differ in what the board does.
     """
     tell = progress or (lambda message, share: None)
     started = manifest.now()
@@ -110,9 +111,9 @@ class _Algorithms:
 
     def select(self, scheme: str) -> Selector | None:
         """Return the selection of a scheme, None where everything is kept."""
-        method = scheme.partition("@")[0]
-        if method == "full":
+        if scheme == "full":
             return None
+        method, _ = split_scheme(scheme)
         if method not in self._selectors:
             self._tell(f"{method}: selecting", 0.1)
             self._selectors[method] = self._select(method)
@@ -141,18 +142,7 @@ class _Algorithms:
             fs.write_npz(path, embedding=selector.embedding_, labels=labels, selected=selected)
 
     def _select(self, method: str) -> Selector:
-        parameters = {}
-        if method == "de-sne":
-            parameters = self._config.selection.de_sne.model_dump(exclude={"source"})
-            # Host and units select alike, so that their schemes differ in the board alone.
-            parameters["number_format"] = self._config.near_memory.format
-        selector = create(
-            method,
-            keep_ratio=self._config.selection.keep_ratio,
-            random_state=self._config.seed,
-            **parameters,
-        )
-        return selector.fit(self._dataset.X_train, self._dataset.y_train)
+        return fit(make_selector(self._config, method), self._dataset.X_train, self._dataset.y_train)
 
     def _train(self, rows: np.ndarray, seed: int) -> TrainResult:
         data, section = self._dataset, self._config.training
@@ -206,7 +196,7 @@ def _prepare(
     """Return a scheme's board and what it is to execute; of the trainings the first seed's is simulated."""
     images = _images(dataset)
     rows = np.arange(images.rows) if selector is None else selector.indices_
-    place = scheme.partition("@")[2] or "host"
+    _, place = split_scheme(scheme)
     first, batch = trained[0], config.training.batch_size
     sram_bytes = int(config.soc.sram.value)
     arrays = {a.name: a for a in (images, *training_arrays(first.network, batch, sram_bytes))}

@@ -7,10 +7,30 @@ from typing import Annotated, Any
 
 import typer
 
-from nmsim.cli.output import Json, print_json, progress
+from nmsim.cli.output import Json, print_json, print_table, progress
 
 #: Parameters of a method that the command line names otherwise.
 _OWN_OPTIONS = {"keep_ratio": "--keep", "random_state": "--seed", "method": "--method"}
+
+
+def _list_methods(wanted: bool) -> None:
+    """Print every method with its places and parameters, and end."""
+    if not wanted:
+        return
+    from inspect import Parameter, getdoc
+
+    from nmsim.selection.api import method_parameters, method_places, methods, selector_class
+
+    rows = []
+    for name in methods():
+        meaning = (getdoc(selector_class(name)) or "").partition("\n")[0]
+        parameters = (
+            key if default is Parameter.empty else f"{key}={default}"
+            for key, default in method_parameters(name).items()
+        )
+        rows.append((name, ", ".join(method_places(name)), meaning, ", ".join(parameters)))
+    print_table(["method", "runs at", "what it does", "parameters"], rows, text=4)
+    raise typer.Exit
 
 
 def select(
@@ -18,7 +38,7 @@ def select(
         str, typer.Argument(metavar="DATA|NAME", help="A path to a data set, or the name of one.")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE.npy", help="File for the indices.")],
-    method: Annotated[str, typer.Option("--method", help="de-sne or random.")] = "de-sne",
+    method: Annotated[str, typer.Option("--method", help="Any of --list-methods.")] = "de-sne",
     keep: Annotated[
         float, typer.Option("--keep", help="Share of the images to keep, above 0 up to 1.")
     ] = 0.1,
@@ -27,6 +47,10 @@ def select(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the method; repeatable."),
     ] = None,
+    list_methods: Annotated[
+        bool,
+        typer.Option("--list-methods", callback=_list_methods, is_eager=True, help="Print them, and end."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write the indices of a representative subset of the training images to FILE.npy.
@@ -44,13 +68,14 @@ def select(
     import numpy as np
 
     from nmsim.cli.data import open_named
-    from nmsim.selection import select as choose
+    from nmsim.selection.api import create, fit
 
+    selector = create(method, keep, seed, **options)
     with progress() as tell:
         tell(f"reading {data}", None)
         dataset = open_named(data)
         tell(f"{method}: choosing of {len(dataset.y_train):,} images", None)
-        indices = choose(dataset.X_train, dataset.y_train, keep, method=method, random_state=seed, **options)
+        indices = fit(selector, dataset.X_train, dataset.y_train).indices_
     fs.write_npy(out, indices)
     per_class = np.bincount(dataset.y_train[indices], minlength=len(dataset.class_names))
     if as_json:

@@ -260,6 +260,8 @@ def _problem(path: Path_, details: list[ErrorDetails], tree: dict[str, Any], ori
             options = detail["ctx"]["expected"]
             message = f"expected one of {options}" if " or " in options else f"expected {options}"
             hint = _closest(str(found), [o.strip("' ") for o in options.replace(" or ", ", ").split(", ")])
+        elif detail["type"] == "scheme":
+            hint = detail["ctx"]["hint"]
         elif detail["type"] == "missing":
             found = None
         messages.append(message)

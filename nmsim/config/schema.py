@@ -7,10 +7,22 @@ it stands in the board's file with its source.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from nmsim.config.quantity import (
     Area,
@@ -45,7 +57,7 @@ Clocks = Annotated[int, Field(ge=0, le=2**31, strict=True)]
 Accesses = Annotated[int, Field(ge=0, le=1024, strict=True)]
 PositiveRatio = Annotated[Quantity, Physical("ratio", minimum=1e-6)]
 #: The keys that lead to a value.
-Keys = tuple[str, ...]
+Keys = tuple[str | int, ...]
 PowerOfTwo = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 
 
@@ -415,6 +427,28 @@ class DeSne(Section):
     )
 
 
+#: A selection method's name; which methods there are is known where they are run.
+METHOD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+MethodName = Annotated[str, Field(pattern=rf"^{METHOD}$")]
+
+_SIMPLE = {"type": ["boolean", "number", "string"]}
+
+
+def _check_setting(value: Any) -> Any:
+    if not all(
+        isinstance(v, bool | int | float | str) for v in (value if isinstance(value, list) else [value])
+    ):
+        raise ValueError("expected true, false, a number, a text, or a list of these")
+    return value
+
+
+Setting = Annotated[
+    Any,
+    AfterValidator(_check_setting),
+    WithJsonSchema({"anyOf": [_SIMPLE, {"type": "array", "items": _SIMPLE}]}),
+]
+
+
 class Selection(Section):
     """How much is kept, and how."""
 
@@ -422,6 +456,9 @@ class Selection(Section):
         0.1, description="Share of the training images that is kept."
     )
     de_sne: DeSne = DeSne()
+    methods: dict[MethodName, dict[str, Setting]] = Field(
+        {}, description="Parameters of the other methods, by the method's name; its class says which it has."
+    )
 
 
 class Training(Section):
@@ -470,6 +507,27 @@ class Trace(Section):
 
 SCHEMES = ("full", "random", "de-sne@nmc", "de-sne@host")
 
+_SCHEME = rf"^(full|random|{METHOD}@(host|nmc))$"
+
+
+def _check_form(scheme: str) -> str:
+    """Refuse what is no scheme, whatever methods there are."""
+    if not re.match(_SCHEME, scheme):
+        method, at, place = scheme.partition("@")
+        if at:
+            close = [f"{method}@{p}" for p in get_close_matches(place, ("host", "nmc"), 1, 0.3)]
+        else:
+            close = get_close_matches(scheme, ("full", "random"), 1, 0.5) or [f"{scheme}@nmc"]
+        raise PydanticCustomError(
+            "scheme",
+            "expected full, random, or METHOD@PLACE with the place host or nmc",
+            {"hint": f"Did you mean {close[0]}?" if close and re.match(_SCHEME, close[0]) else None},
+        )
+    return scheme
+
+
+Scheme = Annotated[str, AfterValidator(_check_form), WithJsonSchema({"type": "string", "pattern": _SCHEME})]
+
 
 class RunConfig(Section):
     """A whole run: a board, a data set, a selection, a training, and the schemes to compare."""
@@ -486,9 +544,9 @@ class RunConfig(Section):
     dataset: DatasetSection = DatasetSection()
     selection: Selection = Selection()
     training: Training = Training()
-    schemes: Annotated[tuple[Literal[SCHEMES], ...], Field(min_length=1)] = Field(
+    schemes: Annotated[tuple[Scheme, ...], Field(min_length=1)] = Field(
         SCHEMES, description="What is compared; ratios are against full."
-    )  # type: ignore[valid-type]
+    )
     simulation: Simulation = Simulation()
     trace: Trace = Trace()
 

@@ -35,8 +35,9 @@ def findings(run: Run) -> list[str]:
     table = run.schemes.set_index("scheme")
     methods: dict[str, list[str]] = {}
     for scheme in table.index:
-        if scheme not in ("full", "random"):
-            methods.setdefault(scheme.partition("@")[0], []).append(scheme)
+        method = scheme.partition("@")[0]
+        if method not in ("full", "random"):
+            methods.setdefault(method, []).append(scheme)
     sentences = []
     for method, schemes in methods.items():
         if "random" in table.index:
@@ -123,7 +124,7 @@ def against_random(table: pd.DataFrame, scheme: str) -> str:
 def main_scheme(table: pd.DataFrame) -> str | None:
     """Return the scheme that the headline is about: near memory before host, a selection before random."""
     schemes = [s for s in table.index if s != "full"]
-    rank = {"de-sne@nmc": 0, "random": 3}
+    rank = {"de-sne@nmc": 0, "random": 3, "random@host": 3}
     ordered = sorted(schemes, key=lambda s: rank.get(s, 1 if s.endswith("@nmc") else 2))
     return ordered[0] if ordered else None
 

@@ -7,20 +7,71 @@ from importlib.metadata import entry_points
 
 import numpy as np
 
-from nmsim.errors import ConfigError
+from nmsim.errors import ConfigError, DataError
+from nmsim.selection.budget import total_budget
 from nmsim.selection.desne import DESNE
 from nmsim.selection.random import RandomPerClass
-from nmsim.selection.selector import Selector, suggestion
+from nmsim.selection.selector import Selector, check_choice, suggestion
 
 _BUILT_IN = {"de-sne": DESNE, "random": RandomPerClass}
 
 #: Entry-point group in which other packages can offer a class with the interface of `Selector`.
 ENTRY_POINTS = "nmsim.selectors"
 
+#: Parameters that every class has and that are set apart from its own.
+COMMON = ("keep_ratio", "random_state")
+
 
 def methods() -> tuple[str, ...]:
     """Return the names of all methods, built-in ones first."""
     return (*_BUILT_IN, *sorted({e.name for e in entry_points(group=ENTRY_POINTS)} - set(_BUILT_IN)))
+
+
+def selector_class(method: str) -> type[Selector]:
+    """Return the class of a method.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown method, with a suggestion; for a plug-in that cannot be loaded or whose constructor
+        lacks what all methods have.
+    """
+    if method in _BUILT_IN:
+        return _BUILT_IN[method]
+    check_choice("selection method", method, methods())
+    (offer, *_) = [e for e in entry_points(group=ENTRY_POINTS) if e.name == method]
+    try:
+        kind = offer.load()
+        lacking = [name for name in COMMON if name not in inspect.signature(kind).parameters]
+    except Exception as error:
+        raise ConfigError(
+            f"the plug-in {method} cannot be loaded",
+            found=f"{type(error).__name__}: {error}",
+            hint="Mend or uninstall the package that offers it.",
+        ) from error
+    if lacking:
+        raise ConfigError(
+            f"the plug-in {method} is no selector", expected=f"a constructor with {' and '.join(lacking)}"
+        )
+    return kind
+
+
+def method_parameters(method: str) -> dict[str, object]:
+    """Return a method's own parameters and their defaults; `inspect.Parameter.empty` where there is none.
+
+    A constructor that takes any keyword shows none of those, and `create` then lets every name pass.
+    """
+    parameters = inspect.signature(selector_class(method)).parameters
+    return {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if name not in COMMON and parameter.kind is not parameter.VAR_KEYWORD
+    }
+
+
+def method_places(method: str) -> tuple[str, ...]:
+    """Return where a method's steps can be executed, of `selector.PLACES`."""
+    return tuple(getattr(selector_class(method), "places", ("host",)))
 
 
 def create(method: str, keep_ratio: float, random_state: int = 0, **params: object) -> Selector:
@@ -36,30 +87,52 @@ def create(method: str, keep_ratio: float, random_state: int = 0, **params: obje
     Raises
     ------
     ConfigError
-        For an unknown method or parameter, with a suggestion.
+        For an unknown method or parameter, with a suggestion; for a parameter out of its range where the
+        class checks that by itself.
     """
-    kind = _BUILT_IN.get(method)
-    if kind is None:
-        offered = [e for e in entry_points(group=ENTRY_POINTS) if e.name == method]
-        if not offered:
-            known = methods()
-            raise ConfigError(
-                "unknown selection method",
-                found=method,
-                expected=", ".join(known),
-                hint=suggestion(method, known),
-            )
-        kind = offered[0].load()
-    known = tuple(inspect.signature(kind).parameters)
-    for name in params:
+    kind, known = selector_class(method), method_parameters(method)
+    any_name = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(kind).parameters.values())
+    for name in () if any_name else params:
         if name not in known:
             raise ConfigError(
                 f"unknown parameter of {method}",
                 found=name,
-                expected=", ".join(known),
-                hint=suggestion(name, known),
+                expected=", ".join(known) or "none, for it has no parameters",
+                hint=suggestion(name, tuple(known)),
             )
-    return kind(keep_ratio=keep_ratio, random_state=random_state, **params)
+    for name, default in known.items():
+        if default is inspect.Parameter.empty and name not in params:
+            raise ConfigError(f"{method} needs its parameter {name}")
+    selector = kind(keep_ratio=keep_ratio, random_state=random_state, **params)
+    getattr(selector, "check_parameters", lambda: None)()
+    return selector
+
+
+def fit(selector: Selector, X: np.ndarray, y: np.ndarray) -> Selector:
+    """Return the selector, fitted, after a look at what it chose.
+
+    Raises
+    ------
+    DataError
+        As `Selector.fit` does; where the result is not the exact budget of ascending and distinct records.
+    """
+    selector.fit(X, y)
+    chosen = selector.indices_
+    budget = total_budget(len(X), selector.keep_ratio)
+    whole = isinstance(chosen, np.ndarray) and chosen.dtype == np.int64 and chosen.ndim == 1
+    if not whole or len(chosen) != budget:
+        found = f"{chosen.dtype} {chosen.shape}" if isinstance(chosen, np.ndarray) else type(chosen).__name__
+        raise DataError(
+            f"{type(selector).__name__} chose no budget of records",
+            found=found,
+            expected=f"int64 ({budget},)",
+        )
+    if chosen[0] < 0 or chosen[-1] >= len(X) or (np.diff(chosen) <= 0).any():
+        raise DataError(
+            f"{type(selector).__name__} chose what cannot be chosen",
+            expected=f"ascending, distinct numbers from 0 to {len(X) - 1}",
+        )
+    return selector
 
 
 def select(
@@ -81,7 +154,7 @@ def select(
     keep_ratio : float
         Share to keep, 0 < keep_ratio <= 1: exactly keep_ratio · n records, rounded, and at least one a class.
     method : str
-        "de-sne", "random", or the name of an installed plug-in.
+        One of `methods()`: built in, or an installed plug-in.
     random_state : int
         Seed; the same seed gives the same records.
     **params
@@ -101,4 +174,4 @@ def select(
     >>> len(select(X, np.arange(20) % 2, 0.5, "random"))
     10
     """
-    return create(method, keep_ratio, random_state, **params).fit(X, y).indices_
+    return fit(create(method, keep_ratio, random_state, **params), X, y).indices_

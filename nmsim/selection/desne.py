@@ -13,7 +13,7 @@ from nmsim.selection import desne_work, embedding, features, sampling
 from nmsim.selection.affinities import Affinities, joint_affinities
 from nmsim.selection.budget import class_budgets, total_budget
 from nmsim.selection.formats import FORMATS
-from nmsim.selection.selector import check_choice, check_labels, check_number
+from nmsim.selection.selector import Estimator, check_choice, check_labels, check_number
 
 SCOPES = ("per_class", "global")
 
@@ -66,7 +66,7 @@ class MapFit:
         )
 
 
-class DESNE:
+class DESNE(Estimator):
     """Select a representative subset by DE-SNE, the near-memory sampling method of arXiv 2508.02313.
 
     Which parts of it are published and which are choices of this project is said in the documentation
@@ -120,6 +120,8 @@ class DESNE:
     perplexity. One map of 60,000 points takes minutes.
     """
 
+    places = ("host", "nmc")
+
     def __init__(
         self,
         keep_ratio: float = 0.1,
@@ -162,7 +164,7 @@ class DESNE:
         ConfigError
             For a parameter out of its range.
         """
-        self._check_parameters()
+        self.check_parameters()
         features.check_records(X)
         y = check_labels(y, len(X))
         budget = total_budget(len(X), self.keep_ratio)
@@ -210,7 +212,8 @@ class DESNE:
         """Return the accesses and operations of the last fit; see `desne_work.steps`."""
         return desne_work.steps(self._facts, self.maps_, buffer_bytes, units)
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self) -> None:
+        """Raise ConfigError for a parameter out of its range."""
         check_choice("scope", self.scope, SCOPES)
         check_choice("features", self.features, features.KINDS)
         check_choice("number_format", self.number_format, tuple(FORMATS))

@@ -10,7 +10,7 @@ from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.rng import stream
 from nmsim.selection import features
 from nmsim.selection.budget import class_budgets, total_budget
-from nmsim.selection.selector import check_labels, check_number
+from nmsim.selection.selector import Estimator, check_labels, check_number
 
 INDEX_BYTES = 4
 
@@ -19,7 +19,7 @@ INDEX_BYTES = 4
 INSTRUCTIONS_PER_DRAW = 20
 
 
-class RandomPerClass:
+class RandomPerClass(Estimator):
     """Select at random within each class.
 
     Parameters
@@ -35,8 +35,14 @@ class RandomPerClass:
         The chosen records, ascending and distinct.
     """
 
+    host_only = "it reads no image, so that nothing is won beside them"
+
     def __init__(self, keep_ratio: float = 0.1, *, random_state: int = 0):
         self.keep_ratio, self.random_state = keep_ratio, random_state
+
+    def check_parameters(self) -> None:
+        """Raise ConfigError for a seed out of its range."""
+        check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> RandomPerClass:
         """Select from X, shape (n, …), with labels y, shape (n,), and return self; X is only counted.
@@ -48,7 +54,7 @@ class RandomPerClass:
         ConfigError
             For a seed out of its range.
         """
-        check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
+        self.check_parameters()
         features.check_records(X)
         y = check_labels(y, len(X))
         labels, sizes = np.unique(y, return_counts=True)

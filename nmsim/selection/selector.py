@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step
 from nmsim.errors import ConfigError, DataError
+
+#: Who can execute the steps of a selection: the SoC, or the units beside the memory.
+PLACES = ("host", "nmc")
 
 
 class Selector(Protocol):
@@ -20,6 +24,14 @@ class Selector(Protocol):
     ----------
     indices_ : ndarray of int64, shape (budget,)
         After `fit`: the chosen records, ascending and distinct.
+
+    Notes
+    -----
+    What a class may say besides, and what is taken where it does not: `places`, where its steps can be
+    executed, of `PLACES` (`("host",)`); `host_only`, why not near memory (no reason is given);
+    `check_parameters()`, which raises ConfigError for parameters out of their range before any data is read
+    (`fit` finds out). A constructor's `number_format` is given the format of the board's units. `Estimator`
+    has all of these.
     """
 
     indices_: np.ndarray
@@ -38,6 +50,42 @@ class Selector(Protocol):
     def steps(self, buffer_bytes: int, units: int = 1) -> Iterator[Step]:
         """Return what `fit` did as accesses and operations, for a buffer size and units that share work."""
         ...
+
+
+class Estimator:
+    """What scikit-learn's tools expect of an estimator: parameters that can be read, set and cloned.
+
+    A constructor stores each of its parameters in an attribute of the same name and does nothing else.
+
+    Attributes
+    ----------
+    places : tuple of str
+        Where the steps can be executed, of `PLACES`.
+    host_only : str
+        Where they cannot be executed near memory: why, as part of a sentence.
+    """
+
+    places: ClassVar[tuple[str, ...]] = ("host",)
+    host_only: ClassVar[str] = ""
+
+    def check_parameters(self) -> None:
+        """Raise ConfigError where a parameter is out of its range."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name; `deep` changes nothing, as no parameter is an estimator."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **params: Any) -> Estimator:
+        """Set parameters and return self; ConfigError, with a suggestion, for a name that is none."""
+        known = tuple(self.get_params())
+        for name, value in params.items():
+            check_choice("parameter", name, known)
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({values})"
 
 
 def check_labels(y: np.ndarray, n: int) -> np.ndarray:

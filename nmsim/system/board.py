@@ -32,6 +32,7 @@ from nmsim.system.host import Host
 from nmsim.system.memory import MemoryChannel
 from nmsim.system.meter import Meter
 from nmsim.system.nmc import NearMemoryUnits
+from nmsim.system.schemes import check_schemes
 from nmsim.trace.writer import TraceWriter
 
 #: Phases that are the board's own; all others carry the names that selection and training give them.
@@ -258,6 +259,7 @@ def check_board(config: RunConfig) -> None:
         "near_memory.node_nm": lambda: node_energy_factor(near_memory.node_nm.value),
         "soc.npu.node_nm": lambda: node_energy_factor(npu.node_nm.value),
         "near_memory.data_placement": lambda: _check_placement(config),
+        "schemes": lambda: check_schemes(config),
         "selection.de_sne.scope": lambda: _check_scope(config),
     }
     for section, check in checks.items():
@@ -313,11 +315,11 @@ def _check_placement(config: RunConfig) -> None:
 
 def _check_scope(config: RunConfig) -> None:
     channels = config.memory.organization.channels
-    if _selects_near_memory(config) and config.selection.de_sne.scope == "global" and channels > 1:
+    if "de-sne@nmc" in config.schemes and config.selection.de_sne.scope == "global" and channels > 1:
         raise ConfigError(
             "scope: a map of all classes needs units that reach all images, and no path joins the channels",
             found=f"{channels} channels",
-            hint="Take scope: per_class, or memory.organization.channels: 1, or leave the @nmc schemes out.",
+            hint="Take scope: per_class, or memory.organization.channels: 1, or leave de-sne@nmc out.",
         )
 
 

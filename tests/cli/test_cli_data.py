@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from nmsim.selection import methods
+
 
 @pytest.fixture(autouse=True)
 def _empty_cache(tmp_path_factory, monkeypatch):
@@ -97,6 +99,16 @@ def test_a_selection_that_cannot_be_meant_is_one_line_and_writes_nothing(
 ):
     data = tiny(tmp_path_factory.mktemp("data") / "tiny.npz")
     assert message in refused("select", data, "--out", "sub/idx.npy", *words)
+
+
+def test_select_lists_methods_with_places_and_parameters_without_any_data(nmsim):
+    printed = nmsim("select", "--list-methods").stdout
+    assert "perplexity=30.0" in printed and "host, nmc" in printed
+    assert all(any(line.split()[:1] == [name] for line in printed.splitlines()) for name in methods())
+
+
+def test_a_method_is_checked_before_any_data_is_read(refused):
+    assert "de-sne" in refused("select", "absent.npz", "--out", "idx.npy", "--method", "desne")
 
 
 def test_select_refuses_another_kind_of_file_and_a_folder_that_cannot_be(nmsim, tmp_path):

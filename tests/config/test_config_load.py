@@ -115,7 +115,12 @@ def test_a_configuration_is_frozen(board):
     [
         ("seed: 1\nsedd: 2\n", 3, "sedd: unknown key.*Did you mean seed?"),
         ("training:\n  epoch: 2\n", 3, "training.epoch: unknown key.*Did you mean epochs?"),
-        ("schemes: [full, de-sne@ncm]\n", 2, "schemes.1: expected one of.*found 'de-sne@ncm'.*de-sne@nmc"),
+        ("schemes: [full, de-sne@ncm]\n", 2, "schemes.1: .*METHOD@PLACE.*found 'de-sne@ncm'.*de-sne@nmc"),
+        ("schemes: [ful]\n", 2, "schemes.0: expected full, random.*found 'ful'.*Did you mean full"),
+        ("schemes:\n- full\n- k-center\n", 4, "schemes.1: .*found 'k-center'.*Did you mean k-center@nmc"),
+        ("schemes: [../../x@host]\n", 2, "schemes.0: expected full, random"),
+        ("selection: {methods: {a/b: {}}}\n", 2, "selection.methods.a/b"),
+        ("selection: {methods: {a: {b: {}}}}\n", 2, "selection.methods.a.b: expected"),
         ("training: {epochs: many}\n", 2, "training.epochs: expected a whole number.*found 'many'"),
         ("training: {epochs: 1.5}\n", 2, "training.epochs: .*1.5"),
         ("training: {epochs: 0}\n", 2, "training.epochs: .*0"),

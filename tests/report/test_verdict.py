@@ -124,3 +124,25 @@ def test_the_schemes_that_none_beats_are_the_pareto_front(run_folder: Path):
 )
 def test_shares_are_readable(share: float, text: str):
     assert verdict.format_share(share) == text
+
+
+@pytest.mark.parametrize(
+    ("schemes", "main"),
+    [
+        (["full", "random", "a@nmc", "de-sne@nmc", "de-sne@host"], "de-sne@nmc"),
+        (["full", "random", "de-sne@host", "a@nmc"], "a@nmc"),
+        (["random@host", "full", "a@host"], "a@host"),
+        (["full", "random"], "random"),
+        (["full"], None),
+    ],
+)
+def test_the_headline_is_about_a_selection_near_memory_where_there_is_one(schemes, main):
+    assert verdict.main_scheme(pd.DataFrame(index=schemes)) == main
+
+
+def test_every_method_of_a_run_is_compared_with_random(tmp_path):
+    schemes = ("full", "random", "a@nmc", "a@host", "b@host")
+    run = load_run(make_run(tmp_path / "run", schemes=schemes))
+    said = verdict.findings(run)
+    assert [sum("random" in text and f"{method}@" in text for text in said) for method in "ab"] == [1, 1]
+    assert sum("The selection of a takes" in text for text in said) == 1

@@ -177,5 +177,5 @@ def test_an_installed_plug_in_is_found_by_its_name(monkeypatch):
     monkeypatch.setattr(
         api, "entry_points", lambda group: [Installed()] if group == "nmsim.selectors" else []
     )
-    assert methods() == ("de-sne", "random", "first-ones")
+    assert methods()[-1] == "first-ones"
     assert type(create("first-ones", 0.1)).__name__ == "FirstOnes"

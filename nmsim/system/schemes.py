@@ -1,0 +1,110 @@
+"""The schemes that a configuration asks for, beside the selection methods that there are."""
+
+from __future__ import annotations
+
+import re
+
+from nmsim.config.schema import RunConfig
+from nmsim.errors import ConfigError
+from nmsim.selection.api import COMMON, create, method_parameters, method_places, methods, selector_class
+from nmsim.selection.selector import Selector, suggestion
+
+
+def split_scheme(scheme: str) -> tuple[str, str]:
+    """Return method and place of a scheme; `full` and `random` run on the host."""
+    method, _, place = scheme.partition("@")
+    return method, place or "host"
+
+
+def make_selector(config: RunConfig, method: str) -> Selector:
+    """Return the unfitted selector of a method as the configuration describes it.
+
+    Its features are stored in the number format of the near-memory units on either side, where the method
+    has one and the configuration names no other, so that host and units select alike.
+
+    Raises
+    ------
+    ConfigError
+        With file and line, for an unknown method or parameter, or one out of its range.
+    """
+    section, given = _parameters(config, method)
+    params = dict(given)
+    try:
+        if "number_format" in method_parameters(method):
+            params.setdefault("number_format", config.near_memory.format)
+        return create(method, config.selection.keep_ratio, config.seed, **params)
+    except ConfigError as error:
+        words = re.findall(r"[A-Za-z]\w*", f"{error.message} {error.found}")
+        named = next((name for name in params if name in words), None)
+        if named == "number_format" and named not in given:
+            raise _located(config, error, ("near_memory", "format")) from None
+        raise _located(config, error, section if named is None else (*section, named)) from None
+
+
+def check_schemes(config: RunConfig) -> None:
+    """Refuse schemes and parameters of methods that cannot be meant.
+
+    Raises
+    ------
+    ConfigError
+        With the file and line of the scheme or the parameter.
+    """
+    for method in config.selection.methods:
+        path = ("selection", "methods", method)
+        if method == "de-sne":
+            raise _located(
+                config,
+                ConfigError(
+                    "the parameters of de-sne have a section of their own", expected="selection.de_sne"
+                ),
+                path,
+            )
+        for name in set(config.selection.methods[method]) & set(COMMON):
+            hint = "Set selection.keep_ratio." if name == "keep_ratio" else "Set seed."
+            error = ConfigError(f"{name} of {method} is the same for all methods", hint=hint)
+            raise _located(config, error, (*path, name))
+        make_selector(config, method)
+    for index, scheme in enumerate(config.schemes):
+        if scheme != "full":
+            try:
+                _check_scheme(scheme)
+            except ConfigError as error:
+                raise _located(config, error, ("schemes", index)) from None
+            make_selector(config, split_scheme(scheme)[0])
+
+
+def _check_scheme(scheme: str) -> None:
+    method, place = split_scheme(scheme)
+    known = methods()
+    if method not in known:
+        hint = (
+            suggestion(method, known) or "A plug-in must be installed beside nmsim (docs/howto/selector.md)."
+        )
+        raise ConfigError(
+            f"unknown selection method of the scheme {scheme}",
+            found=method,
+            expected=", ".join(known),
+            hint=hint,
+        )
+    offered = method_places(method)
+    if place not in offered:
+        reason = getattr(selector_class(method), "host_only", "")
+        raise ConfigError(
+            f"{method} cannot run near memory" + (f": {reason}" if reason else ""),
+            found=scheme,
+            expected=" or ".join("random" if method == "random" else f"{method}@{p}" for p in offered),
+        )
+
+
+def _parameters(config: RunConfig, method: str) -> tuple[tuple[str, ...], dict[str, object]]:
+    """Return the keys of the section with a method's parameters, and the parameters."""
+    if method == "de-sne":
+        return ("selection", "de_sne"), config.selection.de_sne.model_dump(exclude={"source"})
+    return ("selection", "methods", method), dict(config.selection.methods.get(method, {}))
+
+
+def _located(config: RunConfig, error: ConfigError, keys: tuple[str | int, ...]) -> ConfigError:
+    if error.file is None:
+        origin = config.origin(keys)
+        error.file, error.line = origin.file, origin.line
+    return error

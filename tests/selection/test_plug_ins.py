@@ -1,0 +1,170 @@
+"""Is a method of one's own as good as a built-in one? The one of docs/howto/selector.md, installed."""
+
+import configparser
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nmsim.access.work import OPERATIONS
+from nmsim.config import load_config
+from nmsim.errors import ConfigError, DataError
+from nmsim.selection import api, create, methods, select
+from nmsim.selection.api import method_places
+from nmsim.simulation import simulate
+from nmsim.system.board import check_board
+
+ROOT = Path(__file__).parents[2]
+BOARD = ROOT / "hw_configs" / "lpddr4.yaml"
+SMALL = [
+    "dataset.glyphs.n_train=120",
+    "dataset.glyphs.n_test=40",
+    "training.network=softmax",
+    "training.epochs=1",
+]
+SMALL += ["training.min_steps=0", "training.seeds=1", "simulation.samples=100", "selection.keep_ratio=0.25"]
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Put the page's files where an installer would."""
+    page = (ROOT / "docs" / "howto" / "selector.md").read_text(encoding="utf-8")
+    files = dict(re.findall(r"`([\w.]+)`[^`]*?:\n\n```\w+\n(.*?)```", page, re.DOTALL))
+    assert list(files) == ["brightness.py", "setup.cfg"]
+    setup = configparser.ConfigParser()
+    setup.read_string(files["setup.cfg"])
+    ((group, lines),) = setup["options.entry_points"].items()
+    info = tmp_path / "nmsim_brightness-1.0.dist-info"
+    info.mkdir()
+    (tmp_path / "brightness.py").write_text(files["brightness.py"])
+    (info / "entry_points.txt").write_text(f"[{group}]{lines}\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nmsim-brightness\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    yield tmp_path
+    sys.modules.pop("brightness", None)
+
+
+def test_the_method_of_the_page_is_found_and_selects(installed):
+    assert "middle-brightness" in methods() and method_places("middle-brightness") == ("host", "nmc")
+    X = np.arange(11, dtype=np.uint8)[:, None] * np.ones((1, 4), np.uint8)
+    # the median of 0 … 10 is 5, the next on both sides 4 and 6
+    assert select(X, np.zeros(11, int), 0.27, "middle-brightness").tolist() == [4, 5, 6]
+
+
+def test_it_runs_on_either_side_of_a_board_and_is_priced_there(installed, tmp_path):
+    schemes = "schemes=[full, random, middle-brightness@nmc, middle-brightness@host]"
+    run = simulate(load_config(BOARD, [*SMALL, schemes]), out=tmp_path / "runs")
+    near, host = (run.summary["schemes"][f"middle-brightness@{place}"] for place in ("nmc", "host"))
+    assert near["accuracies"] == host["accuracies"] and near["kept"] == host["kept"] == 30
+    assert near["phases"]["brightness"]["pcb_bytes"] == 0 < host["phases"]["brightness"]["pcb_bytes"]
+    assert "middle-brightness@nmc" in (run.path / "report.html").read_text()
+
+
+def test_the_page_counts_in_kinds_that_hardware_knows(installed):
+    fit = create("middle-brightness", 0.5).fit(np.zeros((8, 4), np.uint8), np.arange(8) % 2)
+    assert all(set(step.operations) <= set(OPERATIONS) for step in fit.steps(1 << 10, 4))
+
+
+def offered(monkeypatch, kind):
+    class Installed:
+        name = "mine"
+
+        def load(self):
+            if isinstance(kind, Exception):
+                raise kind
+            return kind
+
+    monkeypatch.setattr(api, "entry_points", lambda group: [Installed()] if group == api.ENTRY_POINTS else [])
+
+
+class Whole:
+    """A selector with a parameter, that keeps what it is told to."""
+
+    def __init__(self, keep_ratio, random_state, which, number_format="int8"):
+        self.keep_ratio, self.indices_, self.number_format = keep_ratio, which, number_format
+
+    def fit(self, X, y):
+        return self
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (np.array([1, 1]), "chose what cannot be chosen.*distinct"),
+        (np.array([2, 1]), "chose what cannot be chosen"),
+        (np.array([-1, 1]), "chose what cannot be chosen"),
+        (np.array([1, 4]), r"chose what cannot be chosen.*0 to 3"),
+        (np.array([1]), r"chose no budget.*int64 \(1,\); expected int64 \(2,\)"),
+        (np.array([0.0, 1.0]), "chose no budget.*float64"),
+        ([0, 1], "chose no budget.*list"),
+    ],
+)
+def test_a_plug_in_that_chooses_wrongly_is_refused(monkeypatch, chosen, message):
+    offered(monkeypatch, Whole)
+    with pytest.raises(DataError, match=message):
+        select(np.zeros((4, 1), np.uint8), np.zeros(4, int), 0.5, "mine", which=chosen)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (ImportError("no module named x"), "plug-in mine cannot be loaded.*no module named x"),
+        (
+            type("Bare", (), {"__init__": lambda self: None}),
+            "mine is no selector.*keep_ratio and random_state",
+        ),
+        (Whole, "mine needs its parameter which"),
+    ],
+)
+def test_a_plug_in_that_cannot_be_made_is_refused(monkeypatch, kind, message):
+    offered(monkeypatch, kind)
+    with pytest.raises(ConfigError, match=message):
+        create("mine", 0.5)
+
+
+@pytest.fixture
+def board(tmp_path):
+    """Return a function that writes a board and loads it."""
+
+    def write(text):
+        path = tmp_path / "board.yaml"
+        path.write_text(f"extends: {BOARD}\n{text}")
+        return load_config(path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("schemes:\n- full\n- desne@nmc\n", 4, "unknown selection method.*Did you mean 'de-sne'"),
+        ("schemes: [zzz@host]\n", 2, "unknown selection method.*expected de-sne, random.*plug-in"),
+        ("schemes: [random@nmc]\n", 2, "random cannot run near memory: it reads no image.*expected random"),
+        ("schemes: [full@nmc]\n", 2, "unknown selection method.*found full"),
+        ("selection:\n  methods:\n    randm: {}\n", 4, "unknown selection method.*Did you mean 'random'"),
+        ("selection:\n  methods:\n    random: {a: 1}\n", 4, "unknown parameter of random.*found a"),
+        ("selection:\n  methods:\n    de-sne: {}\n", 4, "section of their own.*selection.de_sne"),
+        ("selection:\n  methods:\n    random:\n      keep_ratio: 1\n", 5, "keep_ratio of random is the same"),
+    ],
+)  # fmt: skip
+def test_a_board_with_schemes_that_cannot_be_is_refused_with_the_line(board, text, line, words):
+    with pytest.raises(ConfigError) as caught:
+        check_board(board(text))
+    assert re.search(rf"board.yaml:{line}: .*{words}", str(caught.value)), str(caught.value)
+
+
+def test_parameters_and_the_number_format_reach_the_plug_in(board, monkeypatch):
+    offered(monkeypatch, Whole)
+    text = (
+        "schemes: [mine@host]\nnear_memory: {format: fp16}\nselection: {methods: {mine: {which: [1, 2]}}}\n"
+    )
+    from nmsim.system.schemes import make_selector
+
+    made = make_selector(board(text), "mine")
+    assert (made.indices_, made.number_format) == ([1, 2], "fp16")
+    made = make_selector(board(text.replace("[1, 2]", "1, number_format: fp32")), "mine")
+    assert (made.indices_, made.number_format) == (1, "fp32")

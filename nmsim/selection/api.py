@@ -10,10 +10,11 @@ import numpy as np
 from nmsim.errors import ConfigError, DataError
 from nmsim.selection.budget import total_budget
 from nmsim.selection.desne import DESNE
+from nmsim.selection.kernel_herding import KernelHerding
 from nmsim.selection.random import RandomPerClass
 from nmsim.selection.selector import Selector, check_choice, suggestion
 
-_BUILT_IN = {"de-sne": DESNE, "random": RandomPerClass}
+_BUILT_IN = {"de-sne": DESNE, "kernel-herding": KernelHerding, "random": RandomPerClass}
 
 #: Entry-point group in which other packages can offer a class with the interface of `Selector`.
 ENTRY_POINTS = "nmsim.selectors"

@@ -142,7 +142,7 @@ def board(tmp_path):
     ("text", "line", "words"),
     [
         ("schemes:\n- full\n- desne@nmc\n", 4, "unknown selection method.*Did you mean 'de-sne'"),
-        ("schemes: [zzz@host]\n", 2, "unknown selection method.*expected de-sne, random.*plug-in"),
+        ("schemes: [zzz@host]\n", 2, "unknown selection method.*expected de-sne, .*random.*plug-in"),
         ("schemes: [random@nmc]\n", 2, "random cannot run near memory: it reads no image.*expected random"),
         ("schemes: [full@nmc]\n", 2, "unknown selection method.*found full"),
         ("selection:\n  methods:\n    randm: {}\n", 4, "unknown selection method.*Did you mean 'random'"),

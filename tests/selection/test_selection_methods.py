@@ -22,7 +22,7 @@ def chosen_by(method, X, y, ratio, **params):
     return select(X, y, ratio, method, **(FAST | params if method == "de-sne" else params))
 
 
-@pytest.mark.parametrize("method", ["de-sne", "random"])
+@pytest.mark.parametrize("method", ["de-sne", "kernel-herding", "random"])
 @pytest.mark.parametrize("ratio", [0.02, 0.1, 0.333, 1])
 def test_the_budget_is_exact_and_every_class_has_its_share(method, ratio):
     X, y = data()
@@ -33,7 +33,7 @@ def test_the_budget_is_exact_and_every_class_has_its_share(method, ratio):
     assert np.array_equal(np.bincount(y[chosen]), class_budgets(np.bincount(y), len(chosen)))
 
 
-@pytest.mark.parametrize("method", ["de-sne", "random"])
+@pytest.mark.parametrize("method", ["de-sne", "kernel-herding", "random"])
 def test_one_seed_gives_one_selection_and_another_seed_another(method):
     X, y = data()
     first, again, other = (chosen_by(method, X, y, 0.2, random_state=s) for s in (3, 3, 4))
@@ -116,14 +116,14 @@ def test_random_selection_is_uniform_over_a_class():
         (np.array(["a"] * 10), "not whole numbers"),
     ],
 )
-@pytest.mark.parametrize("method", ["de-sne", "random"])
+@pytest.mark.parametrize("method", ["de-sne", "kernel-herding", "random"])
 def test_labels_that_do_not_fit_are_refused(method, y, message):
     with pytest.raises(DataError, match=message):
         select(np.zeros((10, 4), np.uint8), y, 0.5, method)
 
 
 @pytest.mark.parametrize("ratio", [0, -1, 1.5, float("nan")])
-@pytest.mark.parametrize("method", ["de-sne", "random"])
+@pytest.mark.parametrize("method", ["de-sne", "kernel-herding", "random"])
 def test_a_keep_ratio_out_of_range_is_refused(method, ratio):
     X, y = data()
     with pytest.raises(DataError, match="keep ratio"):

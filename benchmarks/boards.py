@@ -24,8 +24,8 @@ SCHEMES = ("full", "random", "de-sne@nmc", "de-sne@host")
 HEAD = """# What selection saves on boards that people have
 
 Written by `python benchmarks/boards.py`. {images:,} generated images (glyphs) of 32 × 32 × 3 bytes in ten
-classes, as many and as large as CIFAR-10's; {keep:.0%} kept; {network}, {epochs} epochs. In brackets the band from
-5 to 95 % over {samples:,} boards with every value somewhere in its range
+classes, as many and as large as CIFAR-10's; {keep:.0%} kept; {network}, {epochs} epochs. In brackets the
+band from 5 to 95 % over {samples:,} boards with every value somewhere in its range
 ([how](../explanation/uncertainty.md)). "Saves" is the share of these boards on which the scheme takes less
 whole-system energy than `full`.
 

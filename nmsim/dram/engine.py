@@ -253,7 +253,7 @@ class Channel:
         start = self._begin()
         # A REFab is good for nREFI, which may be some clocks less than a REFpb to each set.
         round_clk = min(self._idle_period_clk, self.spec.clocks[self.spec.table.refresh_interval])
-        refresh = (self._knobs.refresh_interval_clk, round_clk)
+        refresh = (self._knobs.refresh_interval_clk, round_clk, self.spec.clocks["nRFCab"])
         run_visits(self._tables, near, self._state, visits, start_clk, *refresh, log)
         activity = self._end(start, log, _NO_CLOCKS, rows)
         return before + activity if before else activity

@@ -104,7 +104,7 @@ class Visits(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def stream(tables, near, state, visits, start, refresh_interval_clk, refresh_round_clk, log):
+def stream(tables, near, state, visits, start, refresh_interval_clk, refresh_round_clk, grace_clk, log):
     """Run row visits to their end; return nothing, all is in `state`.
 
     Parameters
@@ -118,6 +118,11 @@ def stream(tables, near, state, visits, start, refresh_interval_clk, refresh_rou
         No command before this clock.
     refresh_interval_clk, refresh_round_clk : int
         Of the controller, and what a REFab is good for.
+    grace_clk : int
+        A refresh that is due waits for banks that open a row within so many clocks of the last one opened
+        before. Without it, banks that began together would be parted by a refresh that falls due between
+        their ACTs, and each would wait for the visits of the others, again and again where a visit takes
+        about one refresh interval.
     log : ndarray
         Filled visit by visit, not by time.
     """
@@ -146,6 +151,9 @@ def stream(tables, near, state, visits, start, refresh_interval_clk, refresh_rou
             start = max(start, last + tables.bus_clk)
 
     banks = len(state.banks)
+    timely = np.full(
+        near.ranks, -grace_clk, dtype=np.int64
+    )  # each rank's last ACT before its refresh was due
     while True:
         bank, act = NONE, FAR
         for b in range(banks):
@@ -158,7 +166,10 @@ def stream(tables, near, state, visits, start, refresh_interval_clk, refresh_rou
             break
         act = max(act, start)
         rank = np.int64(near.rank_of_bank[bank])
-        if act >= state.ranks[rank, REFRESH_DUE]:
+        due = state.ranks[rank, REFRESH_DUE]
+        if act < due:
+            timely[rank] = act
+        elif act >= timely[rank] + grace_clk:
             end = max(end, _refresh(near, state, rank, start, refresh_interval_clk, refresh_round_clk, log))
             continue
 

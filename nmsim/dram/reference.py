@@ -421,13 +421,17 @@ class ReferenceChannel:
         start = max([self.clk, *(i.clk + bus_clocks(self.spec) for i in self.issued)])
         self.visits = Visits(self.history, "exclusive", column_period_clk, simultaneous_act)
         self.visits.add(visits)
+        grace = self.spec.clocks["nRFCab"]
+        timely = [-grace] * len(self.ranks)
         while self.visits.waiting:
             act, bank = min((self.visits.earliest(b), b) for b in self.visits.waiting)
             act, rank = max(act, start), self.history.rank_of(bank)
-            if act >= self.ranks[rank].refresh_due:
-                end = max(end, self._refresh(rank, start))
-            else:
+            if act < self.ranks[rank].refresh_due:
+                timely[rank] = act
+            if act < self.ranks[rank].refresh_due or act < timely[rank] + grace:
                 end = max(end, self.visits.begin(bank, act))
+            else:
+                end = max(end, self._refresh(rank, start))
         for rank in range(len(self.ranks)):
             while self.ranks[rank].refresh_due < end:
                 end = max(end, self._refresh(rank, start))

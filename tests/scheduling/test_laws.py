@@ -225,6 +225,23 @@ def test_near_memory_outruns_the_channel_by_about_the_number_of_banks(preset):
     assert 0.5 * banks < host.end_clk / near.end_clk <= banks
 
 
+def test_refresh_parts_no_banks_that_stream_together_whatever_their_pace(preset):
+    # Columns so slow that some eight of them take a refresh interval: with each pace another share of it is
+    # left over for the refresh. A part of a visit begins with ACT and tRCD and ends with PRE; the last bank
+    # begins as many tRRD after the first as there are banks.
+    spec, controller = preset
+    c, banks, visits = spec.clocks, spec.banks_per_channel, 8
+    bank, row = np.tile(np.arange(banks), visits), np.repeat(np.arange(visits), banks)
+    apart = max(c.get("nRRD", 0), c.get("nRRD_L", 0), -(-c["nFAW"] // 4))
+    for eighth in (0.985, 0.99, 0.995, 1.0, 1.01, 1.02):
+        # A part of eight columns and a refresh take about `eighth` of an interval.
+        period = int((c["nREFI"] * eighth - c["nRFCab"] - c["nRCD"] - c["nRPpb"]) / 8)
+        activity = Channel(spec, controller).stream(bank, row, np.full(len(bank), 64), False, period)
+        parts = visits * -(-64 // (c["nREFI"] // period))
+        alone = visits * 64 * period + parts * (c["nRPpb"] + c["nRCD"] + c["nRFCab"]) + banks * apart
+        assert activity.end_clk < 1.1 * alone, f"{period} clk a column"
+
+
 def test_refresh_goes_on_while_banks_stream(preset):
     spec, controller = preset
     visits = 400

@@ -113,7 +113,9 @@ def test_bandwidth_follows_the_offer_until_the_bound_and_latency_climbs(name):
     points = line(spec, controller, random_share=(1.0,), rate=rates, requests=20_000)
     for point in points[:-1]:
         assert not point.saturated and point.achieved_GBps == pytest.approx(point.offered_GBps, rel=0.01)
-    assert points[-1].saturated and 0.9 * bound < points[-1].achieved_GBps < 1.01 * bound
+    # LPDDR5-4266: PRE, ACT and RD keep the command pins for all of the three clocks of tRRD.
+    least = 0.85 if name == "lpddr5-4266" else 0.9
+    assert points[-1].saturated and least * bound < points[-1].achieved_GBps < 1.01 * bound
     means = [point.read_ns["mean"] for point in points]
     assert means == sorted(means)
     # Nearly idle, a random read finds its row closed or another one open, and now and then a refresh.

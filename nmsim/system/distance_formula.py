@@ -21,7 +21,7 @@ energy of the reads is e·R·(n + S), and e_near < e_host but q_near < q_host: t
 
 Near memory the parts of a tile follow each other: fill (columns of the busiest site; then the bus), stream
 (columns or operations, whichever is slower), lists, gathering. On the host, transfers and operations of all
-tiles overlap but for the first load. Refresh takes nRFCab of every nREFI from the memory.
+tiles of all classes overlap, but for the first load and the last lists. Refresh takes nRFCab of every nREFI from the memory.
 
 The simulation counts every command instead; tests/system/test_crossover.py holds the two together.
 """
@@ -159,7 +159,7 @@ class Formula:
         load_ps = reads.bytes / (self._channels * self._spec.peak_bandwidth_Bps) * 1e12
         load_ps /= 1 - self._refresh_share
         npu_ps, cpu_ps = compute_times_ps(self._config.soc, operations)
-        time_ps = max(load_ps, npu_ps, cpu_ps) + load_ps / tiles
+        time_ps = max(load_ps, npu_ps, cpu_ps) + load_ps / (tiles * self._channels)
         energy = reads.energy("host", time_ps)
         work = operations | {"SRAM": 8 * reads.bytes}
         return self._cost(energy, work, "soc", time_ps, min(load_ps, time_ps), per_channel=False)

@@ -29,17 +29,17 @@ def formula(config):
 def test_near_memory_the_simulation_gives_what_the_formula_says(name, queries):
     config = load_config(BOARDS / f"{name}.yaml")
     found, expected = simulated(config, SMALL, "nmc", queries), formula(config).near(SMALL, queries)
-    assert found.ddr_fJ == pytest.approx(expected.ddr_fJ, rel=0.12)
-    assert found.total_fJ == pytest.approx(expected.total_fJ, rel=0.12)
-    assert found.time_ps == pytest.approx(expected.time_ps, rel=0.20)
+    assert found.ddr_fJ == pytest.approx(expected.ddr_fJ, rel=0.07)
+    assert found.total_fJ == pytest.approx(expected.total_fJ, rel=0.07)
+    assert found.time_ps == pytest.approx(expected.time_ps, rel=0.15)
 
 
 @pytest.mark.parametrize("number_format", ["int8", "fp32"])
 def test_on_the_host_the_simulation_gives_what_the_formula_says(number_format):
     config = load_config(BOARDS / "lpddr4.yaml", [f"near_memory.format={number_format}", "soc.sram=32 KiB"])
     found, expected = simulated(config, SMALL, "host"), formula(config).host(SMALL)
-    assert found.total_fJ == pytest.approx(expected.total_fJ, rel=0.12)
-    assert found.time_ps == pytest.approx(expected.time_ps, rel=0.20)
+    assert found.total_fJ == pytest.approx(expected.total_fJ, rel=0.07)
+    assert found.time_ps == pytest.approx(expected.time_ps, rel=0.15)
 
 
 def test_the_crossing_is_the_first_buffer_with_which_near_memory_costs_no_more():

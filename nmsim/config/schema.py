@@ -418,8 +418,14 @@ class DeSne(Section):
     perplexity: Annotated[float, Field(gt=1)] = Field(
         30.0, description="Neighbours that an image counts as near."
     )
+    search: Literal["bisection", "absolute", "fireworks"] = Field(
+        "bisection", description="Of each image's width; only bisection is sure to reach the perplexity."
+    )
     kernel: Literal["student", "gaussian"] = Field(
         "student", description="Of the map: student is t-SNE, gaussian symmetric SNE."
+    )
+    forces: Literal["auto", "exact", "interpolated"] = Field(
+        "auto", description="Of the map: auto interpolates in maps of thousands of images."
     )
     n_iter: Count = Field(500, description="Iterations of the embedding.")
     sampling: Literal["grid_uniform", "grid_proportional", "medoid"] = Field(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmsim.selection import kernels
+from nmsim.selection import kernels, searches
 from nmsim.selection.formats import LANES
 
 #: Largest difference between the perplexity asked for and reached: equal to three decimals.
@@ -52,7 +52,9 @@ class Affinities:
         return matrix
 
 
-def joint_affinities(codes: np.ndarray, perplexity: float, n_neighbours: int | None = None) -> Affinities:
+def joint_affinities(
+    codes: np.ndarray, perplexity: float, n_neighbours: int | None = None, search: str = "bisection"
+) -> Affinities:
     """Return the symmetric affinities of points by their features.
 
     Parameters
@@ -66,6 +68,8 @@ def joint_affinities(codes: np.ndarray, perplexity: float, n_neighbours: int | N
     n_neighbours : int, optional
         Neighbours of each point that get an affinity; 3 · perplexity unless told, and never more than the
         other points there are.
+    search : str
+        One of `searches.SEARCHES`. Only `bisection` is sure to reach the perplexity.
 
     Notes
     -----
@@ -82,7 +86,8 @@ def joint_affinities(codes: np.ndarray, perplexity: float, n_neighbours: int | N
     p = np.empty((n, k), dtype=np.float32)
     achieved, steps = np.empty(n), np.empty(n, dtype=np.int32)
     tolerance = 0.5 * PERPLEXITY_TOLERANCE / target
-    kernels.search_affinities(distances, target, tolerance, p, achieved, steps)
+    kind = searches.SEARCHES.index(search)
+    searches.search_affinities(distances, target, tolerance, kind, p, achieved, steps)
     starts, indices, P = _symmetrised(neighbours, p)
     return Affinities(starts, indices, P, achieved, k, int(steps.sum(dtype=np.int64)), early, late)
 

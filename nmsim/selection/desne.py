@@ -9,7 +9,7 @@ import numpy as np
 
 from nmsim.access.work import ArraySpec, Step
 from nmsim.rng import stream
-from nmsim.selection import desne_work, embedding, features, sampling
+from nmsim.selection import desne_work, embedding, features, sampling, searches
 from nmsim.selection.affinities import Affinities, joint_affinities
 from nmsim.selection.budget import class_budgets, total_budget
 from nmsim.selection.formats import FORMATS
@@ -32,6 +32,8 @@ class MapFit:
         Neighbours a point, values of beta tried over all points, entries of the joint affinities.
     early, late : ndarray of int64, shape (n,)
         As in `affinities.Affinities`.
+    meshes : dict of int to int
+        Iterations whose forces were interpolated, by the nodes a side of their mesh; empty for exact forces.
     kl_divergence : float
         Of the finished map, in nats.
     sample : sampling.Sample
@@ -45,12 +47,19 @@ class MapFit:
     edges: int
     early: np.ndarray
     late: np.ndarray
+    meshes: dict[int, int]
     kl_divergence: float
     sample: sampling.Sample
 
     @classmethod
     def of(
-        cls, group: int | None, members: np.ndarray, joint: Affinities, kl: float, taken: sampling.Sample
+        cls,
+        group: int | None,
+        members: np.ndarray,
+        joint: Affinities,
+        meshes: dict[int, int],
+        kl: float,
+        taken: sampling.Sample,
     ) -> MapFit:
         """Return the facts of one map, without its affinities, which are large."""
         return cls(
@@ -61,6 +70,7 @@ class MapFit:
             len(joint.P),
             joint.early,
             joint.late,
+            meshes,
             kl,
             taken,
         )
@@ -89,8 +99,13 @@ class DESNE(Estimator):
         map are float32 always.
     perplexity : float
         Effective number of neighbours, above 1.
+    search : {"bisection", "absolute", "fireworks"}
+        How a point's width is found; see `searches`. Only `bisection` is sure to reach the perplexity.
     kernel : {"student", "gaussian"}
         t-SNE or symmetric SNE.
+    forces : {"auto", "exact", "interpolated"}
+        Repulsion of all pairs of points, or from a mesh; `auto` interpolates in maps of
+        `embedding.CROSSOVER` points or more.
     n_iter : int
         Iterations of each map, at least 1. 500 come within 1.5 % of the divergence after 1,000 on
         Fashion-MNIST classes of 6,000, 300 within 4 %.
@@ -116,8 +131,8 @@ class DESNE(Estimator):
 
     Notes
     -----
-    Exact, without approximation of the forces: time grows as n_iter · n² of a map and memory as n ·
-    perplexity. One map of 60,000 points takes minutes.
+    Neighbours are exact: their time grows as n² of a map, with a small factor. That of the descent grows as
+    n_iter · n² with exact forces and as n_iter · n with interpolated ones. Memory grows as n · perplexity.
     """
 
     places = ("host", "nmc")
@@ -132,7 +147,9 @@ class DESNE(Estimator):
         n_features: int = 50,
         number_format: str = "int8",
         perplexity: float = 30.0,
+        search: str = "bisection",
         kernel: str = "student",
+        forces: str = "auto",
         n_iter: int = 500,
         early_exaggeration: float = 4.0,
         exaggeration_share: float = 0.1,
@@ -143,7 +160,7 @@ class DESNE(Estimator):
         self.keep_ratio, self.random_state = keep_ratio, random_state
         self.scope, self.features, self.kernel, self.sampling = scope, features, kernel, sampling
         self.pool_size, self.n_features, self.number_format = pool_size, n_features, number_format
-        self.perplexity, self.n_iter = perplexity, n_iter
+        self.perplexity, self.search, self.forces, self.n_iter = perplexity, search, forces, n_iter
         self.early_exaggeration, self.exaggeration_share = early_exaggeration, exaggeration_share
         self.learning_rate = learning_rate
 
@@ -183,22 +200,30 @@ class DESNE(Estimator):
         rngs = [
             stream(self.random_state, "selection", "de-sne", "all" if g is None else g) for g, _ in groups
         ]
-        joints = [joint_affinities(made.codes[members], self.perplexity) for _, members in groups]
+        joints = [
+            joint_affinities(made.codes[members], self.perplexity, search=self.search)
+            for _, members in groups
+        ]
         starts = [
             embedding.start_map(made.codes[members], rng)
             for (_, members), rng in zip(groups, rngs, strict=True)
         ]
         descent = embedding.Descent(
-            self.kernel, self.n_iter, self.early_exaggeration, self.exaggeration_share, self.learning_rate
+            self.kernel,
+            self.n_iter,
+            self.early_exaggeration,
+            self.exaggeration_share,
+            self.learning_rate,
+            self.forces,
         )
-        maps, divergences = embedding.embed(joints, starts, descent)
+        maps, divergences, meshes = embedding.embed(joints, starts, descent)
         self.maps_ = []
-        for (group, members), joint, Y, kl, share, rng in zip(
-            groups, joints, maps, divergences, budgets, rngs, strict=True
+        for (group, members), joint, Y, sides, kl, share, rng in zip(
+            groups, joints, maps, meshes, divergences, budgets, rngs, strict=True
         ):
             self.embedding_[members], self.perplexity_[members] = Y, joint.perplexity
             taken = sampling.sample(Y, int(share), self.sampling, rng)
-            self.maps_.append(MapFit.of(group, members, joint, float(kl), taken))
+            self.maps_.append(MapFit.of(group, members, joint, sides, float(kl), taken))
         self.kl_divergence_ = {fit.group: fit.kl_divergence for fit in self.maps_}
         self.indices_ = np.sort(np.concatenate([fit.members[fit.sample.chosen] for fit in self.maps_]))
         self._facts = desne_work.Facts.of(X, made, self.n_iter, self.kernel)
@@ -217,7 +242,9 @@ class DESNE(Estimator):
         check_choice("scope", self.scope, SCOPES)
         check_choice("features", self.features, features.KINDS)
         check_choice("number_format", self.number_format, tuple(FORMATS))
+        check_choice("search", self.search, searches.SEARCHES)
         check_choice("kernel", self.kernel, embedding.KERNELS)
+        check_choice("forces", self.forces, embedding.FORCES)
         check_choice("sampling", self.sampling, sampling.KINDS)
         check_number("pool_size", self.pool_size, 1, 64, whole=True)
         check_number("n_features", self.n_features, 1, 1 << 20, whole=True)

@@ -8,6 +8,7 @@ forms both halves of the distance matrix changes no result.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.selection.features import Features, Fit, axes_fit
+from nmsim.selection.mesh import butterflies
 
 if TYPE_CHECKING:
     from nmsim.selection.desne import MapFit
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 ENTRY_BYTES = 8  # of a neighbour list or of the affinities: an index and a value
 INDEX_BYTES = 4
 POINT_BYTES = 8  # two float32 coordinates
+VALUE_BYTES, COMPLEX_BYTES = 4, 8  # of a mesh's node, and of one of its spectrum
 
 
 @dataclass(frozen=True)
@@ -212,15 +215,58 @@ def _embedding(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> Iter
     if resident:
         yield Step("embedding", (Transfer("affinities", fit.members[:resident]),), group=fit.group)
     beyond = fit.members[resident:]
-    yield Step(
-        "embedding",
-        (Transfer("affinities", beyond),) if len(beyond) else (),
-        iteration_operations(n, fit.edges, facts.kernel),
-        broadcast_bytes=POINT_BYTES * n + 4,
-        gather_bytes_per_unit=POINT_BYTES * -(-n // units) + 4,
-        group=fit.group,
-        repeat=facts.n_iter,
+    streamed = (Transfer("affinities", beyond),) if len(beyond) else ()
+    returned = POINT_BYTES * -(-n // units) + 4
+    if not fit.meshes:
+        yield Step(
+            "embedding",
+            streamed,
+            iteration_operations(n, fit.edges, facts.kernel),
+            broadcast_bytes=POINT_BYTES * n + 4,
+            gather_bytes_per_unit=returned,
+            group=fit.group,
+            repeat=facts.n_iter,
+        )
+    for side, iterations in sorted(fit.meshes.items()):
+        exchanged = mesh_bytes(side)
+        yield Step(
+            "embedding",
+            streamed,
+            mesh_operations(n, fit.edges, side, facts.kernel),
+            broadcast_bytes=POINT_BYTES * n + 4 + exchanged,
+            gather_bytes_per_unit=returned + -(-exchanged // units),
+            group=fit.group,
+            repeat=iterations,
+        )
+
+
+def mesh_bytes(side: int) -> int:
+    """Return the bytes that change hands in one convolution of side × side nodes shared by units.
+
+    A unit holds some lines of the mesh. The half spectrum, complex, goes to the units that hold columns and
+    comes back; then the potential goes to the units whose points lie in it.
+    """
+    return 2 * COMPLEX_BYTES * side * (side + 1) + VALUE_BYTES * side * side
+
+
+def mesh_operations(n: int, edges: int, side: int, kernel: str) -> dict[str, int]:
+    """Return the operations of one iteration whose repulsion comes from a mesh of side × side nodes.
+
+    Entries of the affinities and coordinates as in `iteration_operations`, without pairs. A point: its place
+    along both axes (two subtractions, two products, two comparisons), weights and slopes of both splines (24
+    additions, 36 products and 10 multiply-accumulates an axis), 6 products and 36 multiply-accumulates to
+    spread it, 90 to gather, and to leave out what it does to itself 216 and the sum of the weights. A
+    butterfly of the transforms: four multiply-accumulates and four additions; a node of the doubled half
+    spectrum: two products with the real transform of the weights.
+    """
+    counts = Counter(iteration_operations(0, edges, kernel))
+    counts.update(
+        add_fp32=(2 + 48 + 1) * n + 4 * butterflies(side) + 2 * 2 * n,
+        mac_fp32=(20 + 36 + 90 + 216) * n + 4 * butterflies(side) + 2 * 2 * n,
+        mul_fp32=(2 + 72 + 6) * n + 2 * 2 * side * (side + 1) + 3 * 2 * n,
+        compare=2 * n + 2 * 2 * n,
     )
+    return dict(counts)
 
 
 def iteration_operations(n: int, edges: int, kernel: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The five loops of DE-SNE that are worth compiling; `reference` holds a slow readable twin of each.
+"""Neighbours, forces, descent and centres, compiled; `reference` holds a slow readable twin of each.
 
 Every kernel is parallel over points and every point writes only its own results, so that they are the same
 for any number of threads. Inner sums may be reordered for vector units ("reassoc"), which the compiler does
@@ -12,10 +12,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
-_VECTOR = {"contract", "reassoc", "nsz", "arcp"}
-
-#: Steps after which the bisection gives up halving; doubles cannot be halved more often to any effect.
-MAX_SEARCH_STEPS = 100
+VECTOR = {"contract", "reassoc", "nsz", "arcp"}
 
 
 @njit(parallel=True, cache=True)
@@ -134,72 +131,7 @@ def nearest_float_neighbours(X, half, first, indices, distances, early, late):
         late[row] = entered - before
 
 
-@njit(parallel=True, cache=True)
-def search_affinities(distances, perplexity, tolerance, affinities, achieved, steps):
-    """Write each point's conditional affinities p(j|i) of a given perplexity.
-
-    Parameters
-    ----------
-    distances : ndarray of float64, shape (n, k)
-        Squared distances to the neighbours, ascending.
-    perplexity : float
-        1 <= perplexity <= k.
-    tolerance : float
-        Largest difference in the logarithm of the perplexity.
-    affinities : ndarray of float32, shape (n, k), written
-        Rows sum to 1.
-    achieved : ndarray of float64, shape (n,), written
-        The perplexity reached.
-    steps : ndarray of int32, shape (n,), written
-        Values of beta tried.
-
-    Notes
-    -----
-    H(beta) = log S + beta E falls monotonically, with S = sum exp(-beta d) and E = sum d exp(-beta d) / S, as
-    dH/dbeta = -beta Var(d). The sign of the error therefore says on which side the answer lies. Where m
-    neighbours are equally nearest, H tends to log m from above: a target at or below m gives the limit, equal
-    affinities for those m.
-    """
-    target = math.log(perplexity)
-    k = distances.shape[1]
-    for i in prange(distances.shape[0]):
-        base = distances[i, 0]
-        ties, mean = 0, 0.0
-        for j in range(k):
-            mean += (distances[i, j] - base) / k
-            if distances[i, j] == base:
-                ties += 1
-        steps[i] = 0
-        if math.log(ties) >= target - tolerance:
-            for j in range(k):
-                affinities[i, j] = 1.0 / ties if j < ties else 0.0
-            achieved[i] = ties
-            continue
-        low, high, beta = 0.0, np.inf, 1.0 / mean
-        total, entropy = 1.0, 0.0
-        for step in range(MAX_SEARCH_STEPS):
-            total, moment = 0.0, 0.0
-            for j in range(k):
-                d = distances[i, j] - base
-                weight = math.exp(-beta * d)
-                total += weight
-                moment += d * weight
-            entropy = math.log(total) + beta * moment / total
-            steps[i] = step + 1
-            if abs(entropy - target) <= tolerance:
-                break
-            if entropy > target:
-                low = beta
-                beta = 2.0 * beta if high == np.inf else 0.5 * (low + high)
-            else:
-                high = beta
-                beta = 0.5 * (low + high)
-        for j in range(k):
-            affinities[i, j] = math.exp(-beta * (distances[i, j] - base)) / total
-        achieved[i] = math.exp(entropy)
-
-
-@njit(fastmath=_VECTOR, inline="always")
+@njit(fastmath=VECTOR, inline="always")
 def _exp_of_minus(x):
     """Return exp(-x) for 0 <= x in float32, to a relative error of 2e-7, in arithmetic that vectorises.
 
@@ -222,7 +154,7 @@ def _exp_of_minus(x):
     return series * bits.view(np.float32)
 
 
-@njit(parallel=True, cache=True, fastmath=_VECTOR)
+@njit(parallel=True, cache=True, fastmath=VECTOR)
 def map_forces(Y, pairs, starts, indices, P, gaussian, attraction, repulsion, weights):
     """Write the two halves of the gradient of maps that lie side by side in one array.
 
@@ -297,16 +229,83 @@ def map_forces(Y, pairs, starts, indices, P, gaussian, attraction, repulsion, we
         weights[i], repulsion[0, i], repulsion[1, i] = si, fi, gi
         weights[k], repulsion[0, k], repulsion[1, k] = sk, fk, gk
         for point in (i, k):
-            x, y = Y[0, point], Y[1, point]
-            others, p = indices[starts[point] : starts[point + 1]], P[starts[point] : starts[point + 1]]
-            f = g = np.float32(0.0)
-            for edge in range(len(p)):
-                other = np.uint32(others[edge])  # unsigned: no look whether it counts from the end
-                dx, dy = x - Y[0, other], y - Y[1, other]
-                pull = p[edge] if gaussian else p[edge] / (one + dx * dx + dy * dy)
-                f += pull * dx
-                g += pull * dy
-            attraction[0, point], attraction[1, point] = f, g
+            attraction[0, point], attraction[1, point] = _pull(Y, point, starts, indices, P, gaussian)
+
+
+@njit(parallel=True, cache=True, fastmath=VECTOR)
+def map_attraction(Y, points, starts, indices, P, gaussian, attraction):
+    """Write the attraction alone, for the `points` (int64, shape (m,)); the rest as in `map_forces`."""
+    for place in prange(points.shape[0]):
+        point = points[place]
+        attraction[0, point], attraction[1, point] = _pull(Y, point, starts, indices, P, gaussian)
+
+
+@njit(fastmath=VECTOR, inline="always")
+def _pull(Y, point, starts, indices, P, gaussian):
+    """Return the attraction of one point, as in `map_forces`."""
+    x, y = Y[0, point], Y[1, point]
+    others, p = indices[starts[point] : starts[point + 1]], P[starts[point] : starts[point + 1]]
+    f = g = np.float32(0.0)
+    for edge in range(len(p)):
+        other = np.uint32(others[edge])  # unsigned: no look whether it counts from the end
+        dx, dy = x - Y[0, other], y - Y[1, other]
+        pull = p[edge] if gaussian else p[edge] / (np.float32(1.0) + dx * dx + dy * dy)
+        f += pull * dx
+        g += pull * dy
+    return f, g
+
+
+@njit(cache=True)
+def descend(Y, velocity, gains, attraction, repulsion, firsts, Z, rates, exaggeration, momentum):
+    """Move the points of all maps by one step of gradient descent with momentum and gains.
+
+    Parameters
+    ----------
+    Y, velocity, gains : ndarray of float32, shape (2, n), updated
+    attraction, repulsion : ndarray of float32, shape (2, n)
+        From `map_forces`.
+    firsts, Z, rates : ndarray of int64 and float32, shape (m,)
+        Of each map: its first point, its sum of weights, its learning rate.
+    exaggeration, momentum : float32
+
+    Notes
+    -----
+    A coordinate's gain grows by 0.2 where the gradient still points against the velocity, else shrinks
+    to 0.8 of itself, never below 0.01.
+    """
+    for m in range(len(firsts)):
+        end = firsts[m + 1] if m + 1 < len(firsts) else Y.shape[1]
+        for axis in range(2):
+            for i in range(firsts[m], end):
+                pull = exaggeration * attraction[axis, i]
+                gradient = np.float32(4.0) * (pull - repulsion[axis, i] / Z[m])
+                gain = gains[axis, i]
+                against = (velocity[axis, i] > 0) != (gradient > 0)
+                gain = gain + np.float32(0.2) if against else gain * np.float32(0.8)
+                gain = max(gain, np.float32(0.01))
+                gains[axis, i] = gain
+                velocity[axis, i] = momentum * velocity[axis, i] - rates[m] * gain * gradient
+                Y[axis, i] += velocity[axis, i]
+
+
+@njit(parallel=True, cache=True)
+def map_costs(Y, starts, indices, P, gaussian, costs):
+    """Write sum_j p_ij (log p_ij - log w_ij) and sum_j p_ij of every point i, float64 (2, n).
+
+    KL(P‖Q) of a map is the sum of the first over its points plus log Z times the sum of the second; p_ij = 0
+    counts nothing. The rest as in `map_forces`.
+    """
+    for i in prange(Y.shape[1]):
+        cost = share = 0.0
+        for edge in range(starts[i], starts[i + 1]):
+            p = np.float64(P[edge])
+            if p > 0.0:
+                dx = np.float64(Y[0, i] - Y[0, indices[edge]])
+                dy = np.float64(Y[1, i] - Y[1, indices[edge]])
+                d2 = dx * dx + dy * dy
+                cost += p * (math.log(p) + (d2 if gaussian else math.log1p(d2)))
+                share += p
+        costs[0, i], costs[1, i] = cost, share
 
 
 @njit(parallel=True, cache=True)

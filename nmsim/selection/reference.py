@@ -78,6 +78,58 @@ def search_affinities(distances: np.ndarray, perplexity: float, tolerance: float
     return np.array(rows)
 
 
+def log_perplexity(d: np.ndarray, beta: float) -> float:
+    """Return the logarithm of the perplexity of exp(-beta d) / sum."""
+    weights = np.exp(-beta * (d - d[0]))
+    return float(np.log(weights.sum()) + beta * ((d - d[0]) * weights).sum() / weights.sum())
+
+
+def halve_by_absolute_error(d: np.ndarray, perplexity: float, tolerance: float) -> tuple[float, int]:
+    """Return beta and the values tried by the search on the absolute error, for one point's distances."""
+    tried: dict[float, float] = {}
+
+    def error(beta: float) -> float:
+        return tried.setdefault(beta, abs(log_perplexity(d, beta) - np.log(perplexity)))
+
+    beta = float(1 / (d - d[0]).mean())
+    steps, error_now = 1, error(beta)
+    for factor in (2.0, 0.5):
+        while error_now > tolerance:
+            steps += 1
+            if error(factor * beta) >= error_now:
+                break
+            beta, error_now = factor * beta, error(factor * beta)
+    low, high, steps = beta / 2, beta * 2, steps + 2
+    error(low), error(high)
+    while min(tried.values()) > tolerance and steps < 100:
+        middle = (low + high) / 2
+        steps, _ = steps + 1, error(middle)
+        low, high = (low, middle) if error(low) < error(high) else (middle, high)
+    return min(tried, key=lambda beta: tried[beta]), steps
+
+
+def explode(d: np.ndarray, perplexity: float, tolerance: float, stream: int) -> tuple[float, int]:
+    """Return beta and the values tried by the fireworks, for one point's distances; whole-number draws."""
+
+    def uniform(count: int) -> float:
+        z = (stream * 0xD1342543DE82EF95 + count * 0x9E3779B97F4A7C15) % 2**64
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) % 2**64
+        return ((z ^ (z >> 31)) >> 11) / 2**53
+
+    def error(place: float) -> float:
+        return abs(log_perplexity(d, np.exp(place)) - np.log(perplexity))
+
+    place, amplitude, steps = -np.log((d - d[0]).mean()), 2.0, 1
+    for _ in range(100):
+        if error(place) <= tolerance:
+            break
+        sparks = [place + amplitude * (2 * uniform(steps + spark) - 1) for spark in range(10)]
+        best, steps = min(sparks, key=error), steps + 10
+        place, amplitude = (best, amplitude * 1.2) if error(best) < error(place) else (place, amplitude * 0.5)
+    return float(np.exp(place)), steps
+
+
 def map_weights(Y: np.ndarray, gaussian: bool) -> np.ndarray:
     """Return w_ij of a map Y of shape (n, 2), zero on the diagonal."""
     d2 = ((Y[:, None, :] - Y[None, :, :]) ** 2).sum(axis=2)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmsim.selection import kernels, reference
+from nmsim.selection import reference, searches
 from nmsim.selection.affinities import joint_affinities, nearest_neighbours
 
 
@@ -52,11 +52,11 @@ def test_every_point_has_the_perplexity_asked_for_to_three_decimals(perplexity):
     distances = nearest_neighbours(points(400, 20), int(3 * perplexity))[1]
     p = np.empty(distances.shape, dtype=np.float32)
     achieved, steps = np.empty(400), np.empty(400, dtype=np.int32)
-    kernels.search_affinities(distances, perplexity, 2.5e-4 / perplexity, p, achieved, steps)
+    searches.search_affinities(distances, perplexity, 2.5e-4 / perplexity, 0, p, achieved, steps)
     assert np.abs(reference.perplexity_of(p.astype(np.float64)) - perplexity).max() < 5e-4
     assert np.abs(achieved - perplexity).max() < 5e-4
     assert np.allclose(p.sum(axis=1), 1, atol=1e-5)
-    assert (steps > 0).all() and (steps < kernels.MAX_SEARCH_STEPS).all()
+    assert (steps > 0).all() and (steps < searches.MAX_STEPS).all()
 
 
 @pytest.mark.parametrize("perplexity", [1.5, 3.0, 8.0])
@@ -64,9 +64,53 @@ def test_conditional_affinities_equal_those_of_the_slow_twin(perplexity):
     X = points(50, 2, values=8)  # few values: many ties, some of them more than the perplexity
     distances = nearest_neighbours(X, 24)[1]
     p, achieved = np.empty((50, 24), dtype=np.float32), np.empty(50)
-    kernels.search_affinities(distances, perplexity, 1e-9, p, achieved, np.empty(50, dtype=np.int32))
+    searches.search_affinities(distances, perplexity, 1e-9, 0, p, achieved, np.empty(50, np.int32))
     expected = reference.search_affinities(distances, perplexity, 1e-9)
     assert np.allclose(p, expected, atol=2e-6)
+
+
+def searched(distances, perplexity, search, tolerance=1e-5):
+    """Return the affinities, the perplexities reached and the values of beta tried."""
+    p, achieved = np.empty(distances.shape, dtype=np.float32), np.empty(len(distances))
+    steps = np.empty(len(distances), dtype=np.int32)
+    kind = searches.SEARCHES.index(search)
+    searches.search_affinities(distances, perplexity, tolerance, kind, p, achieved, steps)
+    return p, achieved, steps
+
+
+def test_the_searches_on_the_absolute_error_try_what_their_slow_twins_try():
+    distances = nearest_neighbours(points(60, 9), 30)[1]
+    for search in ("absolute", "fireworks"):
+        p, achieved, steps = searched(distances, 10.0, search)
+        for i, d in enumerate(distances):
+            if search == "absolute":
+                beta, tried = reference.halve_by_absolute_error(d, 10.0, 1e-5)
+            else:
+                beta, tried = reference.explode(d, 10.0, 1e-5, i)
+            assert steps[i] == tried
+            assert achieved[i] == pytest.approx(np.exp(reference.log_perplexity(d, beta)), rel=1e-9)
+            assert p[i] == pytest.approx(
+                np.exp(-beta * (d - d[0])) / np.exp(-beta * (d - d[0])).sum(), rel=1e-5
+            )
+
+
+def test_fireworks_reach_the_perplexity_and_halving_by_the_absolute_error_misses_it_for_some():
+    distances = nearest_neighbours(points(400, 20), 90)[1]
+    _, by_sign, _ = searched(distances, 30.0, "bisection")
+    _, by_fireworks, _ = searched(distances, 30.0, "fireworks")
+    _, by_size, _ = searched(distances, 30.0, "absolute")
+    for achieved in (by_sign, by_fireworks):
+        assert np.abs(achieved - 30).max() < 5e-4
+    assert (np.abs(by_size - 30) > 0.3).any(), "the half with the smaller |error| need not hold the answer"
+    # it never ends with a larger error than that of the best power of two it met on its way
+    assert np.abs(np.log(by_size / 30)).max() < np.log(2)
+
+
+@pytest.mark.parametrize("search", searches.SEARCHES)
+def test_no_search_stumbles_over_duplicates_ties_and_few_points(search):
+    for X in (np.repeat(points(10, 4), 8, axis=0), points(3, 5), points(50, 1, values=2)):
+        joint = joint_affinities(X, 5.0, search=search)
+        assert np.isfinite(joint.P).all() and abs(joint.P.sum() - 1) < 1e-5
 
 
 def test_the_perplexity_of_duplicates_is_their_number_where_that_is_more():

@@ -70,9 +70,9 @@ def test_the_exponential_is_right_to_three_units_in_a_million_up_to_where_it_no_
 def test_maps_side_by_side_are_the_maps_made_one_by_one():
     joints = [joint_affinities(clusters(n, seed=n)[0], 5.0) for n in (1, 30, 41, 2)]
     starts = [a_map(n, 1e-4, n).T for n in (1, 30, 41, 2)]
-    together, divergences = embed(joints, starts, Descent(n_iter=40))
+    together, divergences, _ = embed(joints, starts, Descent(n_iter=40))
     for joint, start, Y, divergence in zip(joints, starts, together, divergences, strict=True):
-        (alone,), (own,) = embed([joint], [start], Descent(n_iter=40))
+        (alone,), (own,), _ = embed([joint], [start], Descent(n_iter=40))
         assert np.array_equal(Y, alone) and divergence == own
 
 
@@ -94,15 +94,15 @@ def test_permuting_points_and_their_first_map_permutes_the_map():
     start = start_map(X, np.random.default_rng(0))
     # Sums run in another order, and descent magnifies last bits: few iterations, and a tolerance.
     descent = Descent(n_iter=25)
-    (Y,), _ = embed([joint_affinities(X, 8.0)], [start], descent)
-    (permuted,), _ = embed([joint_affinities(X[order], 8.0)], [start[order]], descent)
+    (Y,), *_ = embed([joint_affinities(X, 8.0)], [start], descent)
+    (permuted,), *_ = embed([joint_affinities(X[order], 8.0)], [start[order]], descent)
     assert np.abs(permuted - Y[order]).max() < 1e-3 * Y.std()
 
 
 @pytest.mark.parametrize("kernel", ["student", "gaussian"])
 def test_separate_clusters_stay_separate_in_the_map(kernel):
     X, owner = clusters(150)
-    (Y,), _ = embed(
+    (Y,), *_ = embed(
         [joint_affinities(X, 10.0)], [start_map(X, np.random.default_rng(0))], Descent(kernel, 300)
     )
     d2 = ((Y[:, None] - Y[None]) ** 2).sum(axis=2)
@@ -122,7 +122,7 @@ def test_more_iterations_lower_the_divergence(kernel):
 @pytest.mark.parametrize("X", [np.zeros((50, 4)), np.repeat([[1, 2], [3, 90]], 25, axis=0)])
 def test_constant_features_and_duplicates_give_a_finite_map(X):
     X = X.astype(np.int16)
-    (Y,), (divergence,) = embed(
+    (Y,), (divergence,), _ = embed(
         [joint_affinities(X, 5.0)], [start_map(X, np.random.default_rng(0))], Descent()
     )
     assert np.isfinite(Y).all() and np.isfinite(divergence)

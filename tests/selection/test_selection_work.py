@@ -8,7 +8,7 @@ import pytest
 
 from nmsim.access.work import OPERATIONS
 from nmsim.selection import DESNE, RandomPerClass
-from nmsim.selection.desne_work import iteration_operations
+from nmsim.selection.desne_work import iteration_operations, mesh_bytes, mesh_operations
 
 PHASES = ["features", "distances", "affinities", "embedding", "sampling", "indices"]
 
@@ -181,6 +181,36 @@ def test_the_iterations_described_are_those_done(n_iter):
     largest = max(n_iter, 5)  # five passes look for the axes of the first map
     assert max(s.repeat for s in fit.steps(10**6) if s.phase == "embedding") == largest
     assert sum(s.broadcast_bytes == 8 * 70 + 4 and s.repeat == n_iter for s in fit.steps(10**6)) == 1
+
+
+def test_interpolated_iterations_are_described_on_the_meshes_that_they_had():
+    fit, _ = fitted(forces="interpolated", n_iter=60)
+    for m in (m for m in fit.maps_ if len(m.members) > 1):
+        assert sum(m.meshes.values()) == 60 and min(m.meshes) >= 64
+        steps = [s for s in fit.steps(10**6, 4) if s.phase == "embedding" and s.group == m.group][
+            -len(m.meshes) :
+        ]
+        for step, (side, iterations) in zip(steps, sorted(m.meshes.items()), strict=True):
+            assert step.repeat == iterations
+            assert step.broadcast_bytes == 8 * len(m.members) + 4 + mesh_bytes(side)
+            assert step.operations == mesh_operations(len(m.members), m.edges, side, "student")
+    assert all(not m.meshes for m in fitted()[0].maps_), "small maps are exact"
+
+
+def test_an_interpolated_iteration_counts_points_entries_and_butterflies_but_no_pairs():
+    # By hand, a mesh of 64: lines of 128 values have 64 · 7 butterflies; 64 real lines there and back count
+    # as 64, 65 columns as 130: 194 · 448 = 86,912.
+    base, entries = mesh_operations(0, 0, 64, "student"), mesh_operations(0, 10, 64, "student")
+    assert base == {
+        "add_fp32": 4 * 86912,
+        "mac_fp32": 4 * 86912,
+        "mul_fp32": 4 * 64 * 65,
+        "div_fp32": 1,
+        "compare": 0,
+    }
+    assert entries["mac_fp32"] - base["mac_fp32"] == 40 and entries["div_fp32"] - base["div_fp32"] == 10
+    assert mesh_operations(200, 0, 64, "student")["mac_fp32"] - base["mac_fp32"] == 200 * 366
+    assert mesh_bytes(64) == 2 * 8 * 64 * 65 + 4 * 64 * 64
 
 
 def test_the_result_is_four_bytes_a_kept_record():

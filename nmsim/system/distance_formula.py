@@ -21,7 +21,8 @@ energy of the reads is e·R·(n + S), and e_near < e_host but q_near < q_host: t
 
 Near memory the parts of a tile follow each other: fill (columns of the busiest site; then the bus), stream
 (columns or operations, whichever is slower), lists, gathering. On the host, transfers and operations of all
-tiles of all classes overlap, but for the first load and the last lists. Refresh takes nRFCab of every nREFI from the memory.
+tiles of all classes overlap, but for the first load and the last lists. Refresh takes nRFCab of every nREFI
+from the memory.
 
 The simulation counts every command instead; tests/system/test_crossover.py holds the two together.
 """

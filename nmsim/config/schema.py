@@ -470,8 +470,11 @@ class Selection(Section):
 class Training(Section):
     """The training that follows every selection."""
 
-    network: Literal["softmax", "mlp", "cnn-s", "cnn-m"] = Field(
-        "cnn-s", description="softmax, mlp, or a convolutional network."
+    network: Literal["softmax", "mlp", "cnn-s", "cnn-m", "resnet-8"] = Field(
+        "cnn-s", description="softmax, mlp, or a convolutional network, the last one residual."
+    )
+    augmentation: Literal["none", "flip", "flip_crop"] = Field(
+        "none", description="Mirrors half of the images anew in every epoch; flip_crop shifts them too."
     )
     epochs: Count = Field(5, description="Of every scheme.")
     min_steps: Clocks = Field(

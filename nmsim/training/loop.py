@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +10,11 @@ import numpy as np
 from nmsim.errors import ConfigError, DataError
 from nmsim.rng import stream
 from nmsim.training import kernels
-from nmsim.training.loss import softmax_cross_entropy
+from nmsim.training.augmentation import AUGMENTATIONS, draw
 from nmsim.training.model import Model, frozen
-from nmsim.training.network import Chunk, Network, NetworkCost
-from nmsim.training.optim import SCHEDULES, SGD
-from nmsim.training.planes import LANES
-from nmsim.training.team import Team
+from nmsim.training.network import Network, NetworkCost
+from nmsim.training.numpy_backend import NumpyTraining, Task
+from nmsim.training.optim import SCHEDULES
 
 #: Told the epoch, from 0, and the model as it stands, returns the rows of X_train to train on from here.
 Reselect = Callable[[int, Model], np.ndarray]
@@ -36,6 +35,8 @@ class TrainResult:
     epoch_orders : list of ndarray of int64, shape (n,)
         For each epoch the training rows in the order of reading; batches are consecutive stretches of it.
         They are rows of X_train, also where a reselection leaves only some of them.
+    epoch_moves : list of ndarray of int8, shape (n, 3), or None
+        For each epoch how each image of that order was mirrored and shifted, see `augmentation.draw`.
     network : NetworkCost
         What an image and a step cost.
     parameters : ndarray of float32
@@ -50,6 +51,7 @@ class TrainResult:
     loss_per_epoch: np.ndarray
     accuracy_per_epoch: np.ndarray
     epoch_orders: list[np.ndarray]
+    epoch_moves: list[np.ndarray | None]
     network: NetworkCost
     parameters: np.ndarray
     model: Model
@@ -69,6 +71,7 @@ def train(
     momentum: float = 0.9,
     weight_decay: float = 5e-4,
     schedule: str = "cosine",
+    augmentation: str = "none",
     min_steps: int = 300,
     seed: int = 0,
     n_classes: int | None = None,
@@ -90,8 +93,14 @@ def train(
         Passes over the training images, at least 1.
     batch_size : int
         Images of one step, at least 1; the last batch of an epoch holds what is left.
-    learning_rate, momentum, weight_decay, schedule
+    learning_rate : float
+        The largest rate, above 0.
+    momentum, weight_decay : float
         See `SGD`.
+    schedule : str
+        A name in `SCHEDULES`: how the rate rises and falls.
+    augmentation : str
+        "none", "flip" or "flip_crop", see `augmentation.draw`. It changes nothing that is priced.
     min_steps : int
         Where `epochs` are fewer steps than this, whole epochs are added until they are as many; 0 gives every
         training set the same number of epochs, as in the published comparisons. Those train for 200 epochs;
@@ -104,7 +113,6 @@ def train(
         Default: the largest label of both sets, and 1.
     mac : str
         Number format that the hardware is priced in; the arithmetic here is float32.
-
     reselect : callable, optional
         Chooses the rows to train on, of all of X_train, before the epochs 0, R, 2R, …; see `Reselect`. The
         first choice decides how many epochs `min_steps` asks for; the learning rate follows the epochs.
@@ -123,10 +131,11 @@ def train(
     Notes
     -----
     Equal seeds give equal bits for any number of threads: a batch is cut into chunks of 32 images, each chunk
-    is computed by one thread, and the gradients are added in the order of the chunks.
+    is computed by one thread, and the gradients are added in the order of the chunks. Batch normalisation
+    takes its statistics from a chunk too.
     """
-    if schedule not in SCHEDULES:
-        raise ConfigError(f"no schedule has the name {schedule!r}", expected=", ".join(SCHEDULES))
+    _known("schedule", schedule, SCHEDULES)
+    _known("augmentation", augmentation, AUGMENTATIONS)
     y_train, y_test = (np.ascontiguousarray(y, np.int64) for y in (y_train, y_test))
     if n_classes is None:
         n_classes = max(2, int(max(y_train.max(initial=0), y_test.max(initial=0))) + 1)
@@ -140,51 +149,48 @@ def train(
         )
     X_train = frozen(X_train)
     net = Network(network, X_train.shape[1:], n_classes)
-    parameters = net.initial_parameters(stream(seed, "training", "weights"))
-    model = Model(net, parameters, *normalisation(X_train))
-    rows = _subset(reselect(0, model), len(X_train)) if reselect else np.arange(len(X_train))
-    epochs = max(epochs, -(-min_steps // -(-rows.size // batch_size)))
-    shuffle = stream(seed, "training", "order")
-    optimiser = SGD(parameters, learning_rate, momentum, weight_decay, schedule)
-    orders: list[np.ndarray] = []
-    history = np.zeros((epochs, 2))
+    first = net.initial_parameters(stream(seed, "training", "weights")), net.initial_statistics()
+    model = Model(net, *first, *normalisation(X_train))
+    shuffle, draws = stream(seed, "training", "order"), stream(seed, "training", "augmentation")
     largest = min(batch_size, len(X_train))
-    lanes = min(LANES, largest)
-    with Team(net, parameters, -(-largest // lanes), lanes) as team:
-        for epoch in range(epochs):
-            if reselect and epoch and epoch % reselect_every == 0:
-                rows = _subset(reselect(epoch, model), len(X_train))
-            orders.append(rows[shuffle.permutation(rows.size)])
+    orders: list[np.ndarray] = []
+    moves: list[np.ndarray] = []
+    history: list[np.ndarray] = []
+    rows = np.arange(len(X_train))
+    with NumpyTraining(Task(model, X_train, y_train, largest, momentum, weight_decay)) as work:
+        while len(orders) < epochs:
+            epoch = len(orders)
+            if reselect and epoch % reselect_every == 0:
+                rows = _subset(reselect(epoch, work.model), len(X_train))
             steps = -(-rows.size // batch_size)
+            if not epoch:
+                epochs = max(epochs, -(-min_steps // steps))
+            orders.append(rows[shuffle.permutation(rows.size)])
+            moves.append(draw(augmentation, rows.size, draws))
+            sums = np.zeros(2)
             for step in range(steps):
-                batch = orders[epoch][step * batch_size : (step + 1) * batch_size]
-                used = -(-batch.size // lanes)
-
-                def gradient(chunk: Chunk, i: int, batch: np.ndarray = batch) -> tuple[float, int]:
-                    part = batch[i * lanes : (i + 1) * lanes]
-                    chunk.load(X_train, part, model.mean, model.scale)
-                    chunk.forward()
-                    found = softmax_cross_entropy(chunk.output, y_train[part], 1.0 / batch.size)
-                    chunk.backward()
-                    return found
-
-                history[epoch] += np.sum(team.map(gradient, used), axis=0)
-                optimiser.step(team.gradients[:used], (epoch * steps + step + 0.5) / (epochs * steps))
-            history[epoch] /= rows.size
-            if not np.isfinite(history[epoch, 0]):
+                part = slice(step * batch_size, (step + 1) * batch_size)
+                done = (epoch * steps + step + 0.5) / (epochs * steps)
+                rate = learning_rate * SCHEDULES[schedule](done)
+                sums += work.step(orders[-1][part], None if moves[-1] is None else moves[-1][part], rate)
+            history.append(sums / rows.size)
+            if not np.isfinite(sums[0]):
                 raise ConfigError(
                     "the training diverged: its loss is not a number any more",
                     found=f"training.learning_rate {learning_rate:g}, epoch {epoch + 1}",
                     hint="Lower training.learning_rate.",
                 )
+        accuracy = work.model.accuracy(X_test, y_test)
+    loss_per_epoch, accuracy_per_epoch = np.transpose(history)
     return TrainResult(
-        accuracy=model.accuracy(X_test, y_test),
-        loss_per_epoch=history[:, 0],
-        accuracy_per_epoch=history[:, 1],
+        accuracy=accuracy,
+        loss_per_epoch=loss_per_epoch,
+        accuracy_per_epoch=accuracy_per_epoch,
         epoch_orders=orders,
+        epoch_moves=moves,
         network=net.cost(mac, momentum=momentum > 0),
-        parameters=parameters,
-        model=model,
+        parameters=work.model.parameters,
+        model=work.model,
         seed=seed,
     )
 
@@ -202,6 +208,11 @@ def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     variance = share @ values**2 - mean**2
     deviation = np.sqrt(np.where(variance > 1e-9, variance, 1.0))
     return mean.astype(np.float32), (1.0 / deviation).astype(np.float32)
+
+
+def _known(what: str, name: str, names: Iterable[str]) -> None:
+    if name not in names:
+        raise ConfigError(f"no {what} has the name {name!r}", expected=", ".join(names))
 
 
 def _subset(rows: np.ndarray, n: int) -> np.ndarray:

@@ -23,12 +23,15 @@ class Model:
     parameters : ndarray of float32, shape (parameters,)
         Weights and biases. While a training runs they change in place: copy what is to be kept. A model with
         other weights is `dataclasses.replace(model, parameters=…)`.
+    statistics : ndarray of float32, shape (statistics,)
+        Running statistics of batch normalisation, empty where there is none; as with the parameters.
     mean, scale : ndarray of float32, shape (channels,)
         The network sees (value - mean) · scale of each channel.
     """
 
     network: Network
     parameters: np.ndarray
+    statistics: np.ndarray
     mean: np.ndarray
     scale: np.ndarray
 
@@ -79,10 +82,10 @@ class Model:
             for start in range(i * LANES, len(X), n_chunks * LANES):
                 rows = np.arange(start, min(start + LANES, len(X)))
                 chunk.load(X, rows, self.mean, self.scale)
-                chunk.forward()
+                chunk.forward(training=False)
                 use(chunk, rows)
 
-        with Team(self.network, self.parameters, n_chunks, LANES) as team:
+        with Team(self.network, self.parameters, self.statistics, n_chunks, LANES) as team:
             team.map(part, n_chunks)
 
 

@@ -4,19 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from nmsim.errors import ConfigError, DataError
 from nmsim.training import kernels
-from nmsim.training.layers import Conv2d, Dense, Flatten, Layer, MaxPool2d, ReLU, Signal
-from nmsim.training.planes import Planes, Shape
+from nmsim.training.chain import Chain, Residual
+from nmsim.training.layers import (
+    AvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    Dense,
+    Flatten,
+    Layer,
+    MaxPool2d,
+    ReLU,
+    Signal,
+    State,
+)
+from nmsim.training.planes import Planes
+
+
+def _block(channels: int, stride: int = 1, project: bool = False) -> tuple[Layer, ...]:
+    """Return a residual block of two 3×3 convolutions; where shapes change, a 1×1 convolution goes beside."""
+    body = (
+        Conv2d(channels, stride=stride),
+        BatchNorm2d(),
+        ReLU(),
+        Conv2d(channels),
+        BatchNorm2d(),
+    )
+    shortcut = (Conv2d(channels, kernel=1, padding=0, stride=stride),) if project else ()
+    return Residual(body, shortcut), ReLU()
+
 
 #: The presets; each is followed by a Dense layer with one unit a class. ReLU stands behind the pooling: there
 #: it does the same (both are monotone) on a quarter of the values. cnn-s is made for runs of seconds; cnn-m
-#: is sixteen times the work and 3 points better on a tenth of Fashion-MNIST.
+#: is sixteen times the work and 3 points better on a tenth of Fashion-MNIST. resnet-8 is the residual network
+#: for 32×32 pixels of He et al. (CVPR 2016, section 4.2) with one block a stage, in the form of MLPerf Tiny
+#: (Banbury et al., arXiv 2106.07597): convolutions with biases, 1×1 convolutions without normalisation beside
+#: the blocks that change the shape. Their reference model pads an even side by one pixel at its end where the
+#: stride is 2, this one at both ends and leaves the last unread; costs and shapes are the same.
 NETWORKS: dict[str, tuple[Layer, ...]] = {
     "softmax": (Flatten(),),
     "mlp": (Flatten(), Dense(128), ReLU()),
@@ -40,6 +69,16 @@ NETWORKS: dict[str, tuple[Layer, ...]] = {
         Dense(128),
         ReLU(),
     ),
+    "resnet-8": (
+        Conv2d(16),
+        BatchNorm2d(),
+        ReLU(),
+        *_block(16),
+        *_block(32, stride=2, project=True),
+        *_block(64, stride=2, project=True),
+        AvgPool2d(None),
+        Flatten(),
+    ),
 }
 
 #: Bytes of one value in each number format that training can be priced in.
@@ -58,16 +97,18 @@ class NetworkCost:
         Operation kind, one of `FORMAT_BYTES`; it sets the size of a value.
     macs_forward, macs_backward : int
         Multiply-adds of one image. The backward pass computes the gradients of each layer's weights and
-        input, each as many products as the forward pass; the images' own gradient is not computed.
+        input, each as many products as the forward pass; the images' own gradient is not computed. Batch
+        normalisation adds three a value, and four in the backward pass.
     macs_update : int
-        Multiply-adds of one optimiser step: three for each parameter.
+        Multiply-adds of one optimiser step: three for each parameter, and one for each running statistic.
     parameters : int
-        Number of weights and biases.
+        Number of weights and biases, and of the factors and shifts of batch normalisation.
     weight_bytes, gradient_bytes, momentum_bytes : int
         Bytes of each for the whole network, at the size of a value; momentum_bytes is 0 without momentum.
+        The weights are with the running statistics, which have neither gradient nor momentum.
     activation_bytes : int
-        Bytes of one image that are kept from the forward to the backward pass: the inputs of linear layers,
-        one bit for each value of a ReLU, the place of each maximum.
+        Bytes of one image that are kept from the forward to the backward pass: the inputs of linear layers
+        and of batch normalisation, one bit for each value of a ReLU, the place of each maximum.
     image_bytes : int
         Bytes of one image as it lies in DRAM, 8 bits a value.
     """
@@ -85,8 +126,8 @@ class NetworkCost:
     image_bytes: int
 
 
-class Network:
-    """A chain of layers for images of one shape.
+class Network(Chain):
+    """A chain of layers for images of one shape, which ends in one value a class.
 
     Parameters
     ----------
@@ -103,10 +144,6 @@ class Network:
     ----------
     name : str
         The preset's name, or "custom".
-    layers : tuple of Layer
-    shapes : list of tuple
-        The shape before each layer, and at the end that of the output: channels, height, width.
-    parameter_count : int
 
     Raises
     ------
@@ -124,70 +161,46 @@ class Network:
         dtype: DTypeLike = np.float32,
     ):
         self.name = layers if isinstance(layers, str) else "custom"
+        self.dtype, self.n_classes = np.dtype(dtype), n_classes
         if isinstance(layers, str):
             if layers not in NETWORKS:
                 raise ConfigError(
                     "no network has this name", found=repr(layers), expected=", ".join(NETWORKS)
                 )
-            layers = (*NETWORKS[layers], Dense(n_classes))
-        if any(getattr(layer, "stride", 1) > 1 for layer in layers[1:]):
-            raise ValueError("only the first layer may have a stride above 1")
-        self.layers, self.dtype, self.n_classes = tuple(layers), np.dtype(dtype), n_classes
+            layers = (*NETWORKS[layers], Dense(n_classes, gain=1.0))
         height, width, channels = image_shape
-        self.shapes: list[Shape] = [(channels, height, width)]
         try:
-            for layer in self.layers:
-                self.shapes.append(layer.output_shape(self.shapes[-1]))
+            super().__init__(layers, (channels, height, width))
         except ValueError as error:
             raise DataError(
                 f"the images are too small for the network {self.name}: {error}",
                 found=f"{height}×{width}×{channels}",
                 hint="Choose training.network: mlp or softmax.",
             ) from None
-        counts = [layer.parameter_count(shape) for layer, shape in self.pairs]
-        ends = np.cumsum([0, *counts]).tolist()
-        self.parameter_slices = [slice(start, end) for start, end in pairwise(ends)]
-        self.parameter_count: int = ends[-1]
-
-    @property
-    def pairs(self) -> list[tuple[Layer, Shape]]:
-        """Return each layer with the shape of its input."""
-        return list(zip(self.layers, self.shapes[:-1], strict=True))
 
     def initial_parameters(self, rng: np.random.Generator) -> np.ndarray:
-        """Return weights drawn from a normal distribution with variance 2/fan-in, and biases of 0.
+        """Return the parameters that a training begins with, drawn layer by layer."""
+        return super().initial_parameters(rng).astype(self.dtype)
 
-        References
-        ----------
-        He et al., Delving Deep into Rectifiers, ICCV 2015, eq. 10. The last layer, which no ReLU follows,
-        takes 1/fan-in.
-        """
-        parameters = np.zeros(self.parameter_count, self.dtype)
-        for (layer, shape), part in zip(self.pairs, self.parameter_slices, strict=True):
-            if fan_in := layer.fan_in(shape):
-                outputs = layer.output_shape(shape)[0]
-                variance = (1.0 if layer is self.layers[-1] else 2.0) / fan_in
-                weights = rng.normal(0.0, variance**0.5, fan_in * outputs)
-                parameters[part][: fan_in * outputs] = weights
-        return parameters
+    def initial_statistics(self) -> np.ndarray:
+        """Return the running statistics that a training begins with."""
+        return super().initial_statistics().astype(self.dtype)
 
     def cost(self, mac: str = "mac_fp16", momentum: bool = True) -> NetworkCost:
         """Return what training costs where numbers have the format of the operation `mac`."""
         if mac not in FORMAT_BYTES:
             raise ConfigError(f"training cannot be priced in {mac!r}", expected=", ".join(FORMAT_BYTES))
-        macs = [layer.macs(shape) for layer, shape in self.pairs]
-        first = next(i for i, n in enumerate(macs) if n)
         element_bytes = FORMAT_BYTES[mac]
         state_bytes = self.parameter_count * element_bytes
         saved_bits = sum(layer.saved_bits(shape, 8 * element_bytes) for layer, shape in self.pairs)
         return NetworkCost(
             network=self.name,
             mac=mac,
-            macs_forward=sum(macs),
-            macs_backward=2 * sum(macs) - macs[first],
-            macs_update=3 * self.parameter_count,
+            macs_forward=sum(layer.macs(shape) for layer, shape in self.pairs),
+            macs_backward=self.macs_backward(input_gradient=False),
+            macs_update=3 * self.parameter_count + self.statistic_count,
             parameters=self.parameter_count,
-            weight_bytes=state_bytes,
+            weight_bytes=state_bytes + self.statistic_count * element_bytes,
             gradient_bytes=state_bytes,
             momentum_bytes=state_bytes if momentum else 0,
             activation_bytes=-(-saved_bits // 8),
@@ -201,17 +214,21 @@ class Chunk:
     Parameters
     ----------
     network : Network
-    parameters : ndarray, shape (parameters,)
-        The weights, shared by all chunks; the optimiser changes them in place.
+    parameters, statistics : ndarray, shapes (parameters,) and (statistics,)
+        The weights and the running statistics, shared by all chunks; the optimiser changes them in place.
     lanes : int
         Images side by side.
     gradient : ndarray, shape (parameters,), optional
         Where `backward` puts the gradient of the loss; by default a new array.
+    seen : ndarray, shape (statistics,), optional
+        Where `forward` puts the statistics that it saw; by default a new array.
 
     Attributes
     ----------
     images : Planes
         What `load` fills.
+    used : int
+        How many lanes hold images, from the first.
     embedding : Signal
         The input of the last layer.
     output : Signal
@@ -219,38 +236,47 @@ class Chunk:
     """
 
     def __init__(
-        self, network: Network, parameters: np.ndarray, lanes: int, gradient: np.ndarray | None = None
+        self,
+        network: Network,
+        parameters: np.ndarray,
+        statistics: np.ndarray,
+        lanes: int,
+        gradient: np.ndarray | None = None,
+        seen: np.ndarray | None = None,
     ):
         self.gradient = np.zeros_like(parameters) if gradient is None else gradient
-        borders = [*(layer.border for layer in network.layers), 0]
-        stride = getattr(network.layers[0], "stride", 1)
-        signal = Signal(Planes(network.shapes[0], lanes, borders[0], stride, network.dtype), None)
-        self.images, self._bound = signal.values, []
-        for i, layer in enumerate(network.layers):
-            part = network.parameter_slices[i]
-            self.embedding = signal
-            if isinstance(layer, Flatten):
-                gradient_view = signal.gradient.flattened() if signal.gradient else None
-                out = Signal(signal.values.flattened(), gradient_view)
-            else:
-                shape, border = network.shapes[i + 1], borders[i + 1]
-                values = Planes(shape, lanes, border, dtype=network.dtype)
-                # A border must stay zero, and gradients reach into it.
-                gradients = Planes(shape, lanes, border, dtype=network.dtype) if border else values
-                out = Signal(values, gradients)
-            self._bound.append(layer.bind(signal, out, parameters[part], self.gradient[part]))
-            signal = out
-        self.output = signal
+        seen = np.zeros_like(statistics) if seen is None else seen
+        first = network.layers[0]
+        self.images = Planes(network.shapes[0], lanes, first.border, first.stride, network.dtype)
+        self.used = lanes
+        state = State(parameters, self.gradient, statistics, seen)
+        self._bound, signals = network.bind(Signal(self.images, None), state)
+        self.embedding, self.output = signals[-2:]
 
-    def load(self, images: np.ndarray, rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> None:
-        """Fill the first lanes with images `rows`, normalised per channel to (value - mean) · scale."""
-        planes = self.images
-        kernels.load_images(planes.array, images, rows, planes.border, planes.columns, mean, scale)
+    def load(
+        self,
+        images: np.ndarray,
+        rows: np.ndarray,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        moves: np.ndarray | None = None,
+    ) -> None:
+        """Fill the first lanes with images `rows`, normalised per channel to (value - mean) · scale.
 
-    def forward(self) -> None:
+        `moves`, int8 of shape (rows, 3), are those of `kernels.load_moved_images`.
+        """
+        planes, self.used = self.images, rows.size
+        if moves is None:
+            kernels.load_images(planes.array, images, rows, planes.border, planes.columns, mean, scale)
+        else:
+            kernels.load_moved_images(
+                planes.array, images, rows, moves, planes.border, planes.columns, mean, scale
+            )
+
+    def forward(self, training: bool = True) -> None:
         """Compute the outputs of all layers."""
         for layer in self._bound:
-            layer.forward()
+            layer.forward(self.used, training)
 
     def backward(self) -> None:
         """Compute the gradient of all parameters from that of the output, which the loss has set."""

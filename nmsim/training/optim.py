@@ -27,7 +27,7 @@ def _cosine(done: float) -> float:
     return min(1.0, done / WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-#: Factor on the learning rate as a function of the share of all steps that are done, 0 < share <= 1.
+#: Factor on the learning rate as a function of the share of the training that is done, 0 < share <= 1.
 #: `cosine` is that of Loshchilov and Hutter (ICLR 2017, eq. 5, without restarts) with a linear warm-up.
 SCHEDULES: dict[str, Callable[[float], float]] = {"constant": _constant, "cosine": _cosine}
 
@@ -41,32 +41,16 @@ class SGD:
     ----------
     weights : ndarray, shape (parameters,)
         Changed in place.
-    learning_rate : float
-        Peak rate, above 0.
     momentum : float
         0 <= momentum < 1.
     weight_decay : float
         L2 penalty on all parameters, at least 0.
-    schedule : str
-        A name in `SCHEDULES`.
     """
 
-    def __init__(
-        self,
-        weights: np.ndarray,
-        learning_rate: float,
-        momentum: float,
-        weight_decay: float,
-        schedule: str,
-    ):
+    def __init__(self, weights: np.ndarray, momentum: float, weight_decay: float):
         self._weights, self._velocity = weights, np.zeros_like(weights)
-        self._rate, self._options = learning_rate, (momentum, weight_decay, CLIP_NORM)
-        self._factor = SCHEDULES[schedule]
+        self._options = (momentum, weight_decay, CLIP_NORM)
 
-    def step(self, gradients: np.ndarray, done: float) -> None:
-        """Take one step along the sum of `gradients`, shape (chunks, parameters), added in their order.
-
-        `done` is the share of the training that is done in the middle of the step, 0 < done < 1.
-        """
-        rate = self._rate * self._factor(done)
+    def step(self, gradients: np.ndarray, rate: float) -> None:
+        """Take one step along the sum of `gradients`, shape (chunks, parameters), added in their order."""
         kernels.sgd_step(self._weights, self._velocity, gradients, rate, *self._options)

@@ -41,12 +41,21 @@ class Planes:
     def __init__(
         self, shape: Shape, lanes: int, border: int = 0, stride: int = 1, dtype: DTypeLike = np.float32
     ):
-        self.shape, self.lanes, self.border = shape, lanes, border
+        self.shape, self.lanes, self.border, self.stride = shape, lanes, border, stride
         channels, height, width = (shape[0], shape[1] + 2 * border, shape[2] + 2 * border)
         per_phase = -(-width // stride)
-        self.array = np.zeros((channels, height, per_phase * stride, lanes), dtype)
+        self.array = _aligned_zeros((channels, height, per_phase * stride, lanes), dtype)
         column = np.arange(width)
         self.columns = column % stride * per_phase + column // stride
+
+    def alike(self) -> Planes:
+        """Return new planes of the same geometry."""
+        return Planes(self.shape, self.lanes, self.border, self.stride, self.array.dtype)
+
+    @property
+    def inner_columns(self) -> np.ndarray:
+        """Return where each column inside the border is stored."""
+        return self.columns[self.border : self.border + self.shape[2]]
 
     @property
     def flat(self) -> np.ndarray:
@@ -61,10 +70,11 @@ class Planes:
 
     def flattened(self) -> Planes:
         """Return the same memory as (features, 1, 1), features in the order channel, row, column."""
-        if self.border:
-            raise ValueError("planes with a border are not flat")
+        if self.border or self.stride > 1:
+            raise ValueError("planes with a border or a stride are not flat")
         view = object.__new__(Planes)
-        view.shape, view.lanes, view.border = (int(np.prod(self.shape)), 1, 1), self.lanes, 0
+        view.shape, view.lanes = (int(np.prod(self.shape)), 1, 1), self.lanes
+        view.border, view.stride = 0, 1
         view.array = self.array.reshape(*view.shape, self.lanes)
         view.columns = np.zeros(1, np.int64)
         return view
@@ -72,11 +82,17 @@ class Planes:
     def set_values(self, values: np.ndarray) -> None:
         """Set the inside of the border to values of shape (lanes, channels, height, width)."""
         b, (_, height, _) = self.border, self.shape
-        inside = self.columns[b : self.columns.size - b]
-        self.array[:, b : b + height, inside] = values.transpose(1, 2, 3, 0)
+        self.array[:, b : b + height, self.inner_columns] = values.transpose(1, 2, 3, 0)
 
     def values(self) -> np.ndarray:
         """Return a copy of the values inside the border, shape (lanes, channels, height, width)."""
         b, (_, height, _) = self.border, self.shape
-        inside = self.columns[b : self.columns.size - b]
-        return self.array[:, b : b + height, inside].transpose(3, 0, 1, 2).copy()
+        return self.array[:, b : b + height, self.inner_columns].transpose(3, 0, 1, 2).copy()
+
+
+def _aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """Return zeros that begin with a cache line, so that a vector of 64 bytes never lies across two."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nmsim.training.layers import AvgPool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from nmsim.training.chain import Chain, Residual
+from nmsim.training.layers import AvgPool2d, BatchNorm2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
 from nmsim.training.network import Network
 
 
@@ -46,15 +47,39 @@ def max_pool_gradient(dy: np.ndarray, x: np.ndarray, window: int) -> np.ndarray:
     return _unwindowed(spread, x.shape, window)
 
 
-def mean_pool(x: np.ndarray, window: int) -> np.ndarray:
+def mean_pool(x: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Return the mean of each whole window."""
-    return _windows(x, window).mean(axis=-1)
+    patches = np.lib.stride_tricks.sliding_window_view(x, (rows, columns), axis=(2, 3))
+    return patches[:, :, ::rows, ::columns].mean(axis=(-2, -1))
 
 
-def mean_pool_gradient(dy: np.ndarray, x: np.ndarray, window: int) -> np.ndarray:
+def mean_pool_gradient(dy: np.ndarray, x: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Return dy spread evenly over each window."""
-    windows = np.repeat(dy[..., None] / window**2, window**2, axis=-1)
-    return _unwindowed(windows, x.shape, window)
+    dx = np.zeros_like(x)
+    spread = dy.repeat(rows, axis=2).repeat(columns, axis=3) / (rows * columns)
+    dx[:, :, : spread.shape[2], : spread.shape[3]] = spread
+    return dx
+
+
+def batch_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, floor: float) -> np.ndarray:
+    """Return x with mean beta[c] and standard deviation gamma[c] in each channel, over all images."""
+    centred = x - x.mean(axis=(0, 2, 3), keepdims=True)
+    deviation = np.sqrt((centred**2).mean(axis=(0, 2, 3), keepdims=True) + floor)
+    return gamma[:, None, None] * centred / deviation + beta[:, None, None]
+
+
+def batch_norm_gradients(
+    dy: np.ndarray, x: np.ndarray, gamma: np.ndarray, floor: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the gradients of input, gamma and beta, step by step through the formula of `batch_norm`."""
+    over, n = (0, 2, 3), x.size // x.shape[1]
+    centred = x - x.mean(axis=over, keepdims=True)
+    variance = (centred**2).mean(axis=over, keepdims=True) + floor
+    d_normal = dy * gamma[:, None, None]
+    d_variance = (d_normal * centred).sum(axis=over, keepdims=True) * -0.5 * variance**-1.5
+    d_centred = d_normal / np.sqrt(variance) + d_variance * 2 * centred / n
+    dx = d_centred - d_centred.mean(axis=over, keepdims=True)
+    return dx, (dy * centred / np.sqrt(variance)).sum(axis=over), dy.sum(axis=over)
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -91,30 +116,62 @@ def count_values(images: np.ndarray) -> np.ndarray:
     return np.stack([np.bincount(images[..., c].ravel(), minlength=256) for c in range(images.shape[-1])])
 
 
+def moved(images: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    """Return images (n, c, h, w), each flipped where moves[i, 0], then shifted; zeros lie beyond it."""
+    out = np.zeros_like(images)
+    height, width = images.shape[2:]
+    for image, target, (flip, down, right) in zip(images, out, moves.astype(int), strict=True):
+        for y in range(max(0, -down), min(height, height - down)):
+            for x in range(width):
+                place = (width - 1 - x if flip else x) + right
+                if 0 <= place < width:
+                    target[:, y, x] = image[:, y + down, place]
+    return out
+
+
 def network_gradient(
     network: Network, parameters: np.ndarray, x: np.ndarray, labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the outputs (n, classes) for x (n, c, h, w), and the gradient of the mean loss."""
-    inputs = [x]
-    for (layer, _), part in zip(network.pairs, network.parameter_slices, strict=True):
-        inputs.append(_forward(layer, inputs[-1], parameters[part]))
-    outputs = inputs.pop().reshape(len(x), -1)
+    *inputs, outputs = _chain_forward(network, x, parameters)
+    outputs = outputs.reshape(len(x), -1)
     dy = (cross_entropy(outputs, labels)[1] / len(x)).astype(x.dtype)[:, :, None, None]
+    return outputs, _chain_backward(network, dy, inputs, parameters)[1]
+
+
+def _chain_forward(chain: Chain, x: np.ndarray, parameters: np.ndarray) -> list[np.ndarray]:
+    """Return the input of each layer, and last the output."""
+    values = [x]
+    for layer, part in zip(chain.layers, chain.parameter_slices, strict=True):
+        values.append(_forward(layer, values[-1], parameters[part]))
+    return values
+
+
+def _chain_backward(
+    chain: Chain, dy: np.ndarray, inputs: list[np.ndarray], parameters: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradients by the input and by the parameters."""
     gradient = np.zeros_like(parameters)
-    for i in reversed(range(len(network.layers))):
-        part = network.parameter_slices[i]
-        dy, gradient[part] = _backward(network.layers[i], dy, inputs[i], parameters[part])
-    return outputs, gradient
+    for i in reversed(range(len(chain.layers))):
+        part = chain.parameter_slices[i]
+        dy, gradient[part] = _backward(chain.layers[i], dy, inputs[i], parameters[part])
+    return dy, gradient
 
 
 def _forward(layer: object, x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
     match layer:
         case Conv2d() | Dense():
             return conv2d(x, *_weights(layer, x, parameters))
+        case BatchNorm2d():
+            return batch_norm(x, *np.split(parameters, 2), layer.floor)
+        case Residual():
+            body, shortcut = layer.chains(x.shape[1:])
+            first, second = np.split(parameters, [body.parameter_count])
+            return _chain_forward(body, x, first)[-1] + _chain_forward(shortcut, x, second)[-1]
         case MaxPool2d():
             return max_pool(x, layer.window)
         case AvgPool2d():
-            return mean_pool(x, layer.window)
+            return mean_pool(x, *layer.sides(x.shape[1:]))
         case ReLU():
             return np.maximum(x, 0)
         case Flatten():
@@ -132,10 +189,21 @@ def _backward(
             w, _, padding, stride = _weights(layer, x, parameters)
             dx, dw, dbias = conv2d_gradients(dy, x, w, padding, stride)
             return dx, np.concatenate([dw.ravel(), dbias])
+        case BatchNorm2d():
+            dx, d_gamma, d_beta = batch_norm_gradients(dy, x, np.split(parameters, 2)[0], layer.floor)
+            return dx, np.concatenate([d_gamma, d_beta])
+        case Residual():
+            chains = layer.chains(x.shape[1:])
+            parts = np.split(parameters, [chains[0].parameter_count])
+            found = [
+                _chain_backward(chain, dy, _chain_forward(chain, x, part)[:-1], part)
+                for chain, part in zip(chains, parts, strict=True)
+            ]
+            return found[0][0] + found[1][0], np.concatenate([found[0][1], found[1][1]])
         case MaxPool2d():
             return max_pool_gradient(dy, x, layer.window), none
         case AvgPool2d():
-            return mean_pool_gradient(dy, x, layer.window), none
+            return mean_pool_gradient(dy, x, *layer.sides(x.shape[1:])), none
         case ReLU():
             return np.where(x > 0, dy, 0).astype(x.dtype), none
         case Flatten():

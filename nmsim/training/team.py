@@ -19,12 +19,18 @@ class Team:
     chunks : list of Chunk
     gradients : ndarray, shape (n_chunks, parameters)
         Row i is the gradient of chunk i.
+    seen : ndarray, shape (n_chunks, statistics)
+        Row i is what chunk i saw.
     lanes : int
     """
 
-    def __init__(self, network: Network, parameters: np.ndarray, n_chunks: int, lanes: int):
+    def __init__(
+        self, network: Network, parameters: np.ndarray, statistics: np.ndarray, n_chunks: int, lanes: int
+    ):
         self.gradients = np.zeros((n_chunks, parameters.size), parameters.dtype)
-        self.chunks = [Chunk(network, parameters, lanes, gradient) for gradient in self.gradients]
+        self.seen = np.zeros((n_chunks, statistics.size), statistics.dtype)
+        own = zip(self.gradients, self.seen, strict=True)
+        self.chunks = [Chunk(network, parameters, statistics, lanes, *memory) for memory in own]
         self.lanes = lanes
         self._size = min(numba.get_num_threads(), n_chunks)
 

@@ -10,6 +10,8 @@ import pytest
 
 from nmsim.errors import ConfigError
 from nmsim.training import NetworkCost, training_arrays, training_steps
+from nmsim.training.chain import Residual
+from nmsim.training.layers import AvgPool2d, BatchNorm2d, Conv2d, Dense, Flatten, ReLU
 from nmsim.training.network import Network
 
 AMPLE = 1 << 30
@@ -58,6 +60,60 @@ def test_dense_networks_have_the_macs_of_their_matrices(name, macs, parameters):
     assert (cost.macs_forward, cost.parameters) == (macs, parameters)
     assert cost.macs_backward == 2 * macs - 784 * (10 if name == "softmax" else 128)
     assert cost.weight_bytes == 4 * parameters
+
+
+def test_resnet_8_has_the_macs_parameters_and_bytes_of_its_layers():
+    cost = Network("resnet-8", (32, 32, 3), 10).cost("mac_fp16")
+    # Three stages: 32×32×16, 16×16×32, 8×8×64. A row: pixels of the output, channels in and out, kernel.
+    convolutions = [
+        (1024, 3, 16, 9),
+        (1024, 16, 16, 9), (1024, 16, 16, 9),
+        (256, 16, 32, 9), (256, 32, 32, 9), (256, 16, 32, 1),
+        (64, 32, 64, 9), (64, 64, 64, 9), (64, 32, 64, 1),
+    ]  # fmt: skip
+    linear = sum(pixels * i * o * k for pixels, i, o, k in convolutions) + 64 * 10
+    assert linear == 12_501_632
+    # Batch normalisation behind all but the two 1×1 convolutions.
+    normalised = 3 * 1024 * 16 + 2 * 256 * 32 + 2 * 64 * 64
+    assert cost.macs_forward == linear + 3 * normalised
+    assert cost.macs_backward == 2 * linear - 1024 * 3 * 16 * 9 + 4 * normalised
+    channels = 3 * 16 + 2 * 32 + 2 * 64
+    weights = sum((i * k + 1) * o for _, i, o, k in convolutions) + 65 * 10
+    assert cost.parameters == weights + 2 * channels == 78_186
+    # With the running means and variances it is 78,666, the size of the model of MLPerf Tiny.
+    assert cost.weight_bytes == 2 * (78_186 + 2 * channels) == 2 * 78_666
+    assert cost.gradient_bytes == cost.momentum_bytes == 2 * 78_186
+    assert cost.macs_update == 3 * 78_186 + 2 * channels
+    # Kept: inputs of convolutions (of a block once for both ways), of normalisations and of the last layer at
+    # 2 bytes; a bit for each value of the seven ReLUs.
+    inputs = 32 * 32 * 3 + 3 * 1024 * 16 + 2 * 256 * 32 + 64 * 64
+    rectified = 3 * 1024 * 16 + 2 * 256 * 32 + 2 * 64 * 64
+    assert cost.activation_bytes == 2 * (inputs + normalised + 64) + rectified // 8
+
+
+def test_a_block_costs_its_body_and_its_shortcut_and_keeps_their_input_once():
+    body, shortcut = (Conv2d(6, stride=2), BatchNorm2d(), ReLU(), Conv2d(6)), (Conv2d(6, 1, 0, 2),)
+    network = Network((Conv2d(4), ReLU(), Residual(body, shortcut), Flatten(), Dense(2)), (8, 8, 3), 2)
+    cost = network.cost("mac_fp32")
+    block = 16 * 6 * 36 + 16 * 6 * 54 + 16 * 6 * 4
+    others = 64 * 4 * 27 + 96 * 2
+    assert cost.macs_forward == others + block + 3 * 96
+    assert cost.macs_backward == 2 * (others + block) - 64 * 4 * 27 + 4 * 96
+    kept = 4 * (8 * 8 * 3 + 8 * 8 * 4 + 96 + 96 + 96)
+    assert cost.activation_bytes == kept + (8 * 8 * 4 + 96) // 8
+
+
+def test_pooling_of_all_pixels_costs_no_macs_and_keeps_nothing():
+    pooled = Network((Conv2d(4), AvgPool2d(None), Flatten(), Dense(2)), (8, 6, 1), 2).cost("mac_fp32")
+    assert pooled.macs_forward == 8 * 6 * 4 * 9 + 4 * 2
+    assert pooled.activation_bytes == 4 * (8 * 6 + 4)
+
+
+def test_running_statistics_move_with_the_weights():
+    cost = Network("resnet-8", (32, 32, 3), 10).cost("mac_fp32")
+    size = {a.name: a.rows for a in training_arrays(cost, 32, 0)}
+    assert size["weights"] == -(-4 * 78_666 // 1024)
+    assert size["gradients"] == size["momentum"] == -(-4 * 78_186 // 1024)
 
 
 def test_training_without_momentum_keeps_none():

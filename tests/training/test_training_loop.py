@@ -13,7 +13,7 @@ from nmsim.data import open_dataset
 from nmsim.data.digits import read_digits
 from nmsim.data.glyphs import generate
 from nmsim.errors import ConfigError, DataError
-from nmsim.training import NETWORKS, train, train_seeds
+from nmsim.training import NETWORKS, reference, train, train_seeds
 from nmsim.training.loop import normalisation
 from nmsim.training.optim import SCHEDULES, SGD
 
@@ -60,17 +60,23 @@ def test_equal_seeds_give_equal_bits_and_other_seeds_others(glyphs):
     assert not np.array_equal(one.parameters, other.parameters)
 
 
-def test_the_number_of_threads_changes_no_bit(glyphs):
+@pytest.mark.parametrize("network", ["cnn-s", "resnet-8"])
+def test_the_number_of_threads_changes_no_bit(glyphs, network):
     threads = numba.get_num_threads()
     results = []
     try:
         for n in range(1, min(4, threads) + 1):
             numba.set_num_threads(n)
-            results.append(train(*glyphs, epochs=2, batch_size=100, min_steps=0))
+            results.append(
+                train(
+                    *glyphs, network=network, epochs=1, batch_size=100, min_steps=0, augmentation="flip_crop"
+                )
+            )
     finally:
         numba.set_num_threads(threads)
     for other in results[1:]:
         np.testing.assert_array_equal(results[0].parameters, other.parameters)
+        np.testing.assert_array_equal(results[0].model.statistics, other.model.statistics)
         assert results[0].accuracy == other.accuracy
     if threads == 1:
         pytest.skip("this machine offers one thread only")
@@ -101,6 +107,36 @@ def test_whole_epochs_are_added_until_there_are_enough_steps(glyphs, n, batch_si
     X, y, X_test, y_test = glyphs
     result = train(X[:n], y[:n], X_test, y_test, epochs=2, batch_size=batch_size, min_steps=min_steps)
     assert len(result.epoch_orders) == len(result.loss_per_epoch) == epochs
+
+
+def test_augmentation_is_recorded_and_changes_no_order(glyphs):
+    plain = train(*glyphs, epochs=2, min_steps=0)
+    moved, again = train_seeds(*glyphs, seeds=[0, 0], epochs=2, min_steps=0, augmentation="flip_crop")
+    assert plain.epoch_moves == [None, None]
+    for epoch in range(2):
+        np.testing.assert_array_equal(plain.epoch_orders[epoch], moved.epoch_orders[epoch])
+        np.testing.assert_array_equal(moved.epoch_moves[epoch], again.epoch_moves[epoch])
+        assert moved.epoch_moves[epoch].shape == (300, 3)
+    np.testing.assert_array_equal(moved.parameters, again.parameters)
+    assert not np.array_equal(plain.parameters, moved.parameters)
+    assert not np.array_equal(*moved.epoch_moves)
+
+
+def test_running_statistics_approach_those_of_the_training_images(glyphs):
+    # The first layer's weights do not change at a rate of almost 0, so its output has fixed statistics; after
+    # 75 batches of 32 of the same 300 images the initial values weigh 0.9^75, below 0.1 %.
+    X, *_ = glyphs
+    model = train(
+        *glyphs, network="resnet-8", epochs=8, batch_size=32, min_steps=75, learning_rate=1e-12
+    ).model
+    w = model.parameters[model.network.parameter_slices[0]]
+    images = reference.normalised(X, model.mean, model.scale)
+    seen = reference.conv2d(images, w[:-16].reshape(3, 3, 3, 16), w[-16:], 1, 1)
+    mean, variance = model.statistics[:32].reshape(2, 16)
+    spread = seen.std(axis=(0, 2, 3))
+    # Batches of 32 of 300 images differ from one another by some per cent of the deviation.
+    np.testing.assert_allclose(mean, seen.mean(axis=(0, 2, 3)), atol=0.05 * spread.max())
+    np.testing.assert_allclose(variance, spread**2, rtol=0.1)
 
 
 def test_a_small_subset_trains_sensibly():
@@ -150,9 +186,9 @@ def test_the_cosine_schedule_rises_then_falls_to_zero():
 def test_momentum_on_a_constant_gradient_follows_the_geometric_series():
     # v_t = g (1 - m^t)/(1 - m), so after T steps w = -rate · g · sum over t of (1 - m^t)/(1 - m).
     weights = np.zeros(1)
-    optimiser = SGD(weights, 0.1, 0.5, 0.0, "constant")
+    optimiser = SGD(weights, 0.5, 0.0)
     for _ in range(4):
-        optimiser.step(np.array([[1.0], [0.5]]), 0.5)
+        optimiser.step(np.array([[1.0], [0.5]]), 0.1)
     expected = -0.1 * 1.5 * sum((1 - 0.5**t) / 0.5 for t in range(1, 5))
     assert weights[0] == pytest.approx(expected)
 
@@ -182,6 +218,8 @@ def test_unknown_names_and_images_too_small_are_refused(glyphs):
         train(*glyphs, network="cnn-xl")
     with pytest.raises(ConfigError, match="constant, cosine"):
         train(*glyphs, schedule="linear")
+    with pytest.raises(ConfigError, match="none, flip, flip_crop"):
+        train(*glyphs, augmentation="rotate")
     X, y, X_test, y_test = glyphs
     with pytest.raises(DataError, match=r"too small.*cnn-s.*5×5×3"):
         train(X[:, :5, :5], y, X_test[:, :5, :5], y_test)

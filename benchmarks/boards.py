@@ -19,7 +19,7 @@ from nmsim.units import format_energy, format_time
 
 ROOT = Path(__file__).parents[1]
 BOARDS = ("jetson_nano", "orin_nano", "rk3588")
-SCHEMES = ("full", "random", "de-sne@nmc", "de-sne@host")
+SCHEMES = ("full", "random", "de-sne@nmc", "de-sne@host", "kernel-herding@nmc")
 
 HEAD = """# What selection saves on boards that people have
 

@@ -19,7 +19,8 @@ COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     ),
     "cmd": (
         _TEXT,
-        "DRAM command, or STANDBY, BROADCAST, GATHER, LEAKAGE, STATIC, SRAM, or an operation's kind",
+        "DRAM command, or a standby state, BROADCAST, GATHER, LEAKAGE, STATIC, SRAM, LINK_BITS, LINK_DRIVEN, "
+        "LINK_RISES, or an operation's kind",
     ),
     "channel": (pa.int16(), "-1 where none"),
     "rank": (pa.int16(), "-1 where none"),

@@ -1,6 +1,8 @@
 """Does a whole run give what it promises?"""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -192,3 +194,13 @@ def test_a_run_whose_sums_differ_by_a_femtojoule_fails(tmp_path, monkeypatch):
     with pytest.raises(NmsimError, match=r"energies of full do not sum to its ledger.*accesses, training"):
         nmsim.simulate(config, out=tmp_path)
     assert not list(tmp_path.rglob("summary.json"))
+
+
+def test_every_key_of_the_summary_is_documented(small_run):
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "summary.md").read_text(encoding="utf-8")
+    summary = small_run.summary
+    named = [summary, *(summary[k] for k in ("dataset", "board", "near_memory", "training", "trace"))]
+    named += [summary["uncertainty"], *summary["schemes"].values()]
+    keys = {re.sub(r"_(p05|p95|low|high)$", "", key) for part in named for key in part}
+    missing = sorted(key for key in keys if f"`{key}`" not in page)
+    assert not missing, f"not in docs/reference/summary.md: {missing}"

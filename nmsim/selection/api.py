@@ -10,11 +10,23 @@ import numpy as np
 from nmsim.errors import ConfigError, DataError
 from nmsim.selection.budget import total_budget
 from nmsim.selection.desne import DESNE
+from nmsim.selection.facility_location import FacilityLocation
+from nmsim.selection.graph_cut import GraphCut
+from nmsim.selection.herding import Herding
+from nmsim.selection.k_center import KCenter
 from nmsim.selection.kernel_herding import KernelHerding
 from nmsim.selection.random import RandomPerClass
 from nmsim.selection.selector import Selector, check_choice, suggestion
 
-_BUILT_IN = {"de-sne": DESNE, "kernel-herding": KernelHerding, "random": RandomPerClass}
+_BUILT_IN = {
+    "de-sne": DESNE,
+    "kernel-herding": KernelHerding,
+    "random": RandomPerClass,
+    "k-center": KCenter,
+    "herding": Herding,
+    "graph-cut": GraphCut,
+    "facility-location": FacilityLocation,
+}
 
 #: Entry-point group in which other packages can offer a class with the interface of `Selector`.
 ENTRY_POINTS = "nmsim.selectors"

@@ -26,6 +26,7 @@ SMALL = [
     "training.epochs=1",
 ]
 SMALL += ["training.min_steps=0", "training.seeds=1", "simulation.samples=100", "selection.keep_ratio=0.25"]
+SMALL += ["trace.level=off"]
 
 
 @pytest.fixture

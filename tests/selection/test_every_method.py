@@ -1,0 +1,131 @@
+"""What holds for every built-in method, whatever it does."""
+
+from itertools import groupby
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import nmsim
+from nmsim.access.work import OPERATIONS
+from nmsim.errors import DataError
+from nmsim.selection import create, select
+from nmsim.selection.api import _BUILT_IN, method_places, selector_class
+from nmsim.selection.budget import class_budgets
+from nmsim.selection.selector import PLACES
+
+#: Parameters with which a method is quick.
+FAST = {"de-sne": {"n_iter": 20, "perplexity": 4.0}}
+
+every_method = pytest.mark.parametrize("method", _BUILT_IN)
+
+
+def chosen_by(method, X, y, ratio, seed=1):
+    return select(X, y, ratio, method, seed, **FAST.get(method, {}))
+
+
+def data(n=120, classes=3, shape=(8, 8, 1), seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (n, *shape), dtype=np.uint8), np.arange(n) % classes
+
+
+@every_method
+@pytest.mark.parametrize("ratio", [0.025, 0.333, 1])
+def test_every_budget_is_exact_distinct_sorted_and_shared_over_the_classes(method, ratio):
+    X, _ = data()
+    y = np.repeat([0, 4, 9], [70, 49, 1])
+    chosen = chosen_by(method, X, y, ratio)
+    assert chosen.dtype == np.int64 and (np.diff(chosen) > 0).all()
+    sizes = np.unique(y, return_counts=True)[1]
+    kept = class_budgets(sizes, int(120 * ratio + 0.5))
+    assert np.array_equal(np.unique(y[chosen], return_counts=True)[1], kept)
+
+
+@every_method
+def test_one_seed_gives_one_selection(method):
+    X, y = data()
+    assert np.array_equal(chosen_by(method, X, y, 0.2), chosen_by(method, X, y, 0.2))
+
+
+@every_method
+def test_constant_images_duplicates_and_tiny_classes_meet_the_budget(method):
+    X = np.full((40, 4, 4), 7, np.uint8)
+    X[20:30] = 9
+    assert len(chosen_by(method, X, np.repeat([0, 1, 2, 3], [30, 7, 2, 1]), 0.25)) == 10
+    assert len(chosen_by(method, np.full((12, 4, 4), 128, np.uint8), np.zeros(12, int), 1)) == 12
+
+
+@every_method
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.int64])
+@pytest.mark.parametrize("shape", [(64,), (8, 8, 3)])
+def test_records_of_any_shape_and_real_type_are_taken(method, kind, shape):
+    X, y = data(60, shape=shape)
+    assert len(chosen_by(method, X.astype(kind), y, 0.2)) == 12
+
+
+@every_method
+def test_what_cannot_be_selected_from_is_refused_with_the_reason(method):
+    X, y = data()
+    bad = X.astype(float)
+    bad[7, 0, 0] = np.nan
+    for records, labels, ratio, message in (
+        (bad, y, 0.2, "NaN or infinity.*first at 7"),
+        (X[:0], y[:0], 0.2, "no records"),
+        (X, y[:-1], 0.2, "differ in number"),
+        (X, y / 2, 0.2, "not whole numbers"),
+        (X, y, 0.01, "below one sample a class"),
+        (X, y, 0, "keep ratio"),
+    ):
+        with pytest.raises(DataError, match=message):
+            chosen_by(method, records, labels, ratio)
+
+
+@every_method
+def test_the_work_touches_declared_records_of_its_class_in_kinds_that_hardware_knows(method):
+    X, y = data()
+    fit = create(method, 0.2, **FAST.get(method, {})).fit(X, y)
+    rows = {array.name: array.rows for array in fit.arrays()}
+    per_image = {array.name for array in fit.arrays() if array.per_image}
+    phases = []
+    for step in fit.steps(1000, 4):
+        phases.append(step.phase)
+        assert step.repeat >= 1 and set(step.operations) <= set(OPERATIONS)
+        assert all(type(count) is int and count >= 0 for count in step.operations.values())
+        for moved in step.transfers:
+            assert len(moved.rows) and moved.rows.min() >= 0 and moved.rows.max() < rows[moved.array]
+            if step.group is not None and moved.array in per_image:
+                assert set(y[moved.rows]) == {step.group}
+    stretches = [phase for phase, _ in groupby(phases)]
+    assert len(stretches) == len(set(phases)) and phases[-1] == "indices"
+
+
+@every_method
+def test_estimators_are_cloned_shown_and_set_like_those_of_scikit_learn(method):
+    kind = selector_class(method)
+    made = kind(0.25, random_state=3)
+    assert (
+        vars(clone(made)) == vars(made)
+        and eval(repr(made), {kind.__name__: kind}).get_params() == made.get_params()
+    )
+    assert made.set_params(keep_ratio=0.5).keep_ratio == 0.5
+    X, y = data(60)
+    fitted = made.set_params(**FAST.get(method, {})).fit(X, y)
+    assert fitted is made and not hasattr(clone(fitted), "indices_")
+
+
+@every_method
+def test_a_method_says_where_it_runs_and_why_not_elsewhere(method):
+    places = method_places(method)
+    assert set(places) <= set(PLACES) and "host" in places
+    assert "nmc" in places or selector_class(method).host_only
+
+
+def test_indices_make_a_subset_of_a_torch_data_set():
+    torch_data = pytest.importorskip("torch.utils.data")
+    torch = pytest.importorskip("torch")
+    X, y = data()
+    chosen = nmsim.select(X, y, keep_ratio=0.2, method="herding", random_state=1)
+    whole = torch_data.TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
+    subset = torch_data.Subset(whole, chosen)
+    images = torch.cat([batch for batch, _ in torch_data.DataLoader(subset, batch_size=7)])
+    assert np.array_equal(images.numpy(), X[chosen])

@@ -109,7 +109,7 @@ def _fit(group: int, members: np.ndarray, k: int) -> MapFit:
     early = np.rint(entered).astype(np.int64)
     late = np.rint(entered[-1]).astype(np.int64) - early
     chosen = Sample(np.zeros(1, dtype=np.int64), 0, 0, 1)
-    return MapFit(group, members, k, 0, 0, early, late, 0.0, chosen)
+    return MapFit(group, members, k, 0, 0, early, late, {}, 0.0, chosen)
 
 
 def sweep(

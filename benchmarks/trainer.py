@@ -1,11 +1,11 @@
 """How fast the trainer is: images a second of one training epoch, as a ratio to others measured beside it.
 
-Where PyTorch can be imported, the same network is trained by it with the same number of threads; else, and
-also then, by the plain NumPy twin of nmsim's kernels. Rounds alternate and the best of each counts, so that
-other work on the machine disturbs all alike. Processor seconds are shown too: they do not depend on how many
-cores were free.
+Where PyTorch can be imported, the same network is trained by it with the same number of threads, in both of
+its layouts; else, and also then, by the plain NumPy twin of nmsim's kernels. Rounds alternate and the best of
+each counts, so that other work on the machine disturbs all alike. Processor seconds are shown too: with one
+thread they hardly depend on what else runs, while PyTorch's threads wait for one another busily.
 
-    python benchmarks/trainer.py [--threads 2] [--images 6000] [--rounds 5]
+    python benchmarks/trainer.py [--threads 2] [--images 3000] [--rounds 5] [--networks mlp]
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numba
 import numpy as np
 
 from nmsim.data.glyphs import generate
+from nmsim.errors import ConfigError
 from nmsim.training import NETWORKS, reference, train
-from nmsim.training.layers import Conv2d, Dense, Flatten, Layer, MaxPool2d
 from nmsim.training.network import Network
 
 BATCH = 64
@@ -33,16 +33,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=min(2, numba.config.NUMBA_NUM_THREADS))
     parser.add_argument("--images", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     arguments = parser.parse_args()
     numba.set_num_threads(arguments.threads)
     X, y = generate(arguments.images)
     print(f"one epoch of {len(X)} images of 32×32×3, batches of {BATCH}, {arguments.threads} threads")
-    print(f"{'network':8} {'trainer':12} {'images/s':>9} {'images/CPU-s':>13} {'nmsim is':>9}")
-    for name in NETWORKS:
+    print(f"{'network':8} {'trainer':24} {'images/s':>9} {'images/CPU-s':>13} {'nmsim is':>9}")
+    for name in arguments.networks:
         trainers = {"nmsim": _nmsim(name, X, y), "NumPy twin": _twin(name, X[:TWIN_IMAGES], y[:TWIN_IMAGES])}
         try:
-            trainers["PyTorch"] = _torch(name, X, y, arguments.threads)
-        except ImportError:
+            trainers["PyTorch"] = _torch(name, X, y, arguments.threads, channels_last=False)
+            trainers["the same, channels last"] = _torch(name, X, y, arguments.threads, channels_last=True)
+        except (ImportError, ConfigError):
             print("         (PyTorch is not installed here)")
         sizes = {"NumPy twin": TWIN_IMAGES}
         best = dict.fromkeys(trainers, (0.0, 0.0))
@@ -53,7 +55,7 @@ def main() -> None:
                 best[trainer] = (max(best[trainer][0], n / wall), max(best[trainer][1], n / processor))
         for trainer, (rate, frugality) in best.items():
             ratio = "" if trainer == "nmsim" else f"{best['nmsim'][0] / rate:8.2f}×"
-            print(f"{name:8} {trainer:12} {rate:9.0f} {frugality:13.0f} {ratio:>9}")
+            print(f"{name:8} {trainer:24} {rate:9.0f} {frugality:13.0f} {ratio:>9}")
 
 
 def _time(epoch: Callable[[], object]) -> tuple[float, float]:
@@ -70,12 +72,16 @@ def _nmsim(name: str, X: np.ndarray, y: np.ndarray) -> Callable[[], object]:
     return epoch
 
 
-def _torch(name: str, X: np.ndarray, y: np.ndarray, threads: int) -> Callable[[], object]:
+def _torch(
+    name: str, X: np.ndarray, y: np.ndarray, threads: int, channels_last: bool
+) -> Callable[[], object]:
     import torch
 
+    from nmsim.training.torch_backend import module
+
     torch.set_num_threads(threads)
-    network = Network(name, X.shape[1:], 10)
-    model = torch.nn.Sequential(*(_torch_layer(torch, layer, shape) for layer, shape in network.pairs))
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    model = module(Network(name, X.shape[1:], 10)).to(memory_format=layout)
     optimiser = torch.optim.SGD(
         model.parameters(),
         lr=OPTIONS["learning_rate"],
@@ -84,7 +90,7 @@ def _torch(name: str, X: np.ndarray, y: np.ndarray, threads: int) -> Callable[[]
     )
     # Normalised beforehand, while nmsim's time includes its normalisation of every batch.
     images = torch.from_numpy(((X - X.mean((0, 1, 2))) / X.std((0, 1, 2))).astype(np.float32))
-    images, labels = images.permute(0, 3, 1, 2).contiguous(), torch.from_numpy(y)
+    images, labels = images.permute(0, 3, 1, 2).contiguous(memory_format=layout), torch.from_numpy(y)
 
     def epoch() -> None:
         order = torch.randperm(len(X))
@@ -97,20 +103,6 @@ def _torch(name: str, X: np.ndarray, y: np.ndarray, threads: int) -> Callable[[]
 
     epoch()
     return epoch
-
-
-def _torch_layer(torch: object, layer: Layer, shape: tuple[int, int, int]) -> object:
-    match layer:
-        case Conv2d():
-            return torch.nn.Conv2d(shape[0], layer.channels, layer.kernel, layer.stride, layer.padding)
-        case Dense():
-            return torch.nn.Linear(shape[0], layer.units)
-        case MaxPool2d():
-            return torch.nn.MaxPool2d(layer.window)
-        case Flatten():
-            return torch.nn.Flatten()
-        case _:
-            return torch.nn.ReLU()
 
 
 def _twin(name: str, X: np.ndarray, y: np.ndarray) -> Callable[[], object]:

@@ -26,7 +26,7 @@ from nmsim.system.board import Board, SelectionWork, check_board, line_contents
 from nmsim.system.nmc import team_units
 from nmsim.system.schemes import make_selector, split_scheme
 from nmsim.trace.writer import TraceWriter
-from nmsim.training import TrainResult, train, training_arrays, training_steps
+from nmsim.training import TrainResult, check_backend, train, training_arrays, training_steps
 
 #: Told what happens now, and the share of the run that is done (0 to 1) or None.
 Progress = Callable[[str, float | None], None]
@@ -57,6 +57,7 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
     tell = progress or (lambda message, share: None)
     started = manifest.now()
     check_board(config)
+    check_backend(config.training.backend, config.training.network)
     with RunDir(out, config.name, config_hash(config)) as run:
         tell("reading the data", 0.0)
         dataset = load(config.dataset)

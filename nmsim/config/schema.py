@@ -470,8 +470,11 @@ class Selection(Section):
 class Training(Section):
     """The training that follows every selection."""
 
-    network: Literal["softmax", "mlp", "cnn-s", "cnn-m", "resnet-8"] = Field(
-        "cnn-s", description="softmax, mlp, or a convolutional network, the last one residual."
+    network: Literal["softmax", "mlp", "cnn-s", "cnn-m", "resnet-8", "resnet-18"] = Field(
+        "cnn-s", description="softmax, mlp, or a convolutional network; resnet-18 needs the backend torch."
+    )
+    backend: Literal["numpy", "torch"] = Field(
+        "numpy", description="What trains; torch where PyTorch is installed, on a GPU where there is one."
     )
     augmentation: Literal["none", "flip", "flip_crop"] = Field(
         "none", description="Mirrors half of the images anew in every epoch; flip_crop shifts them too."

@@ -1,16 +1,18 @@
 """The trainer: small networks on a chosen subset, their accuracy, and what training asks of the hardware."""
 
-from nmsim.training.loop import Reselect, TrainResult, train, train_seeds
+from nmsim.training.loop import Reselect, TrainResult, check_backend, train, train_seeds
 from nmsim.training.model import Model
-from nmsim.training.network import NETWORKS, NetworkCost
+from nmsim.training.network import LARGE_NETWORKS, NETWORKS, NetworkCost
 from nmsim.training.work import training_arrays, training_steps
 
 __all__ = [
+    "LARGE_NETWORKS",
     "NETWORKS",
     "Model",
     "NetworkCost",
     "Reselect",
     "TrainResult",
+    "check_backend",
     "train",
     "train_seeds",
     "training_arrays",

@@ -134,14 +134,15 @@ def linear_forward(y, y_at, x, x_at, w, n):
     x_at : uint64, shape (rows, terms)
         Where each row of memory begins.
     w : float array, flat, length (terms + 1) · outputs
-        The weights [t, o], then the biases [o].
+        The weights [t, o], then the biases [o], which may be missing: then they are 0.
     n : int
         Length of a row, pixels times lanes.
     """
     outputs, terms, n = np.uint64(y_at.shape[1]), np.uint64(x_at.shape[1]), np.uint64(n)
     for r in range(y_at.shape[0]):
         for o in range(y_at.shape[1]):
-            start, bias = y_at[r, o], w[terms * outputs + np.uint64(o)]
+            place = terms * outputs + np.uint64(o)
+            start, bias = y_at[r, o], w[place] if place < w.size else w.dtype.type(0)
             for i in range(n):
                 y[start + i] = bias
         _add_products(y, y_at[r], x, x_at[r], w, np.uint64(0), np.uint64(1), outputs, n)
@@ -153,7 +154,7 @@ def linear_backward(dy, y_at, x, x_at, dw, n):
     outputs, terms, n = np.uint64(y_at.shape[1]), np.uint64(x_at.shape[1]), np.uint64(n)
     for r in range(y_at.shape[0]):
         _add_inner_products(dy, y_at[r], x, x_at[r], dw, outputs, n)
-        for o in range(y_at.shape[1]):
+        for o in range(y_at.shape[1] if dw.size > terms * outputs else 0):
             total = dy.dtype.type(0)
             for i in range(n):
                 total += dy[y_at[r, o] + i]

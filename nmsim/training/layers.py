@@ -126,12 +126,16 @@ class Layer:
 class _Linear(Layer):
     """A layer of weights [inputs, outputs], then of biases where it has them."""
 
+    #: Factor of the variance of the first weights.
+    gain = 2.0
+    bias = True
+
     def fan_in(self, shape: Shape) -> int:
         """Return the products that are summed into one output value."""
         raise NotImplementedError
 
     def parameter_count(self, shape: Shape) -> int:
-        return (self.fan_in(shape) + 1) * self.output_shape(shape)[0]
+        return (self.fan_in(shape) + self.bias) * self.output_shape(shape)[0]
 
     def initial_parameters(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """Return weights drawn from a normal distribution with variance gain/fan-in, and biases of 0.
@@ -142,8 +146,8 @@ class _Linear(Layer):
         layer, which no ReLU follows, takes 1.
         """
         fan_in, outputs = self.fan_in(shape), self.output_shape(shape)[0]
-        gain = getattr(self, "gain", 2.0)
-        return np.concatenate([rng.normal(0.0, (gain / fan_in) ** 0.5, fan_in * outputs), np.zeros(outputs)])
+        weights = rng.normal(0.0, (self.gain / fan_in) ** 0.5, fan_in * outputs)
+        return np.concatenate([weights, np.zeros(outputs * self.bias)])
 
     def macs(self, shape: Shape) -> int:
         return self.fan_in(shape) * int(np.prod(self.output_shape(shape)))
@@ -170,12 +174,15 @@ class Conv2d(_Linear):
         Side of the square kernel, and zeros around the image.
     stride : int
         Above 1 only where the layer before it is not a convolution: that one stores whole rows of pixels.
+    bias : bool
+        Whether there are biases.
     """
 
     channels: int
     kernel: int = 3
     padding: int = 1
     stride: int = 1
+    bias: bool = True
 
     @property
     def border(self) -> int:

@@ -12,9 +12,12 @@ from nmsim.rng import stream
 from nmsim.training import kernels
 from nmsim.training.augmentation import AUGMENTATIONS, draw
 from nmsim.training.model import Model, frozen
-from nmsim.training.network import Network, NetworkCost
+from nmsim.training.network import LARGE_NETWORKS, NETWORKS, Network, NetworkCost
 from nmsim.training.numpy_backend import NumpyTraining, Task
 from nmsim.training.optim import SCHEDULES
+
+#: What trains: NumPy and Numba, or PyTorch.
+BACKENDS = ("numpy", "torch")
 
 #: Told the epoch, from 0, and the model as it stands, returns the rows of X_train to train on from here.
 Reselect = Callable[[int, Model], np.ndarray]
@@ -76,6 +79,7 @@ def train(
     seed: int = 0,
     n_classes: int | None = None,
     mac: str = "mac_fp16",
+    backend: str = "numpy",
     reselect: Reselect | None = None,
     reselect_every: int = 1,
 ) -> TrainResult:
@@ -113,6 +117,9 @@ def train(
         Default: the largest label of both sets, and 1.
     mac : str
         Number format that the hardware is priced in; the arithmetic here is float32.
+    backend : str
+        "numpy", or "torch" where PyTorch is installed: on a GPU where there is one, and with the networks of
+        `LARGE_NETWORKS`. Equal seeds give equal orders of the images in both.
     reselect : callable, optional
         Chooses the rows to train on, of all of X_train, before the epochs 0, R, 2R, …; see `Reselect`. The
         first choice decides how many epochs `min_steps` asks for; the learning rate follows the epochs.
@@ -126,7 +133,7 @@ def train(
         Where shapes disagree, there is no image, a label is out of range, or a reselection returns rows that
         are not distinct rows of X_train.
     ConfigError
-        Where the network or the schedule is unknown, or the training diverged.
+        Where the network or the schedule is unknown, the backend is missing, or the training diverged.
 
     Notes
     -----
@@ -136,6 +143,7 @@ def train(
     """
     _known("schedule", schedule, SCHEDULES)
     _known("augmentation", augmentation, AUGMENTATIONS)
+    check_backend(backend, network)
     y_train, y_test = (np.ascontiguousarray(y, np.int64) for y in (y_train, y_test))
     if n_classes is None:
         n_classes = max(2, int(max(y_train.max(initial=0), y_test.max(initial=0))) + 1)
@@ -157,7 +165,7 @@ def train(
     moves: list[np.ndarray] = []
     history: list[np.ndarray] = []
     rows = np.arange(len(X_train))
-    with NumpyTraining(Task(model, X_train, y_train, largest, momentum, weight_decay)) as work:
+    with _backend(backend)(Task(model, X_train, y_train, largest, momentum, weight_decay)) as work:
         while len(orders) < epochs:
             epoch = len(orders)
             if reselect and epoch % reselect_every == 0:
@@ -208,6 +216,33 @@ def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     variance = share @ values**2 - mean**2
     deviation = np.sqrt(np.where(variance > 1e-9, variance, 1.0))
     return mean.astype(np.float32), (1.0 / deviation).astype(np.float32)
+
+
+def check_backend(backend: str, network: str) -> None:
+    """Refuse a backend that is not installed, or that does not train the network.
+
+    Raises
+    ------
+    ConfigError
+        With what to install or to choose.
+    """
+    _known("backend", backend, BACKENDS)
+    if backend == "numpy" and network in LARGE_NETWORKS:
+        raise ConfigError(
+            f"{network} is too large for training.backend: numpy",
+            expected=", ".join(NETWORKS),
+            hint="Choose training.backend: torch.",
+        )
+    _backend(backend)
+
+
+def _backend(name: str) -> type[NumpyTraining]:
+    if name == "numpy":
+        return NumpyTraining
+    # Not above: PyTorch is optional, and takes seconds to import.
+    from nmsim.training.torch_backend import TorchTraining
+
+    return TorchTraining
 
 
 def _known(what: str, name: str, names: Iterable[str]) -> None:

@@ -26,16 +26,20 @@ from nmsim.training.layers import (
 from nmsim.training.planes import Planes
 
 
-def _block(channels: int, stride: int = 1, project: bool = False) -> tuple[Layer, ...]:
-    """Return a residual block of two 3×3 convolutions; where shapes change, a 1×1 convolution goes beside."""
+def _block(channels: int, stride: int = 1, tiny: bool = False) -> tuple[Layer, ...]:
+    """Return a residual block of two 3×3 convolutions; where shapes change, a 1×1 convolution goes beside.
+
+    In MLPerf Tiny's form convolutions have biases, and that beside the block has no normalisation.
+    """
     body = (
-        Conv2d(channels, stride=stride),
+        Conv2d(channels, stride=stride, bias=tiny),
         BatchNorm2d(),
         ReLU(),
-        Conv2d(channels),
+        Conv2d(channels, bias=tiny),
         BatchNorm2d(),
     )
-    shortcut = (Conv2d(channels, kernel=1, padding=0, stride=stride),) if project else ()
+    beside = Conv2d(channels, kernel=1, padding=0, stride=stride, bias=tiny)
+    shortcut = () if stride == 1 else (beside,) if tiny else (beside, BatchNorm2d())
     return Residual(body, shortcut), ReLU()
 
 
@@ -73,9 +77,25 @@ NETWORKS: dict[str, tuple[Layer, ...]] = {
         Conv2d(16),
         BatchNorm2d(),
         ReLU(),
-        *_block(16),
-        *_block(32, stride=2, project=True),
-        *_block(64, stride=2, project=True),
+        *_block(16, tiny=True),
+        *_block(32, stride=2, tiny=True),
+        *_block(64, stride=2, tiny=True),
+        AvgPool2d(None),
+        Flatten(),
+    ),
+}
+
+#: Presets for the torch backend alone. resnet-18 has the blocks of He et al. (CVPR 2016, table 1), and for
+#: images of 32×32 pixels begins with a 3×3 convolution of stride 1 and no pooling, a usual form.
+LARGE_NETWORKS: dict[str, tuple[Layer, ...]] = {
+    "resnet-18": (
+        Conv2d(64, bias=False),
+        BatchNorm2d(),
+        ReLU(),
+        *(2 * _block(64)),
+        *(_block(128, stride=2) + _block(128)),
+        *(_block(256, stride=2) + _block(256)),
+        *(_block(512, stride=2) + _block(512)),
         AvgPool2d(None),
         Flatten(),
     ),
@@ -163,11 +183,10 @@ class Network(Chain):
         self.name = layers if isinstance(layers, str) else "custom"
         self.dtype, self.n_classes = np.dtype(dtype), n_classes
         if isinstance(layers, str):
-            if layers not in NETWORKS:
-                raise ConfigError(
-                    "no network has this name", found=repr(layers), expected=", ".join(NETWORKS)
-                )
-            layers = (*NETWORKS[layers], Dense(n_classes, gain=1.0))
+            presets = NETWORKS | LARGE_NETWORKS
+            if layers not in presets:
+                raise ConfigError("no network has this name", found=repr(layers), expected=", ".join(presets))
+            layers = (*presets[layers], Dense(n_classes, gain=1.0))
         height, width, channels = image_shape
         try:
             super().__init__(layers, (channels, height, width))

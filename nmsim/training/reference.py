@@ -188,7 +188,7 @@ def _backward(
         case Conv2d() | Dense():
             w, _, padding, stride = _weights(layer, x, parameters)
             dx, dw, dbias = conv2d_gradients(dy, x, w, padding, stride)
-            return dx, np.concatenate([dw.ravel(), dbias])
+            return dx, np.concatenate([dw.ravel(), dbias])[: parameters.size]
         case BatchNorm2d():
             dx, d_gamma, d_beta = batch_norm_gradients(dy, x, np.split(parameters, 2)[0], layer.floor)
             return dx, np.concatenate([d_gamma, d_beta])
@@ -219,7 +219,8 @@ def _weights(
         kernel, outputs, padding, stride = 1, layer.units, 0, 1
     else:
         kernel, outputs, padding, stride = layer.kernel, layer.channels, layer.padding, layer.stride
-    w, bias = parameters[:-outputs], parameters[-outputs:]
+    w, bias = np.split(parameters, [kernel**2 * x.shape[1] * outputs])
+    bias = bias if bias.size else np.zeros(outputs, x.dtype)
     return w.reshape(kernel, kernel, x.shape[1], outputs), bias, padding, stride
 
 

@@ -34,13 +34,13 @@ def crossover(
     board = load_board(config, overrides)
 
     from nmsim.store import manifest
-    from nmsim.system.board import dram_spec, price_list
+    from nmsim.system.board import dram_spec
     from nmsim.system.crossover import Sweep, sweep
     from nmsim.system.distance_formula import Formula, Problem
 
     started = manifest.now()
     spec = dram_spec(board.memory)
-    formula = Formula(board, spec, price_list(board, spec))
+    formula = Formula(board, spec)
     neighbours = min(int(3 * board.selection.de_sne.perplexity), records - 1)
     problem = Problem(records, values, neighbours)
     with progress() as tell:

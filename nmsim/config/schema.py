@@ -300,8 +300,19 @@ class NearMemory(Section):
     cycles: dict[Literal[OPERATION_KINDS], Count] = Field(
         default_factory=dict, description="Cycles that a lane needs for an operation, where more than 1."
     )
-    sram_read: EnergyPerBit = Field(description="Reading a bit of a unit's buffer.")
-    leakage: Power = Field(description="Of one unit, while near-memory mode is on.")
+    sram_read: EnergyPerBit | None = Field(
+        None,
+        description="Reading a bit of a unit's buffer; absent: by its size and node (nmsim/energy/sram.py).",
+    )
+    sram_read_factor: PositiveRatio | None = Field(
+        None, description="What the figure by size and node is multiplied by; absent: 1."
+    )
+    leakage: Power | None = Field(
+        None, description="Of one unit, while near-memory mode is on; absent: its buffer's, by its size."
+    )
+    leakage_factor: PositiveRatio | None = Field(
+        None, description="What the leakage by size is multiplied by; absent: 1."
+    )
     control_instruction: Energy = Field(description="One instruction of a unit's controller, for all lanes.")
     exchange_bandwidth: Bandwidth | None = Field(
         None, description="Of the bus between the units of one die; that of the die's pads if absent."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nmsim.config.schema import NearMemory, Operations
 from nmsim.energy.logic import operation_energies_fJ
 from nmsim.energy.soc import OPERAND_BYTES
+from nmsim.energy.sram import sram_leakage_W, sram_read_fJ_per_bit
 from nmsim.energy.values import Number
 
 
@@ -23,7 +24,7 @@ def near_memory_prices(units: NearMemory, operations: Operations) -> dict[str, d
     A buffer chip (`rank`) is made in a process for logic, and has none.
     """
     logic, sram, leakage = process_factors(units)
-    sram_fJ_per_bit = units.sram_read.value * sram
+    sram_fJ_per_bit = buffer_read_fJ_per_bit(units) * sram
     prices: dict[str, dict[str, Number]] = {}
     for kind, energy_fJ in operation_energies_fJ(operations, units.node_nm.value, logic).items():
         prices[kind] = {
@@ -32,8 +33,24 @@ def near_memory_prices(units: NearMemory, operations: Operations) -> dict[str, d
         }
     prices["cpu_instruction"] = {"nmc_compute": units.control_instruction.value}
     prices["SRAM"] = {"nmc_sram": sram_fJ_per_bit}
-    prices["LEAKAGE"] = {"nmc_leakage": units.leakage.value * leakage * 1e3}
+    prices["LEAKAGE"] = {"nmc_leakage": unit_leakage_W(units) * leakage * 1e3}
     return prices
+
+
+def buffer_read_fJ_per_bit(units: NearMemory) -> Number:
+    """Return the energy of reading a bit of a buffer in a process for logic: stated, or by its size."""
+    if units.sram_read is not None:
+        return units.sram_read.value
+    factor = units.sram_read_factor.value if units.sram_read_factor else 1.0
+    return factor * sram_read_fJ_per_bit(units.buffer.value, units.node_nm.value)
+
+
+def unit_leakage_W(units: NearMemory) -> Number:
+    """Return the leakage of a unit in a process for logic: stated, or its buffer's by its size."""
+    if units.leakage is not None:
+        return units.leakage.value
+    factor = units.leakage_factor.value if units.leakage_factor else 1.0
+    return factor * sram_leakage_W(units.buffer.value)
 
 
 def process_factors(units: NearMemory) -> tuple[Number, Number, Number]:

@@ -15,8 +15,8 @@ from nmsim.selection import desne_work
 from nmsim.selection.desne import MapFit
 from nmsim.selection.formats import FORMATS
 from nmsim.selection.sampling import Sample
-from nmsim.system.board import Board, SelectionWork, dram_spec, price_list
-from nmsim.system.distance_formula import Cost, Formula, Problem
+from nmsim.system.board import Board, SelectionWork, dram_spec
+from nmsim.system.distance_formula import Cost, Formula, Problem, with_buffer
 from nmsim.system.nmc import UnitCount
 from nmsim.trace.schema import COMPONENT_COLUMNS
 
@@ -78,6 +78,8 @@ def simulated(config: RunConfig, problem: Problem, place: str, queries: int | No
         buffer_bytes = int(buffer.value)
     else:
         buffer_bytes = (queries + 1) * row_bytes
+        if place == "nmc" and buffer_bytes // row_bytes != int(config.near_memory.buffer.value) // row_bytes:
+            config = with_buffer(config, buffer_bytes)
     n = problem.records * channels
     facts = desne_work.Facts(
         n, row_bytes, "features", row_bytes, problem.values, form.mac, {}, (), 1, "student"
@@ -121,7 +123,7 @@ def sweep(
     would stream more than `MOST_BURSTS`.
     """
     spec = dram_spec(config.memory)
-    formula = Formula(config, spec, price_list(config, spec))
+    formula = Formula(config, spec)
     points = list(plan.points())
     rows = []
     for index, (over, problem, queries) in enumerate(points):

@@ -32,15 +32,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from nmsim.config.sampling import with_values
 from nmsim.config.schema import RunConfig
 from nmsim.dram.spec import DramSpec
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.energy.exchange import dies_per_channel
-from nmsim.energy.prices import PriceList
 from nmsim.selection.desne_work import ENTRY_BYTES
 from nmsim.selection.formats import FORMATS
+from nmsim.system.board import price_list
 from nmsim.system.host import compute_times_ps
 from nmsim.system.nmc import UnitCount
+
+#: Buffers that are tried for the crossing, before the first that wins is narrowed down.
+_GRID = 48
 
 _DDR = [list(COMPONENTS).index(name) for name in DDR_COMPONENTS]
 
@@ -89,11 +95,11 @@ class Formula:
     config : RunConfig
         Near memory: `data_placement: striped`; the host reads at consecutive addresses.
     spec : DramSpec
-    prices : PriceList
+        Its memory.
     """
 
-    def __init__(self, config: RunConfig, spec: DramSpec, prices: PriceList):
-        self._config, self._spec, self._prices = config, spec, prices
+    def __init__(self, config: RunConfig, spec: DramSpec):
+        self._config, self._spec, self._prices = config, spec, price_list(config, spec)
         self._form = FORMATS[config.near_memory.format]
         self._channels = spec.organization.channels
         self._burst, self._row = spec.access_bytes, spec.access_bytes * spec.row_bursts
@@ -102,7 +108,17 @@ class Formula:
         self._refresh_ps = clocks["nREFI"] * spec.tCK_ps
 
     def near(self, problem: Problem, queries: int) -> Cost:
-        """Return the cost beside the memory, with `queries` in the buffer of each unit."""
+        """Return the cost beside the memory, with buffers that hold `queries`.
+
+        A buffer of another size than configured has another energy and leakage, where the configuration
+        leaves these to its size.
+        """
+        if queries != self.near_queries(problem):
+            board = with_buffer(self._config, (queries + 1) * self._value_bytes(problem))
+            return Formula(board, self._spec)._near(problem, queries)
+        return self._near(problem, queries)
+
+    def _near(self, problem: Problem, queries: int) -> Cost:
         near, organization = self._config.near_memory, self._spec.organization
         count, banks = UnitCount.of(near.placement, organization), self._spec.banks_per_channel
         tile, tiles = self._tiles(problem, queries)
@@ -176,18 +192,22 @@ class Formula:
     def crossing(self, problem: Problem, layer: str = "total_fJ") -> int | None:
         """Return the smallest number of queries with which near memory costs no more than the host.
 
-        `layer` is a field of `Cost`. None where no number of queries up to n does.
+        `layer` is a field of `Cost`. None where no number of queries up to n does, of those tried.
         """
         limit = getattr(self.host(problem), layer)
-        low, high = 1, problem.records
-        if getattr(self.near(problem, high), layer) > limit:
+
+        def wins(queries: int) -> bool:
+            return getattr(self.near(problem, queries), layer) <= limit
+
+        # The cost falls with q and then rises with the buffer's own: of a grid, the first that wins.
+        grid = np.unique(np.geomspace(1, problem.records, _GRID).round().astype(int)).tolist()
+        first = next((place for place, queries in enumerate(grid) if wins(queries)), None)
+        if first is None:
             return None
+        low, high = grid[first - 1] + 1 if first else grid[0], grid[first]
         while low < high:
             middle = (low + high) // 2
-            if getattr(self.near(problem, middle), layer) <= limit:
-                high = middle
-            else:
-                low = middle + 1
+            low, high = (low, middle) if wins(middle) else (middle + 1, high)
         return low
 
     def _passing_ps(self, columns: float, column_ps: float, compute_ps: float, row_ps: float) -> float:
@@ -267,6 +287,11 @@ class Formula:
 
     def _pads_Bps(self, count: UnitCount) -> float:
         return self._spec.peak_bandwidth_Bps / count.slices
+
+
+def with_buffer(config: RunConfig, buffer_bytes: int) -> RunConfig:
+    """Return the board with another buffer in each near-memory unit."""
+    return with_values(config, {"near_memory.buffer": float(buffer_bytes)})
 
 
 class _Reads:

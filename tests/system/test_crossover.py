@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from nmsim.cli.app import app
 from nmsim.config import load_config
-from nmsim.system.board import dram_spec, price_list
+from nmsim.system.board import dram_spec
 from nmsim.system.crossover import simulated
 from nmsim.system.distance_formula import Formula, Problem
 
@@ -18,7 +18,7 @@ SMALL = Problem(records=400, values=192, neighbours=30)
 
 def formula(config):
     spec = dram_spec(config.memory)
-    return Formula(config, spec, price_list(config, spec))
+    return Formula(config, spec)
 
 
 # Tiles of a few records on 128 units are mostly waiting for rows and buses, which the formula only sums up.

@@ -86,7 +86,8 @@ class FacilityLocation(GreedyPerClass):
 
         Rows are 4 · n bytes; which of them a gain needs changes neither bytes nor operations, so that all are
         read as the first one is. What each record has nearest stays in the buffer; the heap is counted as a
-        comparison for each of its levels.
+        comparison for each of its levels. A cosine's halves and lengths are a product and a
+        multiply-accumulate.
         """
         n, own = len(picks.members), np.arange(len(picks.members), dtype=np.int64)
         tile_rows = max(1, buffer_bytes // self._row_bytes - 1)
@@ -98,7 +99,8 @@ class FacilityLocation(GreedyPerClass):
             moves += [Transfer(self._source, others)] if len(others) else []
             moves.append(Transfer("similarities", own[start:stop], write=True))
             pairs = len(tile) * n
-            work = {self._mac: pairs * self._values, "mul_fp32": 3 * pairs, "add_fp32": pairs}
+            work = {"mul_fp32": pairs, "mac_fp32": pairs}
+            work[self._mac] = work.get(self._mac, 0) + pairs * self._values
             yield Step(self.name, tuple(moves), work, group=picks.group)
         gain = {"add_fp32": 2 * n, "compare": n}
         first = {kind: n * count for kind, count in gain.items()}

@@ -247,3 +247,29 @@ def test_facility_location_reads_a_row_of_similarities_for_every_gain_it_works_o
     assert np.array_equal(np.concatenate([t.rows for t in writes]), np.arange(30))
     # 200 bytes hold 12 records of 16, one of them for the stream: tiles of 11, 11 and 8
     assert [len(t.rows) for t in writes] == [11, 11, 8]
+
+
+def test_similarities_cost_a_product_of_every_pair():
+    # 30 records of 4 · 4 values, all of which the buffer holds
+    lengths, pairs = work(fitted("facility-location", features="pool"), "facility-location")[:2]
+    assert lengths.operations == {"mac_int8": 30 * 16, "div_fp32": 2 * 30}
+    assert pairs.operations == {"mac_int8": 900 * 16, "mul_fp32": 900, "mac_fp32": 900}
+    floats = work(fitted("facility-location", features="pool", number_format="fp32"), "facility-location")[1]
+    assert floats.operations == {"mac_fp32": 900 * 17, "mul_fp32": 900}
+
+
+@pytest.mark.parametrize(
+    ("method", "macs", "rest"),
+    [
+        # the class's sum, each one's product with it and its length; three 64-bit sums a record and round
+        ("herding", {"mac_int8": 16 + 5 * 16, "mac_fp32": 16}, {"add_int32": 16 + 5 * 6, "mul_fp32": 5}),
+        # lengths; the sum at unit length, the products with it, and a mac each there and in a round
+        ("graph-cut", {"mac_int8": 16 + 5 * 16, "mac_fp32": 16 + 17 + 5}, {"div_fp32": 2, "mul_fp32": 10}),
+    ],
+)
+def test_the_passes_and_rounds_are_counted_for_every_record(method, macs, rest):
+    total = dict.fromkeys((*macs, *rest), 0)
+    for step in work(fitted(method, features="pool"), method):
+        for kind in total:
+            total[kind] += step.operations.get(kind, 0) * step.repeat
+    assert total == {kind: 30 * count for kind, count in (macs | rest).items()}

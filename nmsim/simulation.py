@@ -18,7 +18,8 @@ from nmsim.energy.data_bits import LineActivity
 from nmsim.report.outputs import write_outputs
 from nmsim.report.run import Run, load_run
 from nmsim.selection.api import fit
-from nmsim.selection.selector import Selector
+from nmsim.selection.budget import total_budget
+from nmsim.selection.selector import FollowsTraining, Selector, follows_training
 from nmsim.store import fs, manifest
 from nmsim.store.rundir import RunDir
 from nmsim.summary import SchemeResult, energy_table, summarise
@@ -70,12 +71,13 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
             # All selections first: their kernels use every core, while a training leaves one to the boards.
             # Then the short trainings, so that their boards run beside the long ones.
             selectors = {scheme: algorithms.select(scheme) for scheme in config.schemes}
-            by_length = sorted(config.schemes, key=lambda scheme: len(algorithms.rows(selectors[scheme])))
+            by_length = sorted(config.schemes, key=lambda scheme: algorithms.kept(selectors[scheme]))
             for index, scheme in enumerate(by_length):
                 trained = algorithms.train(scheme, 0.2 + 0.6 * index / len(by_length))
-                board, *course = _prepare(config, dataset, scheme, selectors[scheme], trained, writer, lines)
+                selector = algorithms.select(scheme)
+                board, *course = _prepare(config, dataset, scheme, selector, trained, writer, lines)
                 boards.execute(board, *course)
-                rows = algorithms.rows(selectors[scheme])
+                rows = algorithms.rows(selector)
                 results[scheme] = SchemeResult(scheme, rows, trained, board)
             tell("simulating the boards", 0.8)
             boards.wait()
@@ -109,6 +111,7 @@ class _Algorithms:
         self.training_seeds = list(range(config.seed, config.seed + config.training.seeds))
         self._selectors: dict[str, Selector] = {}
         self._trained: dict[bytes, list[TrainResult]] = {}
+        self._followed: dict[str, list[TrainResult]] = {}
 
     def select(self, scheme: str) -> Selector | None:
         """Return the selection of a scheme, None where everything is kept."""
@@ -122,6 +125,8 @@ class _Algorithms:
 
     def train(self, scheme: str, share: float) -> list[TrainResult]:
         """Return the trainings of a scheme, one for each seed."""
+        if follows_training(self.select(scheme)):
+            return self._train_followed(split_scheme(scheme)[0], share)
         rows = self.rows(self.select(scheme))
         key = rows.tobytes()
         if key not in self._trained:
@@ -130,6 +135,28 @@ class _Algorithms:
             with ThreadPoolExecutor(numba.get_num_threads()) as pool:
                 self._trained[key] = list(pool.map(partial(self._train, rows), self.training_seeds))
         return self._trained[key]
+
+    def _train_followed(self, method: str, share: float) -> list[TrainResult]:
+        """Return the trainings of a method that follows them; its selector is then the first one's."""
+        if method not in self._followed:
+            self._tell(f"{method}: selecting while {len(self.training_seeds)} seeds are trained", share)
+            X, y = self._dataset.X_train, self._dataset.y_train
+            selectors = [make_selector(self._config, method).start(X, y) for _ in self.training_seeds]
+
+            def follow(selector: FollowsTraining, seed: int) -> TrainResult:
+                every = {"reselect": selector.reselect, "reselect_every": selector.reselect_every}
+                return self._train(np.arange(len(y)), seed, **every)
+
+            with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+                self._followed[method] = list(pool.map(follow, selectors, self.training_seeds))
+            self._selectors[method] = selectors[0]
+        return self._followed[method]
+
+    def kept(self, selector: Selector | None) -> int:
+        """Return how many images an epoch of training reads."""
+        if follows_training(selector):
+            return total_budget(len(self._dataset.y_train), self._config.selection.keep_ratio)
+        return len(self.rows(selector))
 
     def rows(self, selector: Selector | None) -> np.ndarray:
         """Return the training images that a selection keeps."""
@@ -143,9 +170,12 @@ class _Algorithms:
             fs.write_npz(path, embedding=selector.embedding_, labels=labels, selected=selected)
 
     def _select(self, method: str) -> Selector:
-        return fit(make_selector(self._config, method), self._dataset.X_train, self._dataset.y_train)
+        selector = make_selector(self._config, method)
+        if follows_training(selector):
+            return selector
+        return fit(selector, self._dataset.X_train, self._dataset.y_train)
 
-    def _train(self, rows: np.ndarray, seed: int) -> TrainResult:
+    def _train(self, rows: np.ndarray, seed: int, **options: object) -> TrainResult:
         data, section = self._dataset, self._config.training
         return train(
             data.X_train[rows],
@@ -155,6 +185,7 @@ class _Algorithms:
             n_classes=len(data.class_names),
             seed=seed,
             **section.model_dump(exclude={"source", "seeds"}),
+            **options,
         )
 
 
@@ -169,9 +200,11 @@ class _BoardThread:
         self._started: list[tuple[Board, Future]] = []
         return self
 
-    def execute(self, board: Board, selection: SelectionWork | None, epochs: Iterable[list[Step]]) -> None:
+    def execute(
+        self, board: Board, selections: Mapping[int, SelectionWork], epochs: Iterable[list[Step]]
+    ) -> None:
         """Execute a board when those before it are done."""
-        self._started.append((board, self._pool.submit(board.execute, selection, epochs)))
+        self._started.append((board, self._pool.submit(board.execute, selections, epochs)))
 
     def wait(self) -> None:
         """Return when all boards are done; raise what the first failing one raised."""
@@ -193,22 +226,30 @@ def _prepare(
     trained: list[TrainResult],
     writer: TraceWriter | None,
     lines: Mapping[str, LineActivity],
-) -> tuple[Board, SelectionWork | None, Iterable[list[Step]]]:
+) -> tuple[Board, dict[int, SelectionWork], Iterable[list[Step]]]:
     """Return a scheme's board and what it is to execute; of the trainings the first seed's is simulated."""
     images = _images(dataset)
-    rows = np.arange(images.rows) if selector is None else selector.indices_
     _, place = split_scheme(scheme)
     first, batch = trained[0], config.training.batch_size
     sram_bytes = int(config.soc.sram.value)
     arrays = {a.name: a for a in (images, *training_arrays(first.network, batch, sram_bytes))}
-    selection = None
+    rows, selections = np.arange(images.rows), {}
     if selector is not None:
         buffer = config.near_memory.buffer if place == "nmc" else config.soc.sram
-        steps = selector.steps(int(buffer.value), units=team_units(config) if place == "nmc" else 1)
-        selection = SelectionWork(place, steps, len(rows))
+        given = (int(buffer.value), team_units(config) if place == "nmc" else 1)
         arrays |= {a.name: a for a in selector.arrays()}
+        kept = len(selector.indices_)
+        if follows_training(selector):  # its training reads rows of the whole data set
+            selections = {
+                found.epoch: SelectionWork(
+                    place, selector.round_steps(i, *given), kept, selector.feedback_steps(i)
+                )
+                for i, found in enumerate(selector.rounds_)
+            }
+        else:
+            rows, selections = selector.indices_, {0: SelectionWork(place, selector.steps(*given), kept)}
     board = Board(config, scheme, list(arrays.values()), dataset.y_train, writer, lines)
-    return board, selection, training_steps(first.network, first.epoch_orders, rows, batch, sram_bytes)
+    return board, selections, training_steps(first.network, first.epoch_orders, rows, batch, sram_bytes)
 
 
 def _images(dataset: Dataset) -> ArraySpec:

@@ -10,11 +10,13 @@ import numpy as np
 from nmsim.errors import ConfigError, DataError
 from nmsim.selection.budget import total_budget
 from nmsim.selection.desne import DESNE
+from nmsim.selection.dq import DatasetQuantization
 from nmsim.selection.facility_location import FacilityLocation
 from nmsim.selection.graph_cut import GraphCut
 from nmsim.selection.herding import Herding
 from nmsim.selection.k_center import KCenter
 from nmsim.selection.kernel_herding import KernelHerding
+from nmsim.selection.nessa import NeSSA
 from nmsim.selection.random import RandomPerClass
 from nmsim.selection.selector import Selector, check_choice, suggestion
 
@@ -26,6 +28,8 @@ _BUILT_IN = {
     "herding": Herding,
     "graph-cut": GraphCut,
     "facility-location": FacilityLocation,
+    "dq": DatasetQuantization,
+    "nessa": NeSSA,
 }
 
 #: Entry-point group in which other packages can offer a class with the interface of `Selector`.

@@ -33,6 +33,18 @@ def total_budget(n: int, keep_ratio: float) -> int:
     return budget
 
 
+def apportion(sizes: np.ndarray, budget: int) -> np.ndarray:
+    """Return shares of `budget` in proportion to sizes, shape (c,), 0 <= budget <= sizes.sum().
+
+    Largest remainder (Hamilton's method): each part gets the whole part of sizes · budget / n, and the rest
+    goes to the largest remainders, the first of equals. No share is above its size.
+    """
+    sizes = np.asarray(sizes, dtype=np.int64)
+    kept, remainders = np.divmod(sizes * budget, max(1, sizes.sum()))
+    kept[np.argsort(-remainders, kind="stable")[: budget - kept.sum()]] += 1
+    return kept
+
+
 def class_budgets(sizes: np.ndarray, budget: int) -> np.ndarray:
     """Return how many samples each class keeps, shape (c,), with the exact sum `budget`.
 
@@ -50,9 +62,8 @@ def class_budgets(sizes: np.ndarray, budget: int) -> np.ndarray:
 
     Notes
     -----
-    Largest remainder (Hamilton's method): each class gets the whole part of sizes · budget / n, and the rest
-    goes to the largest remainders, the first of equals. Classes left with nothing then take one from the
-    class that keeps most, so that every class can be learnt.
+    In proportion (`apportion`); classes left with nothing then take one from the class that keeps most, so
+    that every class can be learnt.
     """
     sizes = np.asarray(sizes, dtype=np.int64)
     if budget < len(sizes):
@@ -62,8 +73,7 @@ def class_budgets(sizes: np.ndarray, budget: int) -> np.ndarray:
             expected=f"at least {len(sizes)}",
             hint=f"Raise the keep ratio to {len(sizes) / sizes.sum():.2g} or more.",
         )
-    kept, remainders = np.divmod(sizes * budget, sizes.sum())
-    kept[np.argsort(-remainders, kind="stable")[: budget - kept.sum()]] += 1
+    kept = apportion(sizes, budget)
     for empty in np.flatnonzero(kept == 0):
         kept[np.argmax(kept)] -= 1
         kept[empty] = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, ClassVar, Protocol
 
@@ -50,6 +50,42 @@ class Selector(Protocol):
     def steps(self, buffer_bytes: int, units: int = 1) -> Iterator[Step]:
         """Return what `fit` did as accesses and operations, for a buffer size and units that share work."""
         ...
+
+
+class FollowsTraining(Selector, Protocol):
+    """A selection method whose subset follows the training that it is for.
+
+    Attributes
+    ----------
+    reselect_every : int
+        Epochs between two rounds, at least 1.
+    rounds_ : sequence
+        After a training: its rounds in order. Each has an `epoch`, which it came before, and `indices`.
+    """
+
+    reselect_every: int
+    rounds_: Sequence[Any]
+
+    def start(self, X: np.ndarray, y: np.ndarray) -> FollowsTraining:
+        """Make ready to choose from X, y for one training, and return self."""
+        ...
+
+    def reselect(self, epoch: int, model: Any) -> np.ndarray:
+        """Return the records to train on from this epoch on; see `nmsim.training.Reselect`."""
+        ...
+
+    def feedback_steps(self, number: int) -> Iterator[Step]:
+        """Return what the SoC does and writes before round `number`, wherever the round is executed."""
+        ...
+
+    def round_steps(self, number: int, buffer_bytes: int, units: int = 1) -> Iterator[Step]:
+        """Return what round `number` did, like `Selector.steps`."""
+        ...
+
+
+def follows_training(selector: Selector | None) -> bool:
+    """Return whether a selector has rounds between the epochs of a training; see `FollowsTraining`."""
+    return hasattr(selector, "reselect")
 
 
 class Estimator:

@@ -54,11 +54,14 @@ class SelectionWork:
         In order, for the buffer of the place that executes them.
     kept : int
         Records that were selected.
+    before : iterable of Step
+        What the host does before the steps, wherever these are executed.
     """
 
     place: str
     steps: Iterable[Step]
     kept: int
+    before: Iterable[Step] = ()
 
 
 class Board:
@@ -149,9 +152,25 @@ class Board:
         )
         self.epoch_energies_fJ: list[int] = []
 
-    def execute(self, selection: SelectionWork | None, epochs: Iterable[Sequence[Step]]) -> None:
-        """Run the scheme: its selection, if it has one, then the training epochs."""
-        self.env.run(self.env.process(self._course(selection, list(epochs))))
+    def execute(
+        self,
+        selection: SelectionWork | Mapping[int, SelectionWork] | None,
+        epochs: Iterable[Sequence[Step]],
+    ) -> None:
+        """Run the scheme: its selection, if it has one, then the training epochs.
+
+        Where the training is interrupted by further selections, they are given by the epochs before which
+        they come, counted from 0. `simulation.epochs` then holds for each stretch of the training.
+        """
+        if selection is None:
+            selection = {}
+        selections = {0: selection} if isinstance(selection, SelectionWork) else selection
+        works = {
+            epoch: replace(work, before=list(work.before), steps=list(work.steps))
+            for epoch, work in selections.items()
+        }
+        self._place_control([len(work.steps) for work in works.values() if work.place == "nmc"])
+        self.env.run(self.env.process(self._course(works, list(epochs))))
         self.meter.close()
 
     def rail_shares(self) -> dict[str, dict[str, float]]:
@@ -162,22 +181,35 @@ class Board:
         """Make `execute`, in another thread, end at its next access; its counts are then useless."""
         self.meter.stopped = True
 
-    def _course(self, selection: SelectionWork | None, epochs: Sequence[Sequence[Step]]) -> Generator:
-        if selection is not None and selection.place == "nmc":
+    def _course(self, selections: Mapping[int, SelectionWork], epochs: Sequence[Sequence[Step]]) -> Generator:
+        starts = sorted({0, *selections})
+        for start, end in zip(starts, [*starts[1:], len(epochs)], strict=True):
+            if start in selections:
+                yield from self._select(selections[start])
+            yield from self._phase(TRAINING, self._train(epochs[start:end]))
+
+    def _select(self, selection: SelectionWork) -> Generator:
+        yield from self._host_phases(selection.before)
+        if selection.place == "nmc":
             yield from self._select_near_memory(selection)
-        elif selection is not None:
-            for phase, steps in groupby(selection.steps, key=lambda step: step.phase):
-                yield from self._phase(phase, self.host.run(steps))
-        yield from self._phase(TRAINING, self._train(epochs))
+        else:
+            yield from self._host_phases(selection.steps)
+
+    def _host_phases(self, steps: Iterable[Step]) -> Generator:
+        for phase, together in groupby(steps, key=lambda step: step.phase):
+            yield from self._phase(phase, self.host.run(together))
+
+    def _place_control(self, commands: Sequence[int]) -> None:
+        """Make room for the control words of the longest of the selections near memory."""
+        if commands:
+            row_bytes = self._config.near_memory.control_bytes_per_step
+            self.layout.place(ArraySpec(CONTROL, max(commands), row_bytes))
 
     def _select_near_memory(self, selection: SelectionWork) -> Generator:
         phases = [
             (phase, list(steps)) for phase, steps in groupby(selection.steps, key=lambda step: step.phase)
         ]
-        commands = sum(len(steps) for _, steps in phases)
-        control = ArraySpec(CONTROL, commands, self._config.near_memory.control_bytes_per_step)
-        self.layout.place(control)
-        program = Transfer(CONTROL, np.arange(commands), write=True)
+        program = Transfer(CONTROL, np.arange(sum(len(steps) for _, steps in phases)), write=True)
         yield from self._phase(CONTROL, self.host.transfer(CONTROL, program))
         switch = self._config.near_memory.mode_switch
         self.meter.pace.add(MODE_SWITCH, "host", enter=switch.enter.value, leave=switch.leave.value)

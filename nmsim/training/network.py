@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -271,6 +271,7 @@ class Chunk:
         state = State(parameters, self.gradient, statistics, seen)
         self._bound, signals = network.bind(Signal(self.images, None), state)
         self.embedding, self.output = signals[-2:]
+        self._outputs = [signal.values for signal in signals[1:]]
 
     def load(
         self,
@@ -292,10 +293,15 @@ class Chunk:
                 planes.array, images, rows, moves, planes.border, planes.columns, mean, scale
             )
 
-    def forward(self, training: bool = True) -> None:
-        """Compute the outputs of all layers."""
-        for layer in self._bound:
+    def forward(self, training: bool = True, after: Callable[[int, Planes], None] | None = None) -> None:
+        """Compute the outputs of all layers; `after` is given each one's number and values, to see or change.
+
+        Values of the border are zero and must stay so.
+        """
+        for i, layer in enumerate(self._bound):
             layer.forward(self.used, training)
+            if after is not None:
+                after(i, self._outputs[i])
 
     def backward(self) -> None:
         """Compute the gradient of all parameters from that of the output, which the loss has set."""

@@ -1,0 +1,76 @@
+"""Is a selection that comes back between the epochs executed and priced every time, where it runs?"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from board_samples import epoch, one_pass
+
+from nmsim.config import load_config
+from nmsim.simulation import simulate
+from nmsim.system.board import SelectionWork
+
+BOARD = Path(__file__).parents[2] / "hw_configs" / "lpddr4.yaml"
+SMALL = [
+    "dataset.glyphs.n_train=120",
+    "dataset.glyphs.n_test=40",
+    "training.network=softmax",
+    "training.epochs=5",
+    "training.min_steps=0",
+    "training.seeds=2",
+    "simulation.samples=100",
+    "selection.keep_ratio=0.25",
+    "selection.methods.nessa.reselect_every=2",
+    "schemes=[random, nessa@nmc, nessa@host]",
+]
+
+
+def read(board, phase, array="images"):
+    frame = board.meter.frame()
+    rows = frame[(frame["phase"] == phase) & (frame["array"] == array) & (frame["cmd"].isin(["RD", "RDA"]))]
+    return int(rows["bytes"].sum())
+
+
+@pytest.mark.parametrize("place", ["nmc", "host"])
+@pytest.mark.parametrize("simulated", ["all", 1])
+def test_rounds_and_epochs_are_all_counted(place, simulated, execute):
+    epochs = [epoch(np.arange(40), macs=1000)] * 5
+    once, _ = execute({0: SelectionWork(place, one_pass(), 40)}, epochs)
+    works = {start: SelectionWork(place, one_pass(), 40) for start in (0, 2, 4)}
+    thrice, _ = execute(works, epochs, **{"simulation.epochs": simulated})
+    assert read(thrice, "scan") == 3 * read(once, "scan") > 0
+    assert read(thrice, "training") == read(once, "training") > 0
+    assert len(thrice.epoch_energies_fJ) == (5 if simulated == "all" else 3)  # one of each stretch
+
+
+def test_what_comes_before_a_round_is_the_hosts_everywhere(execute):
+    moved = {}
+    for place in ("nmc", "host"):
+        work = SelectionWork(place, one_pass(), 40, before=one_pass("feedback"))
+        board, _ = execute({0: work}, [epoch(np.arange(40))])
+        moved[place] = board.meter.total.bytes_of(board.meter.prices, "host", ["feedback"])
+    assert moved["nmc"] == moved["host"] > 0
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return simulate(load_config(BOARD, SMALL), out=tmp_path_factory.mktemp("runs"))
+
+
+def test_a_method_that_follows_the_training_learns_the_same_on_either_side(run):
+    rows = run.schemes.set_index("scheme")
+    near, host = rows.loc["nessa@nmc"], rows.loc["nessa@host"]
+    assert near["accuracy_mean"] == host["accuracy_mean"]
+    assert near["kept"] == host["kept"] == 30 and near["epochs"] == host["epochs"] == 5
+
+
+def test_each_round_feeds_the_weights_back_over_the_link(run):
+    phases = run.phases.set_index(["scheme", "phase"])["pcb_bytes"]
+    # Rounds before the epochs 0, 2 and 4. Each reads the 120 images of 3,072 bytes to calibrate, and writes
+    # 3,072 · 10 weights, 10 biases of 4 bytes and 3 scales of 4 bytes in records of 1,024.
+    fed = 3 * (120 * 3072 + 1024 * -(-(30720 + 40 + 12) // 1024))
+    assert phases["nessa@nmc", "feedback"] == phases["nessa@host", "feedback"] == fed
+    assert phases["nessa@nmc", "forward"] == 0
+    # Three rounds over what is left of 12 classes' candidates: 12 a class, each time less int(0.1 · 12) = 1.
+    assert phases["nessa@host", "forward"] > 3072 * (120 + 110 + 100)
+    assert phases["nessa@nmc", "training"] == phases["nessa@host", "training"] == 5 * 30 * 3072

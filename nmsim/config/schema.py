@@ -439,7 +439,7 @@ class DeSne(Section):
         "auto", description="Of the map: auto interpolates in maps of thousands of images."
     )
     n_iter: Count = Field(500, description="Iterations of the embedding.")
-    sampling: Literal["grid_uniform", "grid_proportional", "medoid"] = Field(
+    sampling: Literal["grid_uniform", "grid_proportional", "medoid", "entropy"] = Field(
         "medoid", description="How images are picked from the map."
     )
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmsim.selection import kernels, searches
-from nmsim.selection.formats import LANES
 
 #: Largest difference between the perplexity asked for and reached: equal to three decimals.
 PERPLEXITY_TOLERANCE = 5e-4
@@ -75,13 +74,23 @@ def joint_affinities(
     -----
     p_ij = (p(j|i) + p(i|j)) / 2n (L. van der Maaten, G. Hinton, JMLR 9, 2008, section 3.1).
     """
-    n = len(codes)
-    k = min(n - 1, n_neighbours or int(3 * perplexity))
+    k = min(len(codes) - 1, n_neighbours or int(3 * perplexity))
+    return affinities_of(nearest_neighbours(codes, k), perplexity, k, search)
+
+
+def affinities_of(
+    lists: tuple[np.ndarray, ...], perplexity: float, k: int, search: str = "bisection"
+) -> Affinities:
+    """Return the symmetric affinities of points by the first k of their nearest neighbours.
+
+    `lists` is what `nearest_neighbours` gives, for k neighbours or more; the rest as in `joint_affinities`.
+    """
+    neighbours, distances, early, late = lists
+    n, k = len(neighbours), min(k, neighbours.shape[1])
     if k == 0:
-        none = np.zeros(n, dtype=np.int64)
         return Affinities(np.zeros(n + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32),
-                          np.ones(n), 0, 0, none, none)  # fmt: skip
-    neighbours, distances, early, late = nearest_neighbours(codes, k)
+                          np.ones(n), 0, 0, early, late)  # fmt: skip
+    neighbours, distances = neighbours[:, :k], np.ascontiguousarray(distances[:, :k])
     target = max(1.0, min(perplexity, k / 3))
     p = np.empty((n, k), dtype=np.float32)
     achieved, steps = np.empty(n), np.empty(n, dtype=np.int32)
@@ -97,16 +106,19 @@ def nearest_neighbours(codes: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
 
     In the arithmetic of the codes' type (see `formats.Format`). Whole numbers take inner products from the
     BLAS library, tile by tile, in the narrowest type in which these are exact: neither the library nor the
-    number of threads can change a distance.
+    number of threads can change a distance. k may be 0.
     """
     n = len(codes)
     indices, distances = np.empty((n, k), dtype=np.int32), np.empty((n, k))
-    early, late = np.empty((2, n), dtype=np.int64)
+    early, late = np.zeros((2, n), dtype=np.int64)
+    if k == 0:
+        return indices, distances, early, late
     if codes.dtype.kind == "f":
-        X = np.zeros((n, -(-codes.shape[1] // LANES) * LANES), dtype=np.float32)
-        X[:, : codes.shape[1]] = codes
+        X = np.ascontiguousarray(codes, dtype=np.float32)
+        columns = np.zeros((X.shape[1], -(-n // kernels.BLOCK) * kernels.BLOCK), dtype=np.float32)
+        columns[:, :n] = X.T
         half = codes.dtype == np.float16
-        kernels.nearest_float_neighbours(X, half, 0, indices, distances, early, late)
+        kernels.nearest_float_neighbours(X, columns, half, indices, distances, early, late)
         return indices, distances, early, late
     X = _exact_float(codes)
     norms = np.concatenate([(X[i : i + 1024].astype(np.float64) ** 2).sum(axis=1) for i in range(0, n, 1024)])

@@ -9,7 +9,7 @@ import numpy as np
 
 from nmsim.errors import ConfigError, DataError
 from nmsim.selection.budget import total_budget
-from nmsim.selection.desne import DESNE
+from nmsim.selection.desne import DESNE, AdapSNE
 from nmsim.selection.dq import DatasetQuantization
 from nmsim.selection.facility_location import FacilityLocation
 from nmsim.selection.graph_cut import GraphCut
@@ -22,6 +22,7 @@ from nmsim.selection.selector import Selector, check_choice, suggestion
 
 _BUILT_IN = {
     "de-sne": DESNE,
+    "adapsne": AdapSNE,
     "kernel-herding": KernelHerding,
     "random": RandomPerClass,
     "k-center": KCenter,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step
 from nmsim.rng import stream
 from nmsim.selection import desne_work, embedding, features, sampling, searches
-from nmsim.selection.affinities import Affinities, joint_affinities
+from nmsim.selection.affinities import Affinities, affinities_of, nearest_neighbours
 from nmsim.selection.budget import class_budgets, total_budget
 from nmsim.selection.formats import FORMATS
 from nmsim.selection.selector import Estimator, check_choice, check_labels, check_number
@@ -18,9 +19,40 @@ from nmsim.selection.selector import Estimator, check_choice, check_labels, chec
 SCOPES = ("per_class", "global")
 
 
+#: Of `perplexity`: those among which `sampling="entropy"` chooses.
+CANDIDATES = (0.25, 0.5, 1.0, 2.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A map that was made: the facts that its description of work needs.
+
+    Attributes
+    ----------
+    perplexity : float
+        Asked for.
+    n_neighbours, search_steps, edges : int
+        Neighbours a point, values of beta tried over all points, entries of the joint affinities.
+    meshes : dict of int to int
+        Iterations whose forces were interpolated, by the nodes a side of their mesh; empty for exact forces.
+    kl_divergence : float
+        Of the finished map, in nats.
+    entropy : float or None
+        `sampling.occupancy_entropy`, where the map was one of several to choose from.
+    """
+
+    perplexity: float
+    n_neighbours: int
+    search_steps: int
+    edges: int
+    meshes: dict[int, int]
+    kl_divergence: float
+    entropy: float | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class MapFit:
-    """One fitted map: the facts that its description of work and its report need.
+    """What was done for one group of records, and what was chosen from it.
 
     Attributes
     ----------
@@ -28,52 +60,28 @@ class MapFit:
         The class label; None where one map holds all classes.
     members : ndarray of int64, shape (n,)
         Record numbers, ascending.
-    n_neighbours, search_steps, edges : int
-        Neighbours a point, values of beta tried over all points, entries of the joint affinities.
     early, late : ndarray of int64, shape (n,)
         As in `affinities.Affinities`.
-    meshes : dict of int to int
-        Iterations whose forces were interpolated, by the nodes a side of their mesh; empty for exact forces.
-    kl_divergence : float
-        Of the finished map, in nats.
+    trials : tuple of Trial
+        The maps made: one, or one a candidate perplexity.
+    chosen : Trial
+        The one that was sampled.
     sample : sampling.Sample
         In numbers of `members`.
     """
 
     group: int | None
     members: np.ndarray
-    n_neighbours: int
-    search_steps: int
-    edges: int
     early: np.ndarray
     late: np.ndarray
-    meshes: dict[int, int]
-    kl_divergence: float
+    trials: tuple[Trial, ...]
+    chosen: Trial
     sample: sampling.Sample
 
-    @classmethod
-    def of(
-        cls,
-        group: int | None,
-        members: np.ndarray,
-        joint: Affinities,
-        meshes: dict[int, int],
-        kl: float,
-        taken: sampling.Sample,
-    ) -> MapFit:
-        """Return the facts of one map, without its affinities, which are large."""
-        return cls(
-            group,
-            members,
-            joint.n_neighbours,
-            joint.search_steps,
-            len(joint.P),
-            joint.early,
-            joint.late,
-            meshes,
-            kl,
-            taken,
-        )
+    @property
+    def n_neighbours(self) -> int:
+        """Neighbours that were looked for: enough for the largest perplexity."""
+        return max(trial.n_neighbours for trial in self.trials)
 
 
 class DESNE(Estimator):
@@ -111,8 +119,10 @@ class DESNE(Estimator):
         Fashion-MNIST classes of 6,000, 300 within 4 %.
     early_exaggeration, exaggeration_share, learning_rate : float
         See `embedding.Descent`.
-    sampling : {"medoid", "grid_proportional", "grid_uniform"}
-        How exemplars are taken from a map; see `sampling.sample`.
+    sampling : {"medoid", "grid_proportional", "grid_uniform", "entropy"}
+        How exemplars are taken from a map; see `sampling.sample`. `entropy` makes a map for each of
+        `CANDIDATES` times `perplexity` and samples the one that fills a grid of as many cells as
+        exemplars most evenly.
     random_state : int
         Seed, 0 <= random_state < 2**63. One seed gives one result for any number of threads.
 
@@ -125,7 +135,9 @@ class DESNE(Estimator):
     kl_divergence_ : dict of int or None to float
         Divergence of each map, in nats, by class label (None: the one global map).
     perplexity_ : ndarray of float64, shape (n,)
-        Perplexity reached at each record.
+        Perplexity reached at each record, in the map that was sampled.
+    maps_ : list of MapFit
+        What was done for each class, or for all.
     n_iter_ : int
         Iterations done.
 
@@ -200,13 +212,17 @@ class DESNE(Estimator):
         rngs = [
             stream(self.random_state, "selection", "de-sne", "all" if g is None else g) for g, _ in groups
         ]
+        lists = [self._neighbours(made.codes[members]) for _, members in groups]
+        targets = [self._targets(len(members)) for _, members in groups]
         joints = [
-            joint_affinities(made.codes[members], self.perplexity, search=self.search)
-            for _, members in groups
+            affinities_of(found, target, max(1, int(3 * target)), self.search)
+            for found, wanted in zip(lists, targets, strict=True)
+            for target in wanted
         ]
         starts = [
-            embedding.start_map(made.codes[members], rng)
-            for (_, members), rng in zip(groups, rngs, strict=True)
+            start
+            for (_, members), rng, wanted in zip(groups, rngs, targets, strict=True)
+            for start in [embedding.start_map(made.codes[members], rng)] * len(wanted)
         ]
         descent = embedding.Descent(
             self.kernel,
@@ -216,18 +232,46 @@ class DESNE(Estimator):
             self.learning_rate,
             self.forces,
         )
-        maps, divergences, meshes = embedding.embed(joints, starts, descent)
+        finished = iter(zip(joints, *embedding.embed(joints, starts, descent), strict=True))
         self.maps_ = []
-        for (group, members), joint, Y, sides, kl, share, rng in zip(
-            groups, joints, maps, meshes, divergences, budgets, rngs, strict=True
-        ):
+        for (group, members), wanted, share, rng in zip(groups, targets, budgets, rngs, strict=True):
+            made_maps = list(islice(finished, len(wanted)))
+            trials = tuple(
+                self._trial(target, *one, int(share)) for target, one in zip(wanted, made_maps, strict=True)
+            )
+            best = max(range(len(trials)), key=lambda i: trials[i].entropy or 0.0)
+            joint, Y, *_ = made_maps[best]
             self.embedding_[members], self.perplexity_[members] = Y, joint.perplexity
             taken = sampling.sample(Y, int(share), self.sampling, rng)
-            self.maps_.append(MapFit.of(group, members, joint, sides, float(kl), taken))
-        self.kl_divergence_ = {fit.group: fit.kl_divergence for fit in self.maps_}
+            self.maps_.append(MapFit(group, members, joint.early, joint.late, trials, trials[best], taken))
+        self.kl_divergence_ = {fit.group: fit.chosen.kl_divergence for fit in self.maps_}
         self.indices_ = np.sort(np.concatenate([fit.members[fit.sample.chosen] for fit in self.maps_]))
         self._facts = desne_work.Facts.of(X, made, self.n_iter, self.kernel)
         return self
+
+    def _targets(self, n: int) -> tuple[float, ...]:
+        """Return the perplexities of the maps that a group of n gets; none above what its number allows."""
+        if self.sampling != "entropy":
+            return (self.perplexity,)
+        ceiling = max(1.0, (n - 1) / 3)
+        return tuple(dict.fromkeys(min(ceiling, max(1.0, c * self.perplexity)) for c in CANDIDATES))
+
+    def _neighbours(self, codes: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return the lists that serve all maps of a group."""
+        return nearest_neighbours(codes, min(len(codes) - 1, int(3 * max(self._targets(len(codes))))))
+
+    def _trial(
+        self,
+        target: float,
+        joint: Affinities,
+        Y: np.ndarray,
+        kl_divergence: float,
+        meshes: dict[int, int],
+        budget: int,
+    ) -> Trial:
+        entropy = sampling.occupancy_entropy(Y, budget) if self.sampling == "entropy" else None
+        counts = joint.n_neighbours, joint.search_steps, len(joint.P)
+        return Trial(target, *counts, meshes, float(kl_divergence), entropy)
 
     def arrays(self) -> list[ArraySpec]:
         """Return the arrays that the steps touch; "images" is the data set itself."""
@@ -254,3 +298,42 @@ class DESNE(Estimator):
         check_number("exaggeration_share", self.exaggeration_share, 0, 1)
         check_number("learning_rate", self.learning_rate, 0, 1000, above=True)
         check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
+
+
+class AdapSNE(DESNE):
+    """Select as AdapSNE does, as far as it is published (arXiv 2508.16647): fireworks and entropy.
+
+    `DESNE` with `search="fireworks"` and `sampling="entropy"`; `perplexity` is the middle one of the
+    candidates. Which parts are choices of this project is said in the documentation of the method.
+    """
+
+    def __init__(
+        self,
+        keep_ratio: float = 0.1,
+        *,
+        scope: str = "per_class",
+        features: str = "pool",
+        pool_size: int = 2,
+        n_features: int = 50,
+        number_format: str = "int8",
+        perplexity: float = 30.0,
+        kernel: str = "student",
+        forces: str = "auto",
+        n_iter: int = 500,
+        random_state: int = 0,
+    ):
+        super().__init__(
+            keep_ratio,
+            scope=scope,
+            features=features,
+            pool_size=pool_size,
+            n_features=n_features,
+            number_format=number_format,
+            perplexity=perplexity,
+            search="fireworks",
+            kernel=kernel,
+            forces=forces,
+            n_iter=n_iter,
+            sampling="entropy",
+            random_state=random_state,
+        )

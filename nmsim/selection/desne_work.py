@@ -18,9 +18,10 @@ import numpy as np
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.selection.features import Features, Fit, axes_fit
 from nmsim.selection.mesh import butterflies
+from nmsim.selection.sampling import cells_a_side
 
 if TYPE_CHECKING:
-    from nmsim.selection.desne import MapFit
+    from nmsim.selection.desne import MapFit, Trial
 
 ENTRY_BYTES = 8  # of a neighbour list or of the affinities: an index and a value
 INDEX_BYTES = 4
@@ -88,7 +89,8 @@ def arrays(facts: Facts, maps: Sequence[MapFit]) -> list[ArraySpec]:
     right to rounding. "candidates" has room for the mean number of what is kept before a record's own turn.
     """
     budget = sum(len(fit.sample.chosen) for fit in maps)
-    longest = max(max(fit.n_neighbours, -(-fit.edges // len(fit.members))) for fit in maps)
+    edges = {len(fit.members): max(trial.edges for trial in fit.trials) for fit in maps}
+    longest = max([fit.n_neighbours for fit in maps] + [-(-most // n) for n, most in edges.items()])
     early = -(-sum(int(fit.early.sum()) for fit in maps) // facts.n)
     specs = [ArraySpec("images", facts.n, facts.image_bytes, per_image=True)]
     if facts.source == "features":
@@ -181,9 +183,12 @@ def distance_steps(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> 
 
 def _affinities(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> Iterator[Step]:
     """Search beta for every record over its list, then exchange the affinities to make them symmetric."""
-    n, k, tried = len(fit.members), fit.n_neighbours, fit.search_steps
-    if k == 0:
-        return
+    for trial in fit.trials if fit.n_neighbours else ():
+        yield from _widths(fit, trial, units)
+
+
+def _widths(fit: MapFit, trial: Trial, units: int) -> Iterator[Step]:
+    n, k, tried = len(fit.members), trial.n_neighbours, trial.search_steps
     moves = (Transfer("affinities", fit.members), Transfer("affinities", fit.members, write=True))
     search = {
         "exp": tried * (k + 1) + n * k,  # a logarithm costs as an exponential
@@ -211,28 +216,34 @@ def _embedding(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> Iter
     yield _fit_step("embedding", facts.source, learn, fit)
     project = {"mac_fp32": 2 * n * facts.values}
     yield Step("embedding", (Transfer(facts.source, fit.members),), project, group=fit.group)
-    resident = min(n, n * buffer_bytes * units // max(1, ENTRY_BYTES * fit.edges))
+    for trial in fit.trials:
+        yield from _descent(facts, fit, trial, buffer_bytes, units)
+
+
+def _descent(facts: Facts, fit: MapFit, trial: Trial, buffer_bytes: int, units: int) -> Iterator[Step]:
+    n = len(fit.members)
+    resident = min(n, n * buffer_bytes * units // max(1, ENTRY_BYTES * trial.edges))
     if resident:
         yield Step("embedding", (Transfer("affinities", fit.members[:resident]),), group=fit.group)
     beyond = fit.members[resident:]
     streamed = (Transfer("affinities", beyond),) if len(beyond) else ()
     returned = POINT_BYTES * -(-n // units) + 4
-    if not fit.meshes:
+    if not trial.meshes:
         yield Step(
             "embedding",
             streamed,
-            iteration_operations(n, fit.edges, facts.kernel),
+            iteration_operations(n, trial.edges, facts.kernel),
             broadcast_bytes=POINT_BYTES * n + 4,
             gather_bytes_per_unit=returned,
             group=fit.group,
             repeat=facts.n_iter,
         )
-    for side, iterations in sorted(fit.meshes.items()):
+    for side, iterations in sorted(trial.meshes.items()):
         exchanged = mesh_bytes(side)
         yield Step(
             "embedding",
             streamed,
-            mesh_operations(n, fit.edges, side, facts.kernel),
+            mesh_operations(n, trial.edges, side, facts.kernel),
             broadcast_bytes=POINT_BYTES * n + 4 + exchanged,
             gather_bytes_per_unit=returned + -(-exchanged // units),
             group=fit.group,
@@ -295,11 +306,25 @@ def _sampling(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> Itera
     """Take exemplars from the map, which is in the buffers from its last iteration.
 
     Medoids, a round: the centres are sent to all, every point is compared with each, sums and counts of the
-    members come back. Grids, a round: cell numbers are computed and the histograms come back. At the end each
-    unit offers its nearest point for every exemplar.
+    members come back. Grids, a round: cell numbers are computed and the histograms come back; so does one of
+    every map that was made where the most even one is to be chosen, for its entropy: a share, its logarithm
+    (priced as an exponential) and their product a cell. At the end each unit offers its nearest point for
+    every exemplar.
     """
     n, taken = len(fit.members), fit.sample
     budget = len(taken.chosen)
+    histogram = {"add_fp32": 2 * n, "mul_fp32": 2 * n, "compare": 4 * n, "add_int32": n}
+    if fit.chosen.entropy is not None:
+        cells = min(cells_a_side(budget) ** 2, n)
+        even = Counter(histogram) + Counter(exp=cells, mac_fp32=cells, div_fp32=cells)
+        yield Step(
+            "sampling",
+            operations=dict(even),
+            broadcast_bytes=16,
+            gather_bytes_per_unit=4 * cells,
+            group=fit.group,
+            repeat=len(fit.trials),
+        )
     if taken.centres:
         compared = n * taken.centres
         work = {
@@ -310,7 +335,7 @@ def _sampling(facts: Facts, fit: MapFit, buffer_bytes: int, units: int) -> Itera
         }
         sent, returned = POINT_BYTES * taken.centres, (POINT_BYTES + 4) * taken.centres
     else:
-        work = {"add_fp32": 2 * n, "mul_fp32": 2 * n, "compare": 4 * n, "add_int32": n}
+        work = histogram
         sent, returned = 16, 4 * -(-taken.cells // taken.rounds)
     yield Step(
         "sampling",

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit, prange
 
 VECTOR = {"contract", "reassoc", "nsz", "arcp"}
+BLOCK = 128
 
 
 @njit(parallel=True, cache=True)
@@ -35,20 +36,44 @@ def nearest_neighbours(dots, norms, first, indices, distances, early, late):
         How many points, offered in order of their numbers, entered the list of the k nearest so far: among
         those before the point itself, and among those after it.
     """
-    k = indices.shape[1]
+    n = dots.shape[1]
     for row in prange(dots.shape[0]):
         own = first + row
+        distance = np.empty(BLOCK)
         filled, entered, before = 0, 0, 0
-        for j in range(dots.shape[1]):
-            if j == own:
-                before = entered
-                continue
-            d2 = norms[own] + norms[j] - 2.0 * dots[row, j]
-            if filled < k or d2 < distances[row, k - 1]:
-                entered += 1
-                filled = _enter(indices[row], distances[row], filled, j, d2)
+        for start in range(0, n, BLOCK):
+            size = min(BLOCK, n - start)
+            for lane in range(size):
+                distance[lane] = norms[own] + norms[start + lane] - 2.0 * dots[row, start + lane]
+            filled, entered, before = _offer(
+                distance, size, start, own, indices[row], distances[row], filled, entered, before
+            )
         early[row] = before
         late[row] = entered - before
+
+
+@njit(inline="always")
+def _offer(distance, size, start, own, indices, distances, filled, entered, before):
+    """Offer a block of points, numbered from `start`, to a list; return its length and how many entered.
+
+    `before` is how many had entered when the turn of the point `own` came. Most blocks bring nothing that
+    is near enough: counting that takes no branches.
+    """
+    bound = distances[-1] if filled == len(distances) else np.inf
+    near = 0
+    for lane in range(size):
+        near += distance[lane] < bound
+    if near > 0:
+        for lane in range(size):
+            j = start + lane
+            if j == own:
+                before = entered
+            elif filled < len(distances) or distance[lane] < distances[-1]:
+                entered += 1
+                filled = _enter(indices, distances, filled, j, np.float64(distance[lane]))
+    elif start <= own < start + size:
+        before = entered
+    return filled, entered, before
 
 
 @njit(inline="always")
@@ -79,56 +104,81 @@ def _to_half(x):
 
 
 @njit(parallel=True, cache=True)
-def nearest_float_neighbours(X, half, first, indices, distances, early, late):
-    """Write the k nearest neighbours of a tile of points by distances in floating point.
+def nearest_float_neighbours(X, columns, half, indices, distances, early, late):
+    """Write the k nearest neighbours of all points by distances in floating point.
 
     Parameters
     ----------
     X : ndarray of float32, shape (n, d)
-        All points; d a multiple of 16 (pad with zeros), values of float16 where `half`.
+        All points; values of float16 where `half`.
+    columns : ndarray of float32, shape (d, m)
+        X transposed and filled up with zeros to a multiple of `BLOCK` points.
     half : bool
         Differences, products and sums are rounded to float16 where true, else to float32.
-    first : int
-        Number of the tile's first point; the tile has as many as `indices` has rows.
     indices, distances, early, late
         As in `nearest_neighbours`.
 
     Notes
     -----
-    The order of summing is `formats.Format`'s: 16 partial sums, added in halves.
+    The order of summing is `formats.Format`'s: 16 partial sums, added in halves. 256 points are compared side
+    by side, so that every step fills the vector units.
     """
-    k = indices.shape[1]
-    for row in prange(indices.shape[0]):
-        own = first + row
-        sums = np.empty(16, dtype=np.float32)
+    n, d = X.shape
+    for own in prange(n):
+        sums = np.empty((16, BLOCK), dtype=np.float32)
         filled, entered, before = 0, 0, 0
-        for j in range(X.shape[0]):
-            if j == own:
-                before = entered
-                continue
+        for start in range(0, n, BLOCK):
             sums[:] = np.float32(0.0)
-            if half:
-                for start in range(0, X.shape[1], 16):
-                    for lane in range(16):
-                        difference = _to_half(X[own, start + lane] - X[j, start + lane])
-                        sums[lane] = _to_half(sums[lane] + _to_half(difference * difference))
-            else:
-                for start in range(0, X.shape[1], 16):
-                    for lane in range(16):
-                        difference = X[own, start + lane] - X[j, start + lane]
-                        sums[lane] += difference * difference
+            paired = 0 if half else d - d % 32
+            for value in range(0, paired, 32):
+                for lane in range(16):  # two values of one partial sum in one pass
+                    i, j = value + lane, value + lane + 16
+                    one, two = columns[i, start : start + BLOCK], columns[j, start : start + BLOCK]
+                    _add_two(X[own, i], one, X[own, j], two, sums[lane])
+            for value in range(paired, d):
+                _add_squares(X[own, value], columns[value, start : start + BLOCK], half, sums[value % 16])
             width = 8
             while width > 0:
                 for lane in range(width):
-                    total = sums[lane] + sums[lane + width]
-                    sums[lane] = _to_half(total) if half else total
+                    _add(sums[lane], sums[lane + width], half)
                 width //= 2
-            d2 = np.float64(sums[0])
-            if filled < k or d2 < distances[row, k - 1]:
-                entered += 1
-                filled = _enter(indices[row], distances[row], filled, j, d2)
-        early[row] = before
-        late[row] = entered - before
+            size = min(BLOCK, n - start)
+            filled, entered, before = _offer(
+                sums[0], size, start, own, indices[own], distances[own], filled, entered, before
+            )
+        early[own] = before
+        late[own] = entered - before
+
+
+@njit(inline="always")
+def _add_squares(x, others, half, sums):
+    """Add (x - others)² for all points of a block."""
+    if half:
+        for lane in range(BLOCK):
+            difference = _to_half(x - others[lane])
+            sums[lane] = _to_half(sums[lane] + _to_half(difference * difference))
+    else:
+        for lane in range(BLOCK):
+            difference = x - others[lane]
+            sums[lane] += difference * difference
+
+
+@njit(inline="always")
+def _add_two(x, others, y, more, sums):
+    """Add (x - others)², then (y - more)², in float32."""
+    for lane in range(BLOCK):
+        first, second = x - others[lane], y - more[lane]
+        sums[lane] = (sums[lane] + first * first) + second * second
+
+
+@njit(inline="always")
+def _add(sums, more, half):
+    if half:
+        for lane in range(BLOCK):
+            sums[lane] = _to_half(sums[lane] + more[lane])
+    else:
+        for lane in range(BLOCK):
+            sums[lane] += more[lane]
 
 
 @njit(fastmath=VECTOR, inline="always")

@@ -8,7 +8,7 @@ import numpy as np
 
 from nmsim.selection import kernels
 
-KINDS = ("grid_uniform", "grid_proportional", "medoid")
+KINDS = ("grid_uniform", "grid_proportional", "medoid", "entropy")
 
 _MAX_ROUNDS = 30  # of Lloyd's algorithm; it slows down long before it stands still
 
@@ -47,14 +47,29 @@ def sample(Y: np.ndarray, budget: int, kind: str, rng: np.random.Generator) -> S
         `medoid`: k-means with `budget` centres, then the member nearest to each. `grid_uniform`: one exemplar
         a cell of the finest square grid that has at most `budget` occupied cells, then second ones where most
         points are. `grid_proportional`: a grid of about `budget` cells, each with its share by population.
-        Within a cell the points nearest to its centre are taken.
+        Within a cell the points nearest to its centre are taken. `entropy`: as `grid_uniform`; the name says
+        how the map was chosen, see `occupancy_entropy`.
     rng : numpy.random.Generator
         Draws the first centres of `medoid`.
     """
     Y = np.ascontiguousarray(Y, dtype=np.float32)
-    return {"medoid": _medoids, "grid_uniform": _uniform, "grid_proportional": _proportional}[kind](
-        Y, budget, rng
-    )
+    kinds = {"medoid": _medoids, "grid_proportional": _proportional}
+    return kinds.get(kind, _uniform)(Y, budget, rng)
+
+
+def occupancy_entropy(Y: np.ndarray, budget: int) -> float:
+    """Return how evenly a map fills a grid of about `budget` cells: -sum s log s of the cells' shares s.
+
+    0 where all points share a cell; at most log(cells), where all cells hold equally many.
+    """
+    cell, _ = _cells(np.asarray(Y, dtype=np.float32), cells_a_side(budget))
+    share = np.unique(cell, return_counts=True)[1] / len(Y)
+    return float(-(share * np.log(share)).sum())
+
+
+def cells_a_side(budget: int) -> int:
+    """Return the cells a side of a square grid of about `budget` cells."""
+    return max(1, round(np.sqrt(budget)))
 
 
 def _medoids(Y: np.ndarray, budget: int, rng: np.random.Generator) -> Sample:
@@ -99,7 +114,7 @@ def _uniform(Y: np.ndarray, budget: int, rng: np.random.Generator) -> Sample:
 
 
 def _proportional(Y: np.ndarray, budget: int, rng: np.random.Generator) -> Sample:
-    side = max(1, round(np.sqrt(budget)))
+    side = cells_a_side(budget)
     cell, from_centre = _cells(Y, side)
     _, cell, population = np.unique(cell, return_inverse=True, return_counts=True)
     quota, remainder = np.divmod(population * budget, len(Y))

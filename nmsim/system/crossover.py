@@ -12,7 +12,7 @@ from nmsim.access.work import Step
 from nmsim.config.schema import RunConfig
 from nmsim.energy.components import DDR_COMPONENTS
 from nmsim.selection import desne_work
-from nmsim.selection.desne import MapFit
+from nmsim.selection.desne import MapFit, Trial
 from nmsim.selection.formats import FORMATS
 from nmsim.selection.sampling import Sample
 from nmsim.system.board import Board, SelectionWork, dram_spec
@@ -111,7 +111,8 @@ def _fit(group: int, members: np.ndarray, k: int) -> MapFit:
     early = np.rint(entered).astype(np.int64)
     late = np.rint(entered[-1]).astype(np.int64) - early
     chosen = Sample(np.zeros(1, dtype=np.int64), 0, 0, 1)
-    return MapFit(group, members, k, 0, 0, early, late, {}, 0.0, chosen)
+    trial = Trial(k / 3, k, 0, 0, {}, 0.0)
+    return MapFit(group, members, early, late, (trial,), trial, chosen)
 
 
 def sweep(

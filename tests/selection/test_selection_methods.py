@@ -7,6 +7,7 @@ import pytest
 from nmsim.errors import ConfigError, DataError
 from nmsim.selection import DESNE, RandomPerClass, api, create, methods, select
 from nmsim.selection.budget import class_budgets
+from nmsim.selection.sampling import occupancy_entropy
 
 FAST = {"n_iter": 30, "perplexity": 5.0}
 
@@ -19,10 +20,10 @@ def data(n=150, classes=3, seed=0, shape=(8, 8, 1)):
 
 
 def chosen_by(method, X, y, ratio, **params):
-    return select(X, y, ratio, method, **(FAST | params if method == "de-sne" else params))
+    return select(X, y, ratio, method, **(FAST | params if "sne" in method else params))
 
 
-@pytest.mark.parametrize("method", ["de-sne", "kernel-herding", "random"])
+@pytest.mark.parametrize("method", ["de-sne", "adapsne", "kernel-herding", "random"])
 @pytest.mark.parametrize("ratio", [0.02, 0.1, 0.333, 1])
 def test_the_budget_is_exact_and_every_class_has_its_share(method, ratio):
     X, y = data()
@@ -33,7 +34,7 @@ def test_the_budget_is_exact_and_every_class_has_its_share(method, ratio):
     assert np.array_equal(np.bincount(y[chosen]), class_budgets(np.bincount(y), len(chosen)))
 
 
-@pytest.mark.parametrize("method", ["de-sne", "kernel-herding", "random"])
+@pytest.mark.parametrize("method", ["de-sne", "adapsne", "kernel-herding", "random"])
 def test_one_seed_gives_one_selection_and_another_seed_another(method):
     X, y = data()
     first, again, other = (chosen_by(method, X, y, 0.2, random_state=s) for s in (3, 3, 4))
@@ -54,7 +55,7 @@ def test_any_number_of_threads_selects_the_same(kernel, features, monkeypatch):
     assert np.array_equal(*picks)
 
 
-@pytest.mark.parametrize("sampling", ["medoid", "grid_uniform", "grid_proportional"])
+@pytest.mark.parametrize("sampling", ["medoid", "grid_uniform", "grid_proportional", "entropy"])
 @pytest.mark.parametrize("scope", ["per_class", "global"])
 def test_every_scope_and_sampling_meets_the_budget(scope, sampling):
     X, y = data(n=90)
@@ -76,6 +77,23 @@ def test_a_fit_tells_what_it_found():
     assert sorted(fit.kl_divergence_) == [0, 1, 2] and all(kl > 0 for kl in fit.kl_divergence_.values())
     assert np.abs(fit.perplexity_ - 5.0).max() < 5e-4
     assert fit.n_iter_ == 30
+
+
+def test_entropy_samples_the_map_that_fills_its_grid_most_evenly():
+    X, y = data()
+    fit = DESNE(0.2, sampling="entropy", **FAST).fit(X, y)
+    for m in fit.maps_:
+        members, Y = m.members, fit.embedding_[m.members]
+        assert [t.perplexity for t in m.trials] == sorted(t.perplexity for t in m.trials)
+        assert m.chosen.entropy == max(t.entropy for t in m.trials)
+        assert occupancy_entropy(Y, len(m.sample.chosen)) == m.chosen.entropy
+        assert np.abs(fit.perplexity_[members] - max(1.0, m.chosen.perplexity)).max() < 5e-4
+
+
+def test_adapsne_is_fireworks_and_entropy():
+    X, y = data()
+    parts = DESNE(0.2, search="fireworks", sampling="entropy", **FAST).fit(X, y)
+    assert np.array_equal(chosen_by("adapsne", X, y, 0.2), parts.indices_)
 
 
 def test_a_class_of_one_sample_keeps_it():
@@ -116,14 +134,14 @@ def test_random_selection_is_uniform_over_a_class():
         (np.array(["a"] * 10), "not whole numbers"),
     ],
 )
-@pytest.mark.parametrize("method", ["de-sne", "kernel-herding", "random"])
+@pytest.mark.parametrize("method", ["de-sne", "adapsne", "kernel-herding", "random"])
 def test_labels_that_do_not_fit_are_refused(method, y, message):
     with pytest.raises(DataError, match=message):
         select(np.zeros((10, 4), np.uint8), y, 0.5, method)
 
 
 @pytest.mark.parametrize("ratio", [0, -1, 1.5, float("nan")])
-@pytest.mark.parametrize("method", ["de-sne", "kernel-herding", "random"])
+@pytest.mark.parametrize("method", ["de-sne", "adapsne", "kernel-herding", "random"])
 def test_a_keep_ratio_out_of_range_is_refused(method, ratio):
     X, y = data()
     with pytest.raises(DataError, match="keep ratio"):
@@ -149,6 +167,8 @@ def test_a_budget_below_one_a_class_is_refused():
         ({"learning_rate": 0}, "learning_rate"),
         ({"random_state": -1}, "random_state"),
         ({"scope": "perclass"}, "unknown scope.*Did you mean 'per_class'"),
+        ({"search": "bisect"}, "unknown search.*Did you mean 'bisection'"),
+        ({"forces": "exakt"}, "unknown forces.*Did you mean 'exact'"),
         ({"kernel": "students"}, "unknown kernel.*Did you mean 'student'"),
         ({"sampling": "medoids"}, "unknown sampling.*Did you mean 'medoid'"),
         ({"features": "pooled"}, "unknown features.*Did you mean 'pool'"),

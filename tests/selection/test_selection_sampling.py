@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmsim.selection import kernels, reference
-from nmsim.selection.sampling import KINDS, sample
+from nmsim.selection.sampling import KINDS, occupancy_entropy, sample
 
 
 def plane(n, seed=0):
@@ -52,6 +52,17 @@ def test_medoids_and_proportional_cells_keep_the_density_and_uniform_cells_do_no
     assert abs(dense["grid_proportional"] - 90) <= 1
     assert 65 <= dense["medoid"] <= 92
     assert dense["grid_uniform"] < dense["medoid"]
+
+
+def test_the_entropy_of_a_map_is_that_of_its_cells_and_largest_where_it_is_even():
+    lattice = np.array([[i, j] for i in range(4) for j in range(4)], dtype=np.float32)
+    assert occupancy_entropy(np.repeat(lattice, 5, axis=0), 16) == pytest.approx(np.log(16))
+    assert occupancy_entropy(np.zeros((9, 2), np.float32), 16) == 0
+    # by hand: 3 of 4 points in one corner, 1 in the other: -(3/4 log 3/4 + 1/4 log 1/4)
+    corners = np.array([[0, 0], [0, 0], [0, 0], [1, 1]], dtype=np.float32)
+    assert occupancy_entropy(corners, 4) == pytest.approx(0.75 * np.log(4 / 3) + 0.25 * np.log(4))
+    uneven = np.concatenate([lattice, np.zeros((40, 2), np.float32)])
+    assert occupancy_entropy(uneven, 16) < np.log(16)
 
 
 def test_uniform_sampling_takes_the_points_nearest_to_the_middles_of_their_cells():

@@ -138,19 +138,23 @@ def test_units_divide_what_is_gathered_and_no_more():
             assert one.gather_bytes_per_unit <= 4 * many.gather_bytes_per_unit < one.gather_bytes_per_unit + 4
 
 
-def test_the_search_is_counted_with_the_steps_that_it_took():
-    fit, _ = fitted()
+@pytest.mark.parametrize("search", ["bisection", "fireworks"])
+@pytest.mark.parametrize("sampling", ["medoid", "entropy"])
+def test_the_search_is_counted_with_the_steps_that_it_took(search, sampling):
+    fit, _ = fitted(search=search, sampling=sampling)
     total = counted(fit, "affinities")
     # every value of beta tried costs an exponential a neighbour and one logarithm; every record k at the end
     assert total["exp"] == sum(
-        m.search_steps * (m.n_neighbours + 1) + len(m.members) * m.n_neighbours for m in fit.maps_
+        t.search_steps * (t.n_neighbours + 1) + len(m.members) * t.n_neighbours
+        for m in fit.maps_
+        for t in m.trials
     )
-    assert total["compare"] == sum(m.search_steps for m in fit.maps_) > 0
+    assert total["compare"] == sum(t.search_steps for m in fit.maps_ for t in m.trials) > 0
 
 
 def test_the_affinities_that_exceed_the_buffers_stream_in_every_iteration_and_only_those():
     fit, _ = fitted()
-    edges, n = fit.maps_[0].edges, len(fit.maps_[0].members)
+    edges, n = fit.maps_[0].chosen.edges, len(fit.maps_[0].members)
 
     def rows(buffer_bytes, units=1):
         """Return the records read in an iteration, by its repeats."""
@@ -186,15 +190,33 @@ def test_the_iterations_described_are_those_done(n_iter):
 def test_interpolated_iterations_are_described_on_the_meshes_that_they_had():
     fit, _ = fitted(forces="interpolated", n_iter=60)
     for m in (m for m in fit.maps_ if len(m.members) > 1):
-        assert sum(m.meshes.values()) == 60 and min(m.meshes) >= 64
-        steps = [s for s in fit.steps(10**6, 4) if s.phase == "embedding" and s.group == m.group][
-            -len(m.meshes) :
-        ]
-        for step, (side, iterations) in zip(steps, sorted(m.meshes.items()), strict=True):
+        meshes, edges = m.chosen.meshes, m.chosen.edges
+        assert sum(meshes.values()) == 60 and min(meshes) >= 64
+        steps = [s for s in fit.steps(10**6, 4) if s.phase == "embedding" and s.group == m.group]
+        for step, (side, iterations) in zip(steps[-len(meshes) :], sorted(meshes.items()), strict=True):
             assert step.repeat == iterations
             assert step.broadcast_bytes == 8 * len(m.members) + 4 + mesh_bytes(side)
-            assert step.operations == mesh_operations(len(m.members), m.edges, side, "student")
-    assert all(not m.meshes for m in fitted()[0].maps_), "small maps are exact"
+            assert step.operations == mesh_operations(len(m.members), edges, side, "student")
+    assert all(not m.chosen.meshes for m in fitted()[0].maps_), "small maps are exact"
+
+
+def test_every_map_that_was_tried_is_described():
+    one, many = fitted()[0], fitted(sampling="entropy", perplexity=4.0)[0]
+    assert [len(m.trials) for m in many.maps_] == [
+        5,
+        5,
+        3,
+        1,
+    ]  # of 8 no more than 7/3 neighbours, of 1 only 1
+    for phase in ("affinities", "embedding"):
+        assert (
+            counted(many, phase)["exp" if phase == "affinities" else "div_fp32"]
+            > 3 * counted(one, phase)["exp" if phase == "affinities" else "div_fp32"]
+        )
+    # the lists are made once, as long as the largest perplexity wants
+    assert counted(many, "distances") == counted(one, "distances")
+    assert many.maps_[0].n_neighbours == 48
+    assert all(m.chosen.entropy == max(t.entropy for t in m.trials) for m in many.maps_)
 
 
 def test_an_interpolated_iteration_counts_points_entries_and_butterflies_but_no_pairs():

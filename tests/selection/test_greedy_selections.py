@@ -273,3 +273,10 @@ def test_the_passes_and_rounds_are_counted_for_every_record(method, macs, rest):
         for kind in total:
             total[kind] += step.operations.get(kind, 0) * step.repeat
     assert total == {kind: 30 * count for kind, count in (macs | rest).items()}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_phases_come_one_after_the_other(method):
+    phases = [step.phase for step in fitted(method, features="pool").steps(1000)]
+    assert list(dict.fromkeys(phases)) == ["features", method, "indices"]
+    assert phases == sorted(phases, key=["features", method, "indices"].index)

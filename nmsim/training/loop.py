@@ -144,6 +144,10 @@ def train(
     _known("schedule", schedule, SCHEDULES)
     _known("augmentation", augmentation, AUGMENTATIONS)
     check_backend(backend, network)
+    if reselect_every < 1:
+        raise ConfigError(
+            "a subset is chosen every R epochs", found=f"R = {reselect_every}", expected="at least 1"
+        )
     y_train, y_test = (np.ascontiguousarray(y, np.int64) for y in (y_train, y_test))
     if n_classes is None:
         n_classes = max(2, int(max(y_train.max(initial=0), y_test.max(initial=0))) + 1)

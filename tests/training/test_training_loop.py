@@ -124,19 +124,16 @@ def test_augmentation_is_recorded_and_changes_no_order(glyphs):
 
 def test_running_statistics_approach_those_of_the_training_images(glyphs):
     # The first layer's weights do not change at a rate of almost 0, so its output has fixed statistics; after
-    # 75 batches of 32 of the same 300 images the initial values weigh 0.9^75, below 0.1 %.
-    X, *_ = glyphs
-    model = train(
-        *glyphs, network="resnet-8", epochs=8, batch_size=32, min_steps=75, learning_rate=1e-12
-    ).model
+    # 75 batches the initial values weigh 0.9^75, below 0.1 %. Every batch holds all 32 images.
+    X, y, X_test, y_test = (array[:, 8:24, 8:24] if array.ndim > 1 else array for array in glyphs)
+    options = {"network": "resnet-8", "batch_size": 32, "min_steps": 75, "learning_rate": 1e-12}
+    model = train(X[:32], y[:32], X_test, y_test, **options).model
     w = model.parameters[model.network.parameter_slices[0]]
-    images = reference.normalised(X, model.mean, model.scale)
+    images = reference.normalised(X[:32], model.mean, model.scale)
     seen = reference.conv2d(images, w[:-16].reshape(3, 3, 3, 16), w[-16:], 1, 1)
     mean, variance = model.statistics[:32].reshape(2, 16)
-    spread = seen.std(axis=(0, 2, 3))
-    # Batches of 32 of 300 images differ from one another by some per cent of the deviation.
-    np.testing.assert_allclose(mean, seen.mean(axis=(0, 2, 3)), atol=0.05 * spread.max())
-    np.testing.assert_allclose(variance, spread**2, rtol=0.1)
+    np.testing.assert_allclose(mean, seen.mean(axis=(0, 2, 3)), atol=2e-3)
+    np.testing.assert_allclose(variance, seen.var(axis=(0, 2, 3)), rtol=2e-3)
 
 
 def test_a_small_subset_trains_sensibly():

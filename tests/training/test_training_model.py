@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nmsim.data.glyphs import generate
-from nmsim.errors import DataError
+from nmsim.errors import ConfigError, DataError
 from nmsim.training import NETWORKS, Model, reference, train
 
 
@@ -85,6 +85,11 @@ def test_a_fixed_reselection_trains_as_its_images_alone_do(glyphs):
     np.testing.assert_array_equal(alone.parameters, chosen.parameters)
     for one, other in zip(alone.epoch_orders, chosen.epoch_orders, strict=True):
         np.testing.assert_array_equal(rows[one], other)
+
+
+def test_a_reselection_every_zero_epochs_is_refused(glyphs):
+    with pytest.raises(ConfigError, match="at least 1"):
+        train(*glyphs, reselect=lambda epoch, model: np.arange(100), reselect_every=0)
 
 
 @pytest.mark.parametrize("rows", [[], [0, 0], [-1], [100], [0.5], [[1]]])

@@ -127,13 +127,14 @@ class _Algorithms:
         """Return the trainings of a scheme, one for each seed."""
         if follows_training(self.select(scheme)):
             return self._train_followed(split_scheme(scheme)[0], share)
-        rows = self.rows(self.select(scheme))
-        key = rows.tobytes()
+        selector = self.select(scheme)
+        rows, images = self.rows(selector), getattr(selector, "training_images_", None)
+        key = rows.tobytes() + (b"" if images is None else images.tobytes())
         if key not in self._trained:
             self._tell(f"{scheme}: training with {len(self.training_seeds)} seeds", share)
             # A small batch keeps one thread busy, so the seeds run side by side; they share nothing.
             with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-                self._trained[key] = list(pool.map(partial(self._train, rows), self.training_seeds))
+                self._trained[key] = list(pool.map(partial(self._train, rows, images), self.training_seeds))
         return self._trained[key]
 
     def _train_followed(self, method: str, share: float) -> list[TrainResult]:
@@ -145,7 +146,7 @@ class _Algorithms:
 
             def follow(selector: FollowsTraining, seed: int) -> TrainResult:
                 every = {"reselect": selector.reselect, "reselect_every": selector.reselect_every}
-                return self._train(np.arange(len(y)), seed, **every)
+                return self._train(np.arange(len(y)), None, seed, **every)
 
             with ThreadPoolExecutor(numba.get_num_threads()) as pool:
                 self._followed[method] = list(pool.map(follow, selectors, self.training_seeds))
@@ -175,10 +176,13 @@ class _Algorithms:
             return selector
         return fit(selector, self._dataset.X_train, self._dataset.y_train)
 
-    def _train(self, rows: np.ndarray, seed: int, **options: object) -> TrainResult:
+    def _train(
+        self, rows: np.ndarray, images: np.ndarray | None, seed: int, **options: object
+    ) -> TrainResult:
+        """Return a training on these rows, or on what is to stand in their place."""
         data, section = self._dataset, self._config.training
         return train(
-            data.X_train[rows],
+            data.X_train[rows] if images is None else images,
             data.y_train[rows],
             data.X_test,
             data.y_test,
@@ -233,7 +237,7 @@ def _prepare(
     first, batch = trained[0], config.training.batch_size
     sram_bytes = int(config.soc.sram.value)
     arrays = {a.name: a for a in (images, *training_arrays(first.network, batch, sram_bytes))}
-    rows, selections = np.arange(images.rows), {}
+    rows, selections, read = np.arange(images.rows), {}, "images"
     if selector is not None:
         buffer = config.near_memory.buffer if place == "nmc" else config.soc.sram
         given = (int(buffer.value), team_units(config) if place == "nmc" else 1)
@@ -248,8 +252,11 @@ def _prepare(
             }
         else:
             rows, selections = selector.indices_, {0: SelectionWork(place, selector.steps(*given), kept)}
+            if getattr(selector, "training_images_", None) is not None:
+                rows, read = np.arange(kept), selector.training_array
     board = Board(config, scheme, list(arrays.values()), dataset.y_train, writer, lines)
-    return board, selections, training_steps(first.network, first.epoch_orders, rows, batch, sram_bytes)
+    epochs = training_steps(first.network, first.epoch_orders, rows, batch, sram_bytes, read)
+    return board, selections, epochs
 
 
 def _images(dataset: Dataset) -> ArraySpec:

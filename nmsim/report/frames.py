@@ -21,7 +21,7 @@ KEYS = TEXT_KEYS + PLACE_KEYS
 SUMMED = ["count", "bytes", "energy_fJ", *COMPONENT_COLUMNS]
 
 #: Arrays whose accesses are the data set's own.
-DATASET_ARRAYS = ("images",)
+DATASET_ARRAYS = ("images", "kept_patches")
 
 #: Commands that move a burst.
 COLUMN_COMMANDS = ("RD", "RDA", "WR", "WRA")

@@ -11,6 +11,7 @@ from nmsim.errors import ConfigError, DataError
 from nmsim.selection.budget import total_budget
 from nmsim.selection.desne import DESNE, AdapSNE
 from nmsim.selection.dq import DatasetQuantization
+from nmsim.selection.dqas import ActiveQuantization
 from nmsim.selection.facility_location import FacilityLocation
 from nmsim.selection.graph_cut import GraphCut
 from nmsim.selection.herding import Herding
@@ -30,6 +31,7 @@ _BUILT_IN = {
     "graph-cut": GraphCut,
     "facility-location": FacilityLocation,
     "dq": DatasetQuantization,
+    "dqas": ActiveQuantization,
     "nessa": NeSSA,
 }
 
@@ -136,7 +138,8 @@ def fit(selector: Selector, X: np.ndarray, y: np.ndarray) -> Selector:
     """
     selector.fit(X, y)
     chosen = selector.indices_
-    budget = total_budget(len(X), selector.keep_ratio)
+    n = len(X)
+    budget = selector.budget(n) if hasattr(selector, "budget") else total_budget(n, selector.keep_ratio)
     whole = isinstance(chosen, np.ndarray) and chosen.dtype == np.int64 and chosen.ndim == 1
     if not whole or len(chosen) != budget:
         found = f"{chosen.dtype} {chosen.shape}" if isinstance(chosen, np.ndarray) else type(chosen).__name__

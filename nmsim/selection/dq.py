@@ -19,12 +19,15 @@ from nmsim.selection.network import (
     pair_work,
     similarity_array,
 )
+from nmsim.selection.network_patches import kept_patches, painted_over, patch_importance
 from nmsim.selection.random import INDEX_BYTES, INSTRUCTIONS_PER_DRAW
 from nmsim.selection.selector import Estimator, check_choice, check_labels, check_number
 
 PASSES = ("cached", "released")
 
-NETWORK, FEATURES, SIMILARITIES, BINS = "network", "features", "similarities", "bins"
+NETWORK, FEATURES, SIMILARITIES, BINS, PATCHES = "network", "features", "similarities", "bins", "patches"
+
+KEPT_PATCHES = "kept_patches"
 
 
 def cut_bins(similarities: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
@@ -77,6 +80,45 @@ class ClassBins:
     members: np.ndarray
     bins: list[np.ndarray]
 
+    @classmethod
+    def of(cls, group: int, members: np.ndarray, similarities: np.ndarray, n_bins: int) -> ClassBins:
+        """Cut a class into bins of equal size; the last is what the others leave."""
+        bins = cut_bins(similarities, bin_sizes(len(members), n_bins)[:-1])
+        return cls(group, members, [*bins, the_rest(len(members), bins)])
+
+    def draw(self, amount: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """Return `amount` records, the same share of every bin."""
+        shares = apportion(np.array([len(part) for part in self.bins]), amount)
+        return [
+            self.members[rng.choice(np.sort(part), int(share), replace=False)]
+            for part, share in zip(self.bins, shares, strict=True)
+        ]
+
+    def cut_work(self, values: int, buffer_bytes: int) -> Iterator[Step]:
+        """Return all similarities of a class, of features of `values` numbers, and the picks of its bins."""
+        width, picks = 4 * values, np.concatenate([np.empty(0, np.int64), *self.bins[:-1]])
+        if len(picks):
+            yield from pair_work(
+                SIMILARITIES, self.members, "features", width, values, buffer_bytes, self.group
+            )
+            yield pick_step(picks, len(self.members), self.group)
+
+
+def bin_sizes(n: int, n_bins: int) -> list[int]:
+    """Return the sizes of the bins of n records, which differ by 1 at most."""
+    return [len(part) for part in np.array_split(np.arange(n), n_bins)]
+
+
+def the_rest(n: int, bins: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the numbers below n that are in no bin."""
+    return np.setdiff1d(np.arange(n), np.concatenate([np.empty(0, np.int64), *bins]))
+
+
+def pick_step(rows: np.ndarray, n: int, group: int) -> Step:
+    """Return picks: a row of similarities, gains and sums of n records, and the search for the next."""
+    work = dict.fromkeys(("mac_fp32", "add_fp32", "compare"), n * len(rows))
+    return Step(BINS, (Transfer("similarities", rows),), work, group=group)
+
 
 class DatasetQuantization(Estimator):
     """Select the same share of bins that graph cut makes of a network's gradients (DQ, arXiv 2308.10524).
@@ -95,6 +137,12 @@ class DatasetQuantization(Estimator):
         A name in `nmsim.training.NETWORKS`: the network whose last layer is looked at.
     network_epochs : int
         Epochs that it is trained for, on all images, at least 1.
+    patch_drop : float
+        Share of each chosen image's patches that are not kept, 0 <= patch_drop < 1. With 0, the budget is
+        keep_ratio of the images. Else it is keep_ratio of the pixels, keep_ratio / (1 - patch_drop) of the
+        images, as published with 0.2; the training sees them painted over, and reads the kept patches.
+    patch_side : int
+        Of a patch, in pixels; it must divide the image's sides.
     random_state : int
         Seed, 0 <= random_state < 2**63.
 
@@ -105,6 +153,8 @@ class DatasetQuantization(Estimator):
     bins_ : list of ClassBins
         One for each class.
     network_ : TrainedNetwork
+    training_images_ : ndarray of uint8, shape (budget, height, width, channels), or None
+        What the training gets in place of the chosen images, where patches are dropped.
 
     Notes
     -----
@@ -113,6 +163,8 @@ class DatasetQuantization(Estimator):
     """
 
     host_only = "it trains a network and keeps all similarities of a class"
+    #: Where the training finds `training_images_`.
+    training_array = KEPT_PATCHES
 
     def __init__(
         self,
@@ -122,9 +174,12 @@ class DatasetQuantization(Estimator):
         passes: str = "cached",
         network: str = "cnn-s",
         network_epochs: int = 10,
+        patch_drop: float = 0.0,
+        patch_side: int = 4,
         random_state: int = 0,
     ):
         self.keep_ratio, self.random_state = keep_ratio, random_state
+        self.patch_drop, self.patch_side = patch_drop, patch_side
         self.n_bins, self.passes = n_bins, passes
         self.network, self.network_epochs = network, network_epochs
 
@@ -133,6 +188,8 @@ class DatasetQuantization(Estimator):
         check_number("n_bins", self.n_bins, 1, 1000, whole=True)
         check_choice("passes", self.passes, PASSES)
         self._network_parameters().check()
+        check_number("patch_drop", self.patch_drop, 0, 0.9)
+        check_number("patch_side", self.patch_side, 1, 1024, whole=True)
         check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> DatasetQuantization:
@@ -149,7 +206,7 @@ class DatasetQuantization(Estimator):
         features.check_records(X)
         y = check_labels(y, len(X))
         labels, sizes = np.unique(y, return_counts=True)
-        budgets = class_budgets(sizes, total_budget(len(X), self.keep_ratio))
+        budgets = class_budgets(sizes, self.budget(len(X)))
         images, codes, n_classes = as_images(X, y)
         everything = np.arange(len(X))
         self.network_ = TrainedNetwork.on(
@@ -159,19 +216,25 @@ class DatasetQuantization(Estimator):
         self.bins_, chosen = [], []
         for label, budget in zip(labels, budgets, strict=True):
             members = np.flatnonzero(y == label)
-            sizes = [len(part) for part in np.array_split(members, self.n_bins)]
             if seen is not None:
-                bins = cut_bins(seen.of_rows(members).similarities(), sizes[:-1])
+                similarities = seen.of_rows(members).similarities()
+                own = ClassBins.of(int(label), members, similarities, self.n_bins)
             else:
-                bins = self._cut_as_released(images[members], codes[members], sizes[:-1])
-            bins.append(np.setdiff1d(np.arange(len(members)), np.concatenate([np.empty(0, np.int64), *bins])))
-            self.bins_.append(ClassBins(int(label), members, bins))
-            rng = stream(self.random_state, "selection", "dq", int(label))
-            for part, share in zip(bins, apportion(np.array(sizes), int(budget)), strict=True):
-                chosen.append(members[rng.choice(np.sort(part), int(share), replace=False)])
+                own = ClassBins(int(label), members, self._cut_as_released(images[members], codes[members]))
+            self.bins_.append(own)
+            chosen += own.draw(int(budget), stream(self.random_state, "selection", "dq", int(label)))
         self.indices_ = np.sort(np.concatenate(chosen))
         self._values = self.network_.model.last_layer(images[:1])[0].shape[1] + n_classes
+        self.training_images_ = self._without_patches(images[self.indices_]) if self.patch_drop else None
         return self
+
+    def budget(self, n: int) -> int:
+        """Return how many of n images are kept: with fewer patches of each, more of them."""
+        check_number("patch_drop", self.patch_drop, 0, 0.9)
+        total = total_budget(n, self.keep_ratio)
+        if not self.patch_drop:
+            return total
+        return min(n, total_budget(n, min(1.0, self.keep_ratio / (1 - self.patch_drop))))
 
     def arrays(self) -> list[ArraySpec]:
         """Return the arrays that the steps touch; "images" is the data set itself."""
@@ -181,6 +244,7 @@ class DatasetQuantization(Estimator):
             *self.network_.arrays(),
             ArraySpec("features", n, 4 * self._values, per_image=True),
             similarity_array([len(c.members) for c in self.bins_]),
+            *([self._patch_array()] if self.patch_drop else ()),
             ArraySpec("indices", len(self.indices_), INDEX_BYTES),
         ]
 
@@ -195,38 +259,52 @@ class DatasetQuantization(Estimator):
             everything = np.arange(sum(len(c.members) for c in self.bins_))
             yield from self.network_.forward_work(FEATURES, everything, buffer_bytes, "features")
         for own in self.bins_:
-            released = self.passes == "released"
-            left = np.ones(len(own.members), bool)
-            for number, picks in enumerate(own.bins[:-1]):  # the last one is what is left
-                rows = own.members[left]
-                if released:
-                    yield from self.network_.forward_work(FEATURES, rows, buffer_bytes, "features", own.group)
-                if released or number == 0:
-                    width = self._values
-                    yield from pair_work(
-                        SIMILARITIES, rows, "features", 4 * width, width, buffer_bytes, own.group
-                    )
-                # A pick: gains and sums of all records compared, and the search for the next.
-                place = np.cumsum(left) - 1 if released else np.arange(len(left))
-                pairs = len(picks) * (len(rows) if released else len(left))
-                work = dict.fromkeys(("mac_fp32", "add_fp32", "compare"), pairs)
-                yield Step(BINS, (Transfer("similarities", place[picks]),), work, group=own.group)
-                left[picks] = False
+            if self.passes == "released":
+                yield from self._released_work(own, buffer_bytes)
+            else:
+                yield from own.cut_work(self._values, buffer_bytes)
         budget = len(self.indices_)
         yield Step("sampling", operations={"cpu_instruction": INSTRUCTIONS_PER_DRAW * budget})
+        if self.patch_drop:
+            store, order = np.arange(budget), self._patches.bit_length()
+            yield from self.network_.forward_work(PATCHES, self.indices_, buffer_bytes, None)
+            # Maps, weighted and interpolated; the search for the least patches.
+            work = {"mac_fp32": self._values + 2 * self._patches, "compare": self._patches * order}
+            work = {kind: budget * count for kind, count in work.items()}
+            yield Step(PATCHES, (Transfer(KEPT_PATCHES, store, write=True),), work)
         yield Step("indices", (Transfer("indices", np.arange(budget), write=True),))
 
-    def _cut_as_released(
-        self, images: np.ndarray, codes: np.ndarray, sizes: Sequence[int]
-    ) -> list[np.ndarray]:
+    def _without_patches(self, images: np.ndarray) -> np.ndarray:
+        """Return what the training sees of the chosen images."""
+        importance = patch_importance(self.network_.model, images, self.patch_side)
+        self._patches, self._channels = importance.shape[1], images.shape[3]
+        return painted_over(images, kept_patches(importance, self.patch_drop), self.patch_side)
+
+    def _patch_array(self) -> ArraySpec:
+        """Return where the chosen images lie with a bit for each patch, and the bytes of those that stay."""
+        stay = int((1 - self.patch_drop) * self._patches)
+        row_bytes = -(-self._patches // 8) + stay * self.patch_side**2 * self._channels
+        return ArraySpec(KEPT_PATCHES, len(self.indices_), row_bytes)
+
+    def _cut_as_released(self, images: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
         """Return the bins of one class, with the features of what is left computed anew for each."""
         left, bins = np.arange(len(images)), []
-        for size in sizes:
+        for size in bin_sizes(len(images), self.n_bins)[:-1]:
             seen = LastLayer.of(self.network_.model, images[left], codes[left])
             (picks,) = cut_bins(seen.similarities(), [size])
             bins.append(left[picks])
             left = np.delete(left, picks)
-        return bins
+        return [*bins, left]
+
+    def _released_work(self, own: ClassBins, buffer_bytes: int) -> Iterator[Step]:
+        """Return a pass over what is left of a class, its similarities and its picks, for every bin."""
+        left, width = np.ones(len(own.members), bool), self._values
+        for picks in own.bins[:-1]:
+            rows, place = own.members[left], np.cumsum(left) - 1
+            yield from self.network_.forward_work(FEATURES, rows, buffer_bytes, "features", own.group)
+            yield from pair_work(SIMILARITIES, rows, "features", 4 * width, width, buffer_bytes, own.group)
+            yield pick_step(place[picks], len(rows), own.group)
+            left[picks] = False
 
     def _network_parameters(self) -> NetworkParameters:
         return NetworkParameters(self.network, self.network_epochs)

@@ -30,8 +30,10 @@ class Selector(Protocol):
     What a class may say besides, and what is taken where it does not: `places`, where its steps can be
     executed, of `PLACES` (`("host",)`); `host_only`, why not near memory (no reason is given);
     `check_parameters()`, which raises ConfigError for parameters out of their range before any data is read
-    (`fit` finds out). A constructor's `number_format` is given the format of the board's units. `Estimator`
-    has all of these.
+    (`fit` finds out); `budget(n)`, how many of n records are kept (`total_budget`). After `fit`:
+    `training_images_`, what a training gets in place of the chosen records, if not None, and
+    `training_array`, the array that holds these (the records themselves). A constructor's `number_format` is
+    given the format of the board's units. `Estimator` has what concerns the parameters.
     """
 
     indices_: np.ndarray

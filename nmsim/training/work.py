@@ -76,6 +76,7 @@ def training_steps(
     image_rows: np.ndarray,
     batch_size: int,
     sram_bytes: int,
+    array: str = "images",
 ) -> Iterator[list[Step]]:
     """Yield, epoch by epoch, the work of each mini-batch.
 
@@ -86,11 +87,13 @@ def training_steps(
     epoch_orders : sequence of int64 arrays
         `TrainResult.epoch_orders`: training rows in the order of reading.
     image_rows : ndarray of int64, shape (n,)
-        The record of the array "images" that each training row is: a subset lies where its data set lies.
+        The record of the array that each training row is: a subset lies where its data set lies.
     batch_size : int
         As it was trained with; the last batch of an epoch holds what is left.
     sram_bytes : int
         Buffer that the host has for training, at least 0.
+    array : str
+        What holds the images.
 
     Notes
     -----
@@ -115,7 +118,7 @@ def training_steps(
             steps.append(
                 Step(
                     phase=TRAINING,
-                    transfers=(Transfer("images", batch), *spills[batch.size]),
+                    transfers=(Transfer(array, batch), *spills[batch.size]),
                     operations={cost.mac: macs},
                 )
             )

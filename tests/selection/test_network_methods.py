@@ -8,13 +8,13 @@ import pytest
 
 from nmsim.data.glyphs import generate
 from nmsim.errors import ConfigError, DataError
-from nmsim.selection import create, select
+from nmsim.selection import api, create, select
 from nmsim.selection.budget import class_budgets
 from nmsim.selection.dq import DatasetQuantization
 from nmsim.selection.nessa import NeSSA
 
 FAST = {"network_epochs": 2}
-METHODS = ["dq", "nessa"]
+METHODS = ["dq", "dqas", "nessa"]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,11 @@ def test_the_budget_is_exact_and_every_class_has_its_share(method, ratio, data):
     chosen = select(X, y, ratio, method, **FAST)
     assert chosen.dtype == np.int64 and len(chosen) == int(200 * ratio + 0.5)
     assert (np.diff(chosen) > 0).all()
-    assert np.array_equal(np.bincount(y[chosen]), class_budgets(np.bincount(y), len(chosen)))
+    shares = np.bincount(y[chosen], minlength=5)
+    if method == "dqas":
+        assert (shares >= 1).all()  # amounts are its own
+    else:
+        assert np.array_equal(shares, class_budgets(np.bincount(y), len(chosen)))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -73,6 +77,9 @@ def test_what_is_no_image_is_refused(method):
         ("dq", {"n_bins": 0}, "n_bins"),
         ("dq", {"passes": "cashed"}, "unknown passes.*Did you mean 'cached'"),
         ("dq", {"network": "cnn"}, "unknown network"),
+        ("dq", {"patch_drop": 0.95}, "patch_drop"),
+        ("dqas", {"initial_share": 0}, "initial_share"),
+        ("dqas", {"n_rounds": 0}, "n_rounds"),
         ("nessa", {"reselect_every": 0}, "reselect_every"),
         ("nessa", {"drop_share": 1}, "drop_share"),
         ("nessa", {"network_epochs": 1.5}, "network_epochs"),
@@ -118,11 +125,58 @@ def test_work_counts_the_products_of_training_and_passes(data):
 
 
 def test_every_array_of_the_steps_is_declared_and_no_row_is_beyond_it(data):
-    for fit in (create("dq", 0.2, passes="released", **FAST), create("nessa", 0.2, **FAST)):
+    released = create("dq", 0.2, passes="released", patch_drop=0.2, **FAST)
+    for fit in (released, create("dqas", 0.2, **FAST), create("nessa", 0.2, **FAST)):
         arrays = {a.name: a.rows for a in fit.fit(*data).arrays()}
         for buffer in (1 << 9, 1 << 20):
             for step in fit.steps(buffer):
                 assert all(t.rows.max(initial=0) < arrays[t.array] for t in step.transfers)
+
+
+def test_without_patches_more_images_are_kept_in_as_many_pixels(data):
+    X, y = data
+    strict, patched = (DatasetQuantization(0.1, patch_drop=drop, **FAST).fit(X, y) for drop in (0, 0.2))
+    assert strict.training_images_ is None and patched.training_images_.shape == (25, 32, 32, 3)
+    assert len(strict.indices_) == 20 and len(patched.indices_) == 25  # 0.1 / (1 - 0.2) of 200
+    same = (patched.training_images_ == X[patched.indices_]).reshape(25, 8, 4, 8, 4, 3).all(axis=(2, 4, 5))
+    assert (same.sum(axis=(1, 2)) >= 51).all()  # int(0.8 · 64) patches are as they were
+    (stored,) = (a for a in patched.arrays() if a.name == "kept_patches")
+    assert (stored.rows, stored.row_bytes) == (25, 64 // 8 + 51 * 4 * 4 * 3)
+    assert rows_read(patched.steps(1 << 20))["patches"] == 25
+    assert len(api.fit(patched, X, y).indices_) == 25
+
+
+def dqas(data, **params):
+    return create("dqas", 0.3, **FAST, **params).fit(*data)
+
+
+def test_the_loop_adds_to_what_was_drawn_until_the_budget_is_full(data):
+    fit = dqas(data, initial_share=0.5, n_rounds=3)
+    assert len(fit.initial_) == 30 and [len(turn.added) for turn in fit.rounds_] == [10, 10, 10]
+    chosen = fit.initial_
+    for turn in fit.rounds_:
+        assert np.array_equal(turn.network.rows, chosen)
+        assert np.array_equal(turn.pool, np.setdiff1d(np.arange(200), chosen))
+        assert np.isin(turn.added, turn.pool).all()
+        chosen = np.union1d(chosen, turn.added)
+    assert np.array_equal(fit.indices_, chosen)
+
+
+def test_a_class_of_copies_gets_one_at_first_and_the_others_the_rest(data):
+    X, y = data[0].copy(), data[1]
+    X[y == 2] = X[y == 2][0]
+    fit = dqas((X, y))
+    first = np.bincount(y[fit.initial_], minlength=5)
+    assert fit.spread_[2] < 1e-6 < np.delete(fit.spread_, 2).min()
+    assert first[2] == 1 and first.sum() == 30 and np.delete(first, 2).min() >= 7
+
+
+def test_every_turn_reads_its_pool_once_and_what_was_chosen_in_every_epoch(data):
+    fit = dqas(data)
+    read = rows_read(fit.steps(1 << 20))
+    assert read["error_reduction"] == 170 + 160 + 150
+    assert read["active_training"] == 2 * (30 + 40 + 50)
+    assert read["network"] == 2 * 200 and read["features"] == 200
 
 
 def nessa(data, **params):

@@ -74,3 +74,15 @@ def test_each_round_feeds_the_weights_back_over_the_link(run):
     # Three rounds over what is left of 12 classes' candidates: 12 a class, each time less int(0.1 · 12) = 1.
     assert phases["nessa@host", "forward"] > 3072 * (120 + 110 + 100)
     assert phases["nessa@nmc", "training"] == phases["nessa@host", "training"] == 5 * 30 * 3072
+
+
+def test_a_training_without_patches_reads_the_kept_ones_alone(tmp_path):
+    sets = [s for s in SMALL if not s.startswith(("schemes", "selection.methods", "training.seeds"))]
+    sets += ["schemes=[dq@host]", "training.seeds=1"]
+    sets += ["selection.methods.dq.patch_drop=0.25", "selection.methods.dq.network_epochs=1"]
+    run = simulate(load_config(BOARD, sets), out=tmp_path)
+    row = run.schemes.set_index("scheme").loc["dq@host"]
+    assert row["kept"] == 40  # 0.25 / (1 - 0.25) of 120
+    # 48 of 64 patches of 4 · 4 · 3 bytes and 8 bytes of mask are 2,312; a record touches two bursts in part.
+    training = run.phases.set_index("phase").loc["training", "pcb_bytes"]
+    assert 5 * 40 * 2312 <= training < 5 * 40 * (2312 + 128)

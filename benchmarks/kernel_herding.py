@@ -42,24 +42,16 @@ def main() -> None:
     options = parser.parse_args()
     numba.set_num_threads(options.threads)
     data = open_dataset(path=options.data)
-    X, y, Z, z = data.X_train, data.y_train, data.X_test, data.y_test
+    images = data.X_train, data.y_train, data.X_test, data.y_test
     if options.validation:
-        held = stream(0, "benchmark", "validation").permutation(len(y)) < len(y) // 5
-        X, y, Z, z = X[~held], y[~held], X[held], y[held]
+        images = hold_out(data.X_train, data.y_train)
+    X, y, _, z = images
     seeds = range(options.seeds)
 
     def accuracies(method: str, keep: float, **parameters: object) -> np.ndarray:
         """Return the accuracy of each seed in %."""
-        batch, steps = TRAINING[min(TRAINING, key=lambda ratio: abs(ratio - keep))]
-        found = []
-        for seed in seeds:
-            rows = selected(method, seed, keep, **parameters)
-            result = train(
-                X[rows], y[rows], Z, z, network=options.network, seed=seed, epochs=1, batch_size=batch,
-                min_steps=steps, n_classes=len(data.class_names),
-            )  # fmt: skip
-            found.append(100 * result.accuracy)
-        return np.array(found)
+        rows = [selected(method, seed, keep, **parameters) for seed in seeds]
+        return np.array([trained(*images, rows[s], keep, s, options.network) for s in seeds])
 
     orders = {}
 
@@ -86,6 +78,22 @@ def main() -> None:
                 f" <!-- {time.perf_counter() - start:.0f} s -->",
                 flush=True,
             )
+
+
+def hold_out(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return four fifths of training images and labels to select from, and the rest to validate with."""
+    held = stream(0, "benchmark", "validation").permutation(len(y)) < len(y) // 5
+    return X[~held], y[~held], X[held], y[held]
+
+
+def trained(X, y, Z, z, rows, keep: float, seed: int, network: str = "cnn-s") -> float:
+    """Return the accuracy in % on Z with labels z after training on these rows of X."""
+    batch, steps = TRAINING[min(TRAINING, key=lambda ratio: abs(ratio - keep))]
+    result = train(
+        X[rows], y[rows], Z, z, network=network, seed=seed, epochs=1, batch_size=batch, min_steps=steps,
+        n_classes=int(y.max()) + 1,
+    )  # fmt: skip
+    return 100 * result.accuracy
 
 
 def parsed(variant: str) -> dict[str, object]:

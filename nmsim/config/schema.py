@@ -528,7 +528,7 @@ class Trace(Section):
     )
 
 
-SCHEMES = ("full", "random", "de-sne@nmc", "de-sne@host")
+SCHEMES = ("full", "random", "de-sne@nmc", "de-sne@host", "kernel-herding@nmc")
 
 _SCHEME = rf"^(full|random|{METHOD}@(host|nmc))$"
 

@@ -50,10 +50,12 @@ class KernelHerding(Estimator):
     keep_ratio : float
         Share of the samples to keep, 0 < keep_ratio <= 1.
     features : {"rconv", "pca"}
-        Responses of random filters, or pixels; both projected on principal axes. See
-        `kernel_herding_features`.
-    n_filters, n_features : int
-        Filters of `rconv`, 1 … 1,024, and bytes of a record's features, 1 … 1,024.
+        Responses of random filters, or pixels; projected on principal axes where these are more than
+        `n_features`. See `kernel_herding_features`.
+    n_filters, cells : int
+        Of `rconv`: filters, 1 … 1,024, and cells on each axis that responses are summed over, 1 … 64.
+    n_features : int
+        Bytes of a record's features, 1 … 1,024. Where there are more values, they are projected.
     bandwidths : sequence of float
         The kernel is the mean of exp(-d² / (b · median d²)) over these b, each from 0.001 to 1,000.
     random_state : int
@@ -83,13 +85,14 @@ class KernelHerding(Estimator):
         keep_ratio: float = 0.1,
         *,
         features: str = "rconv",
-        n_filters: int = 64,
+        n_filters: int = 16,
+        cells: int = 4,
         n_features: int = 64,
         bandwidths: tuple[float, ...] = (0.25, 1.0, 4.0),
         random_state: int = 0,
     ):
         self.keep_ratio, self.random_state = keep_ratio, random_state
-        self.features, self.n_filters, self.n_features = features, n_filters, n_features
+        self.features, self.n_filters, self.cells, self.n_features = features, n_filters, cells, n_features
         self.bandwidths = bandwidths
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> KernelHerding:
@@ -116,7 +119,9 @@ class KernelHerding(Estimator):
         labels, self._sizes = np.unique(y, return_counts=True)
         class_budgets(self._sizes, budget)
         groups = [np.flatnonzero(y == label) for label in labels]
-        made = make_codes(X, groups, self.features, self.n_filters, self.n_features, self.random_state)
+        made = make_codes(
+            X, groups, self.features, self.n_filters, self.cells, self.n_features, self.random_state
+        )
         # A smaller budget may leave a class one more than its share of this one, rounded down.
         lengths = np.minimum(self._sizes, self._sizes * budget // len(X) + 1)
         widths = tuple(self.bandwidths)
@@ -155,6 +160,7 @@ class KernelHerding(Estimator):
         """Raise ConfigError where a parameter is out of its range."""
         check_choice("features", self.features, KINDS)
         check_number("n_filters", self.n_filters, 1, 1024, whole=True)
+        check_number("cells", self.cells, 1, 64, whole=True)
         check_number("n_features", self.n_features, 1, 1024, whole=True)
         if not isinstance(self.bandwidths, list | tuple) or not 1 <= len(self.bandwidths) <= 64:
             raise ConfigError(

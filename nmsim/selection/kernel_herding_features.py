@@ -1,9 +1,10 @@
 """Features for herding, in whole numbers from the pixel to the code: 8-bit factors, 32-bit sums.
 
 An image becomes `values` (sums of rectified responses of fixed random filters over a grid of cells, or its
-pixels), and these are projected on a few axes, learnt from a sample of the image's class. Whatever leaves a
-stage is brought to 8 bits by a shift, which the sample decides too. So one pass over the images makes the
-codes of all, and these do not depend on any number of threads or order of summing.
+pixels). Where these are more than the features that are wanted, they are projected on as many axes, learnt
+from a sample of the image's class. Whatever leaves a stage is brought to 8 bits by a shift, which the sample
+decides too. So one pass over the images makes the codes of all, and these do not depend on any number of
+threads or order of summing.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from nmsim.selection.kernel_herding_kernels import gather_patches, pool_rectifie
 
 KINDS = ("rconv", "pca")
 
-SIDE, STRIDE, CELLS = 5, 2, 4  # of the filters in pixels, of their positions, and of the grid on each axis
-SAMPLE = 512  # records of a class that axes and shifts are learnt from
+SIDE, STRIDE = 5, 2  # pixels of a filter, and between its positions
+SAMPLE = 128  # records of a class that axes and shifts are learnt from
 _CLIPPED = 0.001  # share of the sample's numbers that may saturate
 _PATCH_VALUES = 1 << 21  # pixels under filters that a thread holds at a time
 
@@ -39,22 +40,22 @@ class Codes:
         Numbers of a record before the projection.
     value_operations, projection_operations : dict of str to int
         Arithmetic that makes the values of one record, and its code of them.
-    learning : Fit
-        The passes over a sample's values that find the axes.
+    learning : Fit or None
+        The passes over a sample's values that find the axes, where there are any.
     filter_bytes, axes_bytes : int
         What every unit must hold to make values, and codes.
-    stored : bool
-        Whether the values of a sample are written for the passes, as they are not the pixels themselves.
+    filtered : bool
+        Whether the values are sums of responses; else they are the pixels themselves.
     """
 
     codes: np.ndarray
     values: int
     value_operations: dict[str, int]
     projection_operations: dict[str, int]
-    learning: Fit
+    learning: Fit | None
     filter_bytes: int
     axes_bytes: int
-    stored: bool
+    filtered: bool
 
 
 def sample_of(members: np.ndarray) -> np.ndarray:
@@ -63,7 +64,13 @@ def sample_of(members: np.ndarray) -> np.ndarray:
 
 
 def make_codes(
-    X: np.ndarray, groups: list[np.ndarray], kind: str, n_filters: int, n_features: int, random_state: int
+    X: np.ndarray,
+    groups: list[np.ndarray],
+    kind: str,
+    n_filters: int,
+    cells: int,
+    n_features: int,
+    random_state: int,
 ) -> Codes:
     """Return the features of every record.
 
@@ -77,8 +84,10 @@ def make_codes(
     kind : str
         `rconv`: responses of random filters; records without two image axes of at least 5 pixels are taken
         as they are. `pca`: the pixels.
-    n_filters, n_features : int
-        At least 1. No more features are made than there are values.
+    n_filters, cells, n_features : int
+        Filters, cells of the grid on each axis, and at most so many features; at least 1. No more features
+        are made than there are values; no more axes are found than the sample has records, features beyond
+        are 0.
     random_state : int
         Seed of the filters.
 
@@ -91,10 +100,11 @@ def make_codes(
     shape = X.shape[1:]
     bank = None
     if kind == "rconv" and len(shape) >= 2 and min(shape[:2]) >= SIDE:
-        bank = FilterBank.draw(shape[0], shape[1], int(np.prod(shape[2:])), n_filters, random_state)
+        bank = FilterBank.draw(shape[0], shape[1], int(np.prod(shape[2:])), n_filters, cells, random_state)
     pixels = int(np.prod(shape))
     values = bank.values if bank else pixels
     n_features = min(n_features, values)
+    projected = n_features < values
     codes = np.zeros((len(X), n_features), dtype=np.int8)
     # One thread each for what libraries compute: no sum then depends on how many there are.
     with threadpool_limits(1), ThreadPoolExecutor(numba.get_num_threads()) as pool:
@@ -104,11 +114,11 @@ def make_codes(
         codes=codes,
         values=values,
         value_operations=bank.operations if bank else {},
-        projection_operations={"mac_int8": values * n_features, "add_int32": n_features},
-        learning=axes_fit(values, n_features),
+        projection_operations={"mac_int8": values * n_features, "add_int32": n_features} if projected else {},
+        learning=axes_fit(values, n_features) if projected else None,
         filter_bytes=bank.filters.size if bank else 0,
-        axes_bytes=(values + 4) * n_features,
-        stored=bank is not None,
+        axes_bytes=(values + 4) * n_features if projected else 0,
+        filtered=bank is not None,
     )
 
 
@@ -135,8 +145,10 @@ class FilterBank:
     channels: int
 
     @classmethod
-    def draw(cls, height: int, width: int, channels: int, n_filters: int, random_state: int) -> FilterBank:
-        """Return the filters of a seed for images of this size."""
+    def draw(
+        cls, height: int, width: int, channels: int, n_filters: int, cells: int, random_state: int
+    ) -> FilterBank:
+        """Return the filters of a seed for images of this size, with at most `cells` cells on each axis."""
         rng = stream(random_state, "selection", "kernel-herding", "filters")
         real = rng.standard_normal((SIDE * SIDE * channels, n_filters))
         real -= real.mean(axis=0)
@@ -147,7 +159,7 @@ class FilterBank:
             left = int(column.sum(dtype=np.int64))
             column[np.argsort(np.abs(column), kind="stable")[: abs(left)]] -= np.int8(np.sign(left))
         rows, columns = (length_positions(length) for length in (height, width))
-        return cls(filters, rows, columns, cell_starts(rows), cell_starts(columns), channels)
+        return cls(filters, rows, columns, cell_starts(rows, cells), cell_starts(columns, cells), channels)
 
     @property
     def values(self) -> int:
@@ -191,9 +203,9 @@ def length_positions(length: int) -> int:
     return (length - SIDE) // STRIDE + 1
 
 
-def cell_starts(positions: int) -> np.ndarray:
-    """Return the first positions of at most `CELLS` cells of equal size that cover an axis."""
-    cells = min(CELLS, positions)
+def cell_starts(positions: int, cells: int) -> np.ndarray:
+    """Return the first positions of at most so many cells of equal size that cover an axis."""
+    cells = min(cells, positions)
     size = -(-positions // cells)
     return np.array([(positions - size) * i // max(1, cells - 1) for i in range(cells)], dtype=np.int64)
 
@@ -248,6 +260,9 @@ def _code_class(
     def eight_bit(sums: np.ndarray) -> np.ndarray:
         return np.minimum(shifted(sums, shift), 255) - 128 if bank else sums
 
+    if codes.shape[1] == sample.shape[1]:
+        codes[members] = in_pieces(members, lambda rows: eight_bit(raw(rows)).astype(np.int8))
+        return
     seen = eight_bit(sample).astype(np.float64)
     n_axes = min(codes.shape[1], seen.shape[1], len(seen))
     rng = stream(random_state, "selection", "kernel-herding", "axes")

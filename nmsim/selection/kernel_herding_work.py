@@ -7,7 +7,8 @@ of the herding only each unit's best score rises and the winner's features go ou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 INDEX_BYTES = 4
 SUM_BYTES = 8  # of a sum of kernel values
 SCORE_BYTES = 8
+HISTOGRAM_BYTES = 4 * 32  # how many numbers have their highest bit where
 TABLE_BYTES = 2 * 4096  # the kernel's table, in the buffer of each unit
 
 
@@ -57,7 +59,7 @@ def arrays(facts: Facts) -> list[ArraySpec]:
     of its kernel values with its class, and with what was taken.
     """
     specs = [ArraySpec("images", facts.n, facts.image_bytes, per_image=True)]
-    if facts.made.stored:
+    if facts.made.filtered and facts.made.learning:
         specs.append(ArraySpec("values", facts.n, facts.made.values, per_image=True))
     return [
         *specs,
@@ -92,37 +94,46 @@ def steps(facts: Facts, fits: Sequence[ClassFit], buffer_bytes: int, units: int 
 
 
 def _features(facts: Facts, fit: ClassFit, buffer_bytes: int, units: int) -> Iterator[Step]:
-    """Learn axes from a sample of the class, then read every image once and write its features."""
+    """Learn from a sample of the class, then read every image once and write its features.
+
+    How large values, and projections, get decides on a shift: a histogram of their highest bits comes back.
+    """
     made, sample, n = facts.made, sample_of(fit.members), len(fit.members)
-    if made.stored:
-        moves = (Transfer("images", sample), Transfer("values", sample, write=True))
+    source = "images"
+    if made.filtered:
+        moves = (Transfer("images", sample),)
+        if made.learning:
+            source = "values"
+            moves += (Transfer("values", sample, write=True),)
+        work = Counter(made.value_operations)
+        work["compare"] += made.values
         yield Step(
-            "features", moves, _times(len(sample), made.value_operations), made.filter_bytes, group=fit.group
+            "features",
+            moves,
+            _times(len(sample), work),
+            broadcast_bytes=made.filter_bytes,
+            gather_bytes_per_unit=HISTOGRAM_BYTES,
+            group=fit.group,
         )
-    learn = made.learning
-    source = "values" if made.stored else "images"
-    yield Step(
-        "features",
-        (Transfer(source, sample),),
-        _times(len(sample), learn.operations),
-        broadcast_bytes=learn.exchanged_bytes,
-        gather_bytes_per_unit=learn.exchanged_bytes,
-        group=fit.group,
-        repeat=learn.passes,
-    )
-    # How large the projections get decides on a shift: a histogram of their highest bits comes back.
-    looked = _times(len(sample), made.projection_operations) | {"compare": len(sample) * facts.code_bytes}
-    yield Step(
-        "features",
-        (Transfer(source, sample),),
-        looked,
-        broadcast_bytes=made.axes_bytes,
-        gather_bytes_per_unit=4 * 32,
-        group=fit.group,
-    )
-    work = _times(n, made.value_operations)
-    for kind, count in _times(n, made.projection_operations).items():
-        work[kind] = work.get(kind, 0) + count
+    if made.learning:
+        yield Step(
+            "features",
+            (Transfer(source, sample),),
+            _times(len(sample), made.learning.operations),
+            broadcast_bytes=made.learning.exchanged_bytes,
+            gather_bytes_per_unit=made.learning.exchanged_bytes,
+            group=fit.group,
+            repeat=made.learning.passes,
+        )
+        yield Step(
+            "features",
+            (Transfer(source, sample),),
+            _times(len(sample), made.projection_operations | {"compare": facts.code_bytes}),
+            broadcast_bytes=made.axes_bytes,
+            gather_bytes_per_unit=HISTOGRAM_BYTES,
+            group=fit.group,
+        )
+    work = _times(n, Counter(made.value_operations) + Counter(made.projection_operations))
     moves = (Transfer("images", fit.members), Transfer("features", fit.members, write=True))
     yield Step("features", moves, work, group=fit.group)
 
@@ -202,5 +213,5 @@ def _pair_operations(pairs: int, norms: int, d: int) -> dict[str, int]:
     return {"mac_int8": (pairs + norms) * d, "add_int32": 2 * pairs}
 
 
-def _times(n: int, operations: dict[str, int]) -> dict[str, int]:
+def _times(n: int, operations: Mapping[str, int]) -> dict[str, int]:
     return {kind: n * count for kind, count in operations.items()}

@@ -18,7 +18,8 @@ SIZES = [70, 41, 8, 1]
 def fitted(**params):
     y = np.repeat([0, 1, 2, 3], SIZES)
     X = np.random.default_rng(0).integers(0, 256, (120, 9, 9, 3), dtype=np.uint8)
-    return KernelHerding(0.2, n_filters=8, n_features=16, **params).fit(X, y), y
+    params = {"n_filters": 8, "cells": 4, "n_features": 16} | params
+    return KernelHerding(0.2, **params).fit(X, y), y
 
 
 def counted(fit, phase, buffer_bytes=20_000, units=1):
@@ -41,8 +42,9 @@ def moved(fit, phase, array, buffer_bytes=20_000, write=False):
 
 
 @pytest.mark.parametrize("features", ["rconv", "pca"])
-def test_steps_use_only_declared_arrays_known_operations_and_rows_of_their_class(features):
-    fit, y = fitted(features=features)
+@pytest.mark.parametrize("n_features", [16, 1000])
+def test_steps_use_only_declared_arrays_known_operations_and_rows_of_their_class(features, n_features):
+    fit, y = fitted(features=features, n_features=n_features)
     rows = {a.name: a.rows for a in fit.arrays()}
     for step in fit.steps(1000):
         assert step.phase in PHASES and step.repeat >= 1 and set(step.operations) <= set(OPERATIONS)
@@ -72,9 +74,21 @@ def test_responses_are_counted_one_by_one():
     learning = 5 * 2 * 72 * (16 + 2)  # passes · (products, weighted sum) · axes with two to spare
     assert counted(fit, "features") == {
         "mac_int8": 2 * 120 * (9 * 8 * 75 + 72 * 16),
-        "compare": 2 * 120 * 72 + 120 * 16,
+        "compare": 2 * 120 * 72 + 120 * 72 + 120 * 16,  # two looks at how large numbers get
         "add_int32": 2 * 120 * (72 + 16),
         "mac_fp32": 120 * learning,
+    }
+
+
+def test_values_that_are_few_enough_are_the_features():
+    fit, _ = fitted(cells=1)  # one cell of 3 × 3 positions: as many values as filters
+    assert {a.name: a.row_bytes for a in fit.arrays()}["features"] == 8
+    assert counted(fit, "features") == {
+        "mac_int8": 2 * 120 * 9 * 8 * 75, "compare": 2 * 120 * 72 + 120 * 8, "add_int32": 2 * 120 * 72
+    }  # fmt: skip
+    assert {t.array for s in fit.steps(1000) if s.phase == "features" for t in s.transfers} == {
+        "images",
+        "features",
     }
 
 

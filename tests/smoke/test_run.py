@@ -16,7 +16,7 @@ from nmsim.errors import NmsimError
 from nmsim.trace.schema import COLUMNS
 from nmsim.trace.writer import TraceWriter
 
-SCHEMES = ["full", "random", "de-sne@nmc", "de-sne@host"]
+SCHEMES = ["full", "random", "de-sne@nmc", "de-sne@host", "kernel-herding@nmc"]
 PROMISED = {
     "accuracy_mean",
     "accuracy_sd",
@@ -91,7 +91,7 @@ def test_before_training_only_control_and_indices_cross_the_board_near_memory(sm
 
 def test_a_kept_tenth_crosses_the_board_once_an_epoch(small_run):
     schemes = small_run.summary["schemes"]
-    for scheme in ("random", "de-sne@nmc", "de-sne@host"):
+    for scheme in SCHEMES[1:]:
         facts = schemes[scheme]
         assert facts["kept"] == round(0.1 * schemes["full"]["kept"])
         ratio = facts["phases"]["training"]["pcb_bytes"] / schemes["full"]["phases"]["training"]["pcb_bytes"]

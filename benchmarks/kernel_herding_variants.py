@@ -35,7 +35,7 @@ class Setting:
         self.groups = [np.flatnonzero(y == label) for label in np.unique(y)]
         self.lengths = [int(len(members) * longest) + 1 for members in self.groups]
 
-    def codes(self, kind: str = "rconv", n_filters: int = 4, n_features: int = 64) -> list[np.ndarray]:
+    def codes(self, kind: str = "rconv", n_filters: int = 16, n_features: int = 64) -> list[np.ndarray]:
         """Return the features of each class."""
         made = make_codes(self.X, self.groups, kind, n_filters, 4, n_features, self.seed).codes
         return [made[members] for members in self.groups]
@@ -128,7 +128,7 @@ def by_difficulty(setting: Setting, keep: float) -> Orders:
 
     Quotas go as the square root of the share of such records, at half the weight of equal quotas.
     """
-    whole = make_codes(setting.X, [np.arange(len(setting.y))], "rconv", 4, 4, 64, setting.seed).codes
+    whole = make_codes(setting.X, [np.arange(len(setting.y))], "rconv", 16, 4, 64, setting.seed).codes
     whole = whole.astype(float)
     means = np.array([whole[members].mean(axis=0) for members in setting.groups])
     d2 = (means**2).sum(axis=1) - 2 * whole @ means.T

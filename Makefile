@@ -5,7 +5,7 @@ CONFIG ?= hw_configs/lpddr4.yaml
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test lint verify bench clean
+.PHONY: run test lint verify compare bench clean
 
 run: $(VENV)/.installed            ## set up, run the default board, say where the report is
 > $(BIN)/nmsim run $(CONFIG)
@@ -18,6 +18,9 @@ lint: $(VENV)/.installed-dev       ## style, and the layering of the modules
 
 verify: $(VENV)/.installed-dev     ## slow and statistical checks; writes docs/explanation/calibration.md anew
 > $(BIN)/python -m pytest -m slow
+
+compare: $(VENV)/.installed         ## methods over keep ratios, against random, on the default board
+> $(BIN)/nmsim compare $(CONFIG) --out runs/compare
 
 bench: $(VENV)/.installed-dev      ## timings, as ratios to something measured in the same run
 > for b in benchmarks/[a-z]*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done

@@ -17,7 +17,7 @@ from nmsim.data import Dataset, load
 from nmsim.energy.data_bits import LineActivity
 from nmsim.report.outputs import write_outputs
 from nmsim.report.run import Run, load_run
-from nmsim.selection.api import fit
+from nmsim.selection.api import create, fit
 from nmsim.selection.budget import total_budget
 from nmsim.selection.selector import FollowsTraining, Selector, follows_training
 from nmsim.store import fs, manifest
@@ -127,6 +127,8 @@ class _Algorithms:
         """Return the trainings of a scheme, one for each seed."""
         if follows_training(self.select(scheme)):
             return self._train_followed(split_scheme(scheme)[0], share)
+        if scheme == "random":
+            return self._train_random(share)
         selector = self.select(scheme)
         rows, images = self.rows(selector), getattr(selector, "training_images_", None)
         key = rows.tobytes() + (b"" if images is None else images.tobytes())
@@ -136,6 +138,17 @@ class _Algorithms:
             with ThreadPoolExecutor(numba.get_num_threads()) as pool:
                 self._trained[key] = list(pool.map(partial(self._train, rows, images), self.training_seeds))
         return self._trained[key]
+
+    def _train_random(self, share: float) -> list[TrainResult]:
+        """Return the trainings of `random`, each on a draw of its own: their spread is that of both."""
+        self._tell(f"random: training with {len(self.training_seeds)} seeds", share)
+        X, y, keep = self._dataset.X_train, self._dataset.y_train, self._config.selection.keep_ratio
+
+        def draw_and_train(seed: int) -> TrainResult:
+            return self._train(fit(create("random", keep, seed), X, y).indices_, None, seed)
+
+        with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+            return list(pool.map(draw_and_train, self.training_seeds))
 
     def _train_followed(self, method: str, share: float) -> list[TrainResult]:
         """Return the trainings of a method that follows them; its selector is then the first one's."""

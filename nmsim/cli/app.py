@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from nmsim._version import __version__
-from nmsim.cli import config, crossover, data, doctor, plot, probe, replay, run, select, trace
+from nmsim.cli import compare, config, crossover, data, doctor, plot, probe, replay, run, select, trace
 from nmsim.errors import NmsimError
 
 INTERRUPTED = 130
@@ -86,6 +86,7 @@ def _nmsim(
 app.command("run")(run.run)
 app.command("replay")(replay.replay)
 app.command("probe")(probe.probe)
+app.command("compare")(compare.compare)
 app.command("crossover")(crossover.crossover)
 app.command("select")(select.select)
 app.command("plot")(plot.plot)

@@ -73,23 +73,30 @@ def latin_hypercube(samples: int, dimensions: int, seed: int) -> np.ndarray:
 
 
 def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """Return the configuration with other numbers, or arrays of shape (samples,), at these dotted paths.
+    """Return the configuration with other values at these dotted paths.
 
-    What the schema requires is not checked again: the numbers lie within ranges that were.
+    Physical values get a number or an array of shape (samples,). What the schema requires is not checked
+    again.
     """
-    tree: dict[str, Any] = {}
+    tree = _Tree()
     for path, value in values.items():
         *sections, name = path.split(".")
         node = tree
         for section in sections:
-            node = node.setdefault(section, {})
+            node = node.setdefault(section, _Tree())
         node[name] = value
     return _updated(config, tree)
 
 
-def _updated(section: Any, tree: Mapping[str, Any]) -> Any:
+class _Tree(dict[str, Any]):
+    """Values by the names of their sections; another mapping is a value."""
+
+
+def _updated(section: Any, tree: Any) -> Any:
     if isinstance(section, Quantity):
         return replace(section, value=tree)
+    if not isinstance(tree, _Tree):
+        return tree
     if isinstance(section, BaseModel):
         return section.model_copy(update={k: _updated(getattr(section, k), v) for k, v in tree.items()})
     return {**section, **{key: _updated(section[key], value) for key, value in tree.items()}}

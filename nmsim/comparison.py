@@ -1,0 +1,158 @@
+"""Many runs beside each other: methods × keep ratios × networks, the same seeds and random in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nmsim.config import RunConfig, config_hash
+from nmsim.config.sampling import with_values
+from nmsim.report.comparison import COLUMNS
+from nmsim.report.run import Run, load_run
+from nmsim.selection.api import method_parameters
+from nmsim.simulation import simulate
+from nmsim.system.schemes import split_scheme
+
+#: Told what happens now, and the share of the runs that is done.
+Progress = Callable[[str, float | None], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared.
+
+    Attributes
+    ----------
+    schemes : tuple of str
+        As in a configuration; `random` and `full` are added where they are missing.
+    keep_ratios : tuple of float
+    networks : tuple of str
+        That are trained on what was selected; methods that select with a network do so with each of them.
+    """
+
+    schemes: tuple[str, ...]
+    keep_ratios: tuple[float, ...]
+    networks: tuple[str, ...]
+
+    def runs(self, config: RunConfig) -> Iterator[tuple[RunConfig, dict[str, Any]]]:
+        """Yield each run's configuration, and what its rows have in common.
+
+        `full` does not depend on the ratio, and runs with the first one alone. Methods without a network of
+        their own run once for each network that is trained.
+        """
+        chosen = tuple(s for s in self.schemes if s not in ("full", "random"))
+        with_network = tuple(s for s in chosen if "network" in method_parameters(split_scheme(s)[0]))
+        for trained in self.networks:
+            for selected_with in (trained, *(n for n in self.networks if n != trained)):
+                own = selected_with == trained
+                for ratio in self.keep_ratios:
+                    schemes = ("random", *(chosen if own else with_network))
+                    if own and ratio == self.keep_ratios[0]:
+                        schemes = ("full", *schemes)
+                    if len(schemes) > 1 or own:
+                        yield (
+                            _run_config(config, schemes, ratio, trained, selected_with),
+                            {"network": trained, "keep_ratio": ratio, "selected_with": selected_with},
+                        )
+
+
+def compare(config: RunConfig, plan: Plan, out: str | Path, progress: Progress | None = None) -> pd.DataFrame:
+    """Return a row for each scheme, ratio and network; runs that stand in `out` already are not repeated.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The board, the data, the training and its seeds.
+    plan : Plan
+    out : str or Path
+        Folder of the runs, one for each ratio and network.
+    progress : callable, optional
+        Called as `progress(message, share)`.
+
+    Returns
+    -------
+    DataFrame
+        Columns `nmsim.report.comparison.COLUMNS`.
+
+    Raises
+    ------
+    NmsimError
+        See `nmsim.simulation.simulate`.
+    """
+    tell = progress or (lambda message, share: None)
+    runs = list(plan.runs(config))
+    rows: list[dict[str, Any]] = []
+    for index, (run_config, common) in enumerate(runs):
+        share = index / len(runs)
+        tell(f"{common['network']}, {common['keep_ratio']:.3g} kept", share)
+        there = Path(out) / f"{run_config.name}-{config_hash(run_config)[:8]}"
+        if (there / "manifest.json").exists():
+            run = load_run(there)
+        else:
+            run = simulate(run_config, out, lambda message, _, share=share: tell(message, share))
+        rows += _rows(run, common)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _run_config(
+    config: RunConfig, schemes: tuple[str, ...], ratio: float, trained: str, selected_with: str
+) -> RunConfig:
+    methods = {name: dict(given) for name, given in config.selection.methods.items()}
+    for scheme in schemes:
+        method = split_scheme(scheme)[0]
+        if scheme not in ("full", "random") and "network" in method_parameters(method):
+            methods[method] = {**methods.get(method, {}), "network": selected_with}
+    values = {
+        "name": f"{config.name[:40]}-{trained}-{ratio:g}",
+        "schemes": schemes,
+        "selection.keep_ratio": ratio,
+        "selection.methods": methods,
+        "training.network": trained,
+        "trace.level": "off",
+    }
+    return with_values(config, values)
+
+
+def _rows(run: Run, common: dict[str, Any]) -> list[dict[str, Any]]:
+    schemes = run.summary["schemes"]
+    random = np.array(schemes["random"]["accuracies"])
+    found = []
+    for scheme, facts in schemes.items():
+        takes_network = scheme not in ("full", "random") and "network" in method_parameters(
+            split_scheme(scheme)[0]
+        )
+        accuracies = np.array(facts["accuracies"])
+        row = {"scheme": scheme, **common, "kept": facts["kept"], "seeds": facts["seeds"]}
+        row["selected_with"] = common["selected_with"] if takes_network else ""
+        row["keep_ratio"] = 1.0 if scheme == "full" else common["keep_ratio"]
+        row |= {"accuracy_mean": facts["accuracy_mean"], "accuracy_sd": facts["accuracy_sd"]}
+        row |= _against(accuracies, random, scheme)
+        for key in ("ddr_energy_fJ", "system_energy_fJ"):
+            row |= {key: facts[key], f"{key}_p05": facts[f"{key}_p05"], f"{key}_p95": facts[f"{key}_p95"]}
+        found.append(row)
+    # Another selecting network repeats random only to be paired with.
+    own = common["network"] == common["selected_with"]
+    return found if own else [row for row in found if row["selected_with"]]
+
+
+def _against(accuracies: np.ndarray, random: np.ndarray, scheme: str) -> dict[str, float]:
+    """Return the mean difference to random, seed by seed, the half width of its 95 % interval, and p.
+
+    A paired t test; NaN where there is nothing to test: one seed, or no spread.
+    """
+    difference = accuracies - random
+    gain, nothing = float(difference.mean()), {"gain_ci95": np.nan, "p_value": np.nan}
+    if scheme in ("full", "random"):  # full keeps more images
+        return {"gain": np.nan, **nothing}
+    if len(difference) < 2 or np.ptp(difference) == 0:
+        return {"gain": gain, **nothing}
+    from scipy.stats import t, ttest_rel
+
+    error = difference.std(ddof=1) / np.sqrt(len(difference))
+    half = float(t.ppf(0.975, len(difference) - 1) * error)
+    return {"gain": gain, "gain_ci95": half, "p_value": float(ttest_rel(accuracies, random).pvalue)}

@@ -19,7 +19,7 @@ from nmsim.selection.network import (
     pair_work,
     similarity_array,
 )
-from nmsim.selection.network_patches import kept_patches, painted_over, patch_importance
+from nmsim.selection.network_patches import kept_patches, number_kept, painted_over, patch_importance
 from nmsim.selection.random import INDEX_BYTES, INSTRUCTIONS_PER_DRAW
 from nmsim.selection.selector import Estimator, check_choice, check_labels, check_number
 
@@ -282,7 +282,7 @@ class DatasetQuantization(Estimator):
 
     def _patch_array(self) -> ArraySpec:
         """Return where the chosen images lie with a bit for each patch, and the bytes of those that stay."""
-        stay = int((1 - self.patch_drop) * self._patches)
+        stay = number_kept(self._patches, self.patch_drop)
         row_bytes = -(-self._patches // 8) + stay * self.patch_side**2 * self._channels
         return ArraySpec(KEPT_PATCHES, len(self.indices_), row_bytes)
 

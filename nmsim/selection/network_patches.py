@@ -60,14 +60,16 @@ def patch_grid(sides: tuple[int, ...], side: int) -> tuple[int, int]:
 
 
 def kept_patches(importance: np.ndarray, drop: float) -> np.ndarray:
-    """Return which patches stay, bool (n, patches): the most important int((1 - drop) · patches) of each.
-
-    Of equals the first stay.
-    """
+    """Return which patches stay, bool (n, patches): the most important of each, of equals the first."""
     kept = np.zeros(importance.shape, bool)
     order = np.argsort(-importance, axis=1, kind="stable")
-    np.put_along_axis(kept, order[:, : int((1 - drop) * importance.shape[1])], True, axis=1)
+    np.put_along_axis(kept, order[:, : number_kept(importance.shape[1], drop)], True, axis=1)
     return kept
+
+
+def number_kept(patches: int, drop: float) -> int:
+    """Return how many of an image's patches stay: int((1 - drop) · patches), and one at least."""
+    return max(1, int((1 - drop) * patches))
 
 
 def painted_over(images: np.ndarray, kept: np.ndarray, side: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nmsim.training.tiles import WIDTH, add_tile_1, add_tile_2, add_tile_4, add_tile_8
+from nmsim.training.tiles import ROWS, WIDTH, add_tile_1, add_tile_2, add_tile_4, add_tile_8
 
 #: Sums may be regrouped to fill vector registers; NaN and infinity keep their meaning.
 _SUMS = {"contract", "reassoc", "nsz", "arcp"}
@@ -43,7 +43,7 @@ def _add_products(out, out_at, src, src_at, w, k, di, dj, n):
         left, at, weight = rows - i, out_at[i], k + np.uint64(i) * di
         x = zero
         while x < wide:
-            if left >= 8:
+            if left >= 8 and ROWS == 8:
                 add_tile_8(out, at + x, step, src, src_at, x, w, weight, di, dj)
             elif left >= 4:
                 add_tile_4(out, at + x, step, src, src_at, x, w, weight, di, dj)
@@ -52,7 +52,7 @@ def _add_products(out, out_at, src, src_at, w, k, di, dj, n):
             else:
                 add_tile_1(out, at + x, step, src, src_at, x, w, weight, di, dj)
             x += np.uint64(WIDTH)
-        i += 8 if left >= 8 else 4 if left >= 4 else 2 if left >= 2 else 1
+        i += 8 if left >= 8 and ROWS == 8 else 4 if left >= 4 else 2 if left >= 2 else 1
     if wide < n:
         for i in range(rows):
             for j in range(src_at.size):

@@ -2,8 +2,9 @@
 
 Numba's compiler vectorises an innermost loop, but keeps no array of sums in registers around it, so that
 sums of many short rows go through memory again and again. A tile of 8 rows by 32 values does not: in AVX-512
-it takes sixteen of the 32 registers, two hold the terms, and a multiply-add takes its weight from memory. On
-narrower machines LLVM splits the vectors; sums are made term by term in the same order everywhere.
+it takes sixteen of the 32 registers, two hold the terms, and a multiply-add takes its weight from memory.
+Elsewhere, with 16 registers of half that width or less, a tile has 4 rows of 16 values. Sums are made term by
+term in the same order everywhere.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from collections.abc import Callable
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, codegen, config
 from numba.extending import intrinsic
 
-#: Values of a row that a tile spans.
-WIDTH = 32
+_FEATURES = config.CPU_FEATURES or codegen.get_host_cpu_features()
+
+#: Rows of the largest tile, and values of a row that a tile spans.
+ROWS, WIDTH = (8, 32) if "+avx512f" in _FEATURES else (4, 16)
 
 #: Rows of the tiles that there are, the largest first.
 HEIGHTS = (8, 4, 2, 1)

@@ -137,9 +137,10 @@ def test_sharing_issues_the_commands_of_the_readable_scheduler(name, data, reque
 @settings(max_examples=20, deadline=None)
 @given(data=st.data(), visits=VISITS, period=PERIODS)
 def test_without_requests_near_memory_does_what_it_does_alone(name, data, visits, period):
-    # What differs: refresh is the controller's, which may postpone it or refresh by banks, and which sends
-    # it over pins that ranks share; alone, near memory also makes up for what came due before its end.
+    # But for refresh: beside the host it is the controller's, which may postpone it or refresh by banks;
+    # alone it waits for banks that join others at their rows.
     spec, controller = data.draw(memories(name, ALL_SETTINGS | BY_ITSELF))
+    controller = replace(controller, refresh="none", refresh_postponed=0)
     policy, acts = data.draw(st.sampled_from(SHARING)), data.draw(st.sampled_from([0, 1, 6]))
     alone, beside = (Channel(spec, controller, log_rows=LOG_ROWS) for _ in range(2))
     work = (*arrays(spec, visits), period)

@@ -3,6 +3,7 @@
 PYTHON ?= python3
 CONFIG ?= hw_configs/lpddr4.yaml
 VENV   ?= .venv
+JOBS   ?= 2
 BIN    := $(VENV)/bin
 
 .PHONY: run test lint verify compare bench clean
@@ -11,7 +12,7 @@ run: $(VENV)/.installed            ## set up, run the default board, say where t
 > $(BIN)/nmsim run $(CONFIG)
 
 test: $(VENV)/.installed-dev       ## set up with the dev extra and pass the tests
-> $(BIN)/python -m pytest -m "not slow"
+> $(BIN)/python -m pytest -m "not slow" --numprocesses $(JOBS) --dist loadfile
 
 lint: $(VENV)/.installed-dev       ## style, and the layering of the modules
 > $(BIN)/ruff check . && $(BIN)/lint-imports --config setup.cfg

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,9 @@ from nmsim.config.sampling import with_values
 from nmsim.report.comparison import COLUMNS
 from nmsim.report.run import Run, load_run
 from nmsim.selection.api import method_parameters
-from nmsim.simulation import simulate
+from nmsim.simulation import Progress, simulate
+from nmsim.store.manifest import MANIFEST
 from nmsim.system.schemes import split_scheme
-
-#: Told what happens now, and the share of the runs that is done.
-Progress = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True)
@@ -42,19 +40,19 @@ class Plan:
     def runs(self, config: RunConfig) -> Iterator[tuple[RunConfig, dict[str, Any]]]:
         """Yield each run's configuration, and what its rows have in common.
 
-        `full` does not depend on the ratio, and runs with the first one alone. Methods without a network of
-        their own run once for each network that is trained.
+        `full` does not depend on the ratio, and runs with the first one alone. `random` and methods without a
+        network of their own run once for each network that is trained, before those that another selects for.
         """
         chosen = tuple(s for s in self.schemes if s not in ("full", "random"))
-        with_network = tuple(s for s in chosen if "network" in method_parameters(split_scheme(s)[0]))
+        with_network = tuple(s for s in chosen if selects_with_network(s))
         for trained in self.networks:
             for selected_with in (trained, *(n for n in self.networks if n != trained)):
                 own = selected_with == trained
                 for ratio in self.keep_ratios:
-                    schemes = ("random", *(chosen if own else with_network))
+                    schemes = ("random", *chosen) if own else with_network
                     if own and ratio == self.keep_ratios[0]:
                         schemes = ("full", *schemes)
-                    if len(schemes) > 1 or own:
+                    if schemes:
                         yield (
                             _run_config(config, schemes, ratio, trained, selected_with),
                             {"network": trained, "keep_ratio": ratio, "selected_with": selected_with},
@@ -87,16 +85,25 @@ def compare(config: RunConfig, plan: Plan, out: str | Path, progress: Progress |
     tell = progress or (lambda message, share: None)
     runs = list(plan.runs(config))
     rows: list[dict[str, Any]] = []
+    random: dict[tuple[str, float], list[float]] = {}
     for index, (run_config, common) in enumerate(runs):
         share = index / len(runs)
         tell(f"{common['network']}, {common['keep_ratio']:.3g} kept", share)
         there = Path(out) / f"{run_config.name}-{config_hash(run_config)[:8]}"
-        if (there / "manifest.json").exists():
+        if (there / MANIFEST).exists():
             run = load_run(there)
         else:
             run = simulate(run_config, out, lambda message, _, share=share: tell(message, share))
-        rows += _rows(run, common)
+        schemes, key = run.summary["schemes"], (common["network"], common["keep_ratio"])
+        if "random" in schemes:
+            random[key] = schemes["random"]["accuracies"]
+        rows += _rows(run, common, np.array(random[key]))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def selects_with_network(scheme: str) -> bool:
+    """Return whether a scheme's method has a network of its own to select with."""
+    return scheme != "full" and "network" in method_parameters(split_scheme(scheme)[0])
 
 
 def _run_config(
@@ -104,8 +111,8 @@ def _run_config(
 ) -> RunConfig:
     methods = {name: dict(given) for name, given in config.selection.methods.items()}
     for scheme in schemes:
-        method = split_scheme(scheme)[0]
-        if scheme not in ("full", "random") and "network" in method_parameters(method):
+        if selects_with_network(scheme):
+            method = split_scheme(scheme)[0]
             methods[method] = {**methods.get(method, {}), "network": selected_with}
     values = {
         "name": f"{config.name[:40]}-{trained}-{ratio:g}",
@@ -118,26 +125,19 @@ def _run_config(
     return with_values(config, values)
 
 
-def _rows(run: Run, common: dict[str, Any]) -> list[dict[str, Any]]:
-    schemes = run.summary["schemes"]
-    random = np.array(schemes["random"]["accuracies"])
+def _rows(run: Run, common: dict[str, Any], random: np.ndarray) -> list[dict[str, Any]]:
     found = []
-    for scheme, facts in schemes.items():
-        takes_network = scheme not in ("full", "random") and "network" in method_parameters(
-            split_scheme(scheme)[0]
-        )
+    for scheme, facts in run.summary["schemes"].items():
         accuracies = np.array(facts["accuracies"])
         row = {"scheme": scheme, **common, "kept": facts["kept"], "seeds": facts["seeds"]}
-        row["selected_with"] = common["selected_with"] if takes_network else ""
+        row["selected_with"] = common["selected_with"] if selects_with_network(scheme) else ""
         row["keep_ratio"] = 1.0 if scheme == "full" else common["keep_ratio"]
         row |= {"accuracy_mean": facts["accuracy_mean"], "accuracy_sd": facts["accuracy_sd"]}
         row |= _against(accuracies, random, scheme)
         for key in ("ddr_energy_fJ", "system_energy_fJ"):
             row |= {key: facts[key], f"{key}_p05": facts[f"{key}_p05"], f"{key}_p95": facts[f"{key}_p95"]}
         found.append(row)
-    # Another selecting network repeats random only to be paired with.
-    own = common["network"] == common["selected_with"]
-    return found if own else [row for row in found if row["selected_with"]]
+    return found
 
 
 def _against(accuracies: np.ndarray, random: np.ndarray, scheme: str) -> dict[str, float]:

@@ -175,8 +175,7 @@ def _inside_the_dram(board: Board) -> dict[str, dict[str, int]]:
     for (_, source, _, name), count in meter.total.counts(meter.prices).items():
         if name not in shares:
             continue
-        of_command = name in meter.prices.command_bytes
-        price = (meter.prices.command if of_command else meter.prices.work)(name, source)
+        price = meter.prices.of(name, source)
         for rail, share in shares[name].items():
             rails[rail] += share * float(price[_DEVICE].sum()) * count
         taken = round(float(price.sum()) * count)

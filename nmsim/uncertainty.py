@@ -97,8 +97,7 @@ def outcome(board: Board, epochs: int, variants: Variants) -> Outcome:
     energy = np.zeros((len(index), len(COMPONENTS), samples))
     dataset = np.zeros((len(index), samples))
     for (phase, source, array, name), count in meter.total.counts(meter.prices).items():
-        of_command = name in meter.prices.command_bytes
-        price = (variants.prices.command if of_command else variants.prices.work)(name, source)
+        price = variants.prices.of(name, source)
         taken = price.reshape(len(COMPONENTS), -1) * float(count)
         if name in _GROW_WITH_TIME:
             taken = taken * longer[index[phase]]

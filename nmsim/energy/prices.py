@@ -82,6 +82,10 @@ class PriceList:
         """Return the energy vector of one unit of work of a kind: float64, shapes as of `command`."""
         return self._work[source, kind]
 
+    def of(self, name: str, source: str) -> np.ndarray:
+        """Return the vector of a DRAM command or of a unit of work, named as `Ledger.counts` names it."""
+        return self.command(name, source) if name in self.command_bytes else self.work(name, source)
+
 
 def _command_price(config: RunConfig, dram: DramPrices, name: str, source: str) -> dict[str, Number]:
     energy = dram.command_fJ.get(name, 0)

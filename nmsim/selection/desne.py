@@ -12,9 +12,8 @@ from nmsim.access.work import ArraySpec, Step
 from nmsim.rng import stream
 from nmsim.selection import desne_work, embedding, features, sampling, searches
 from nmsim.selection.affinities import Affinities, affinities_of, nearest_neighbours
-from nmsim.selection.budget import class_budgets, total_budget
 from nmsim.selection.formats import FORMATS
-from nmsim.selection.selector import Estimator, check_choice, check_labels, check_number
+from nmsim.selection.selector import Estimator, check_choice, check_number
 
 SCOPES = ("per_class", "global")
 
@@ -193,19 +192,14 @@ class DESNE(Estimator):
         ConfigError
             For a parameter out of its range.
         """
-        self.check_parameters()
-        features.check_records(X)
-        y = check_labels(y, len(X))
-        budget = total_budget(len(X), self.keep_ratio)
-        labels, sizes = np.unique(y, return_counts=True)
-        budgets = class_budgets(sizes, budget)
+        y, labels, _, budgets = self.checked(X, y)
         made = features.extract(
             X, self.features, self.pool_size, self.n_features, self.random_state, self.number_format
         )
         if self.scope == "per_class":
             groups = [(int(label), np.flatnonzero(y == label)) for label in labels]
         else:
-            groups, budgets = [(None, np.arange(len(X), dtype=np.int64))], np.array([budget])
+            groups, budgets = [(None, np.arange(len(X), dtype=np.int64))], np.array([budgets.sum()])
         self.embedding_ = np.empty((len(X), 2), dtype=np.float32)
         self.perplexity_ = np.empty(len(X))
         self.n_iter_ = self.n_iter

@@ -9,8 +9,7 @@ import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.rng import stream
-from nmsim.selection import features
-from nmsim.selection.budget import apportion, class_budgets, total_budget
+from nmsim.selection.budget import apportion, total_budget
 from nmsim.selection.network import (
     LastLayer,
     NetworkParameters,
@@ -21,7 +20,7 @@ from nmsim.selection.network import (
 )
 from nmsim.selection.network_patches import kept_patches, number_kept, painted_over, patch_importance
 from nmsim.selection.random import INDEX_BYTES, INSTRUCTIONS_PER_DRAW
-from nmsim.selection.selector import Estimator, check_choice, check_labels, check_number
+from nmsim.selection.selector import Estimator, check_choice, check_number
 
 PASSES = ("cached", "released")
 
@@ -202,11 +201,7 @@ class DatasetQuantization(Estimator):
         ConfigError
             For a parameter out of its range.
         """
-        self.check_parameters()
-        features.check_records(X)
-        y = check_labels(y, len(X))
-        labels, sizes = np.unique(y, return_counts=True)
-        budgets = class_budgets(sizes, self.budget(len(X)))
+        y, labels, _, budgets = self.checked(X, y)
         images, codes, n_classes = as_images(X, y)
         everything = np.arange(len(X))
         self.network_ = TrainedNetwork.on(

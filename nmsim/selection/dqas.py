@@ -9,8 +9,7 @@ import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.rng import stream
-from nmsim.selection import features
-from nmsim.selection.budget import apportion, class_budgets, total_budget
+from nmsim.selection.budget import apportion
 from nmsim.selection.dq import FEATURES, NETWORK, ClassBins
 from nmsim.selection.network import (
     LastLayer,
@@ -21,7 +20,7 @@ from nmsim.selection.network import (
 )
 from nmsim.selection.network_patches import kept_patches, painted_over, patch_grid, patch_importance
 from nmsim.selection.random import INDEX_BYTES, INSTRUCTIONS_PER_DRAW
-from nmsim.selection.selector import Estimator, check_labels, check_number
+from nmsim.selection.selector import Estimator, check_number
 
 ACTIVE, SCORES = "active_training", "error_reduction"
 
@@ -157,11 +156,8 @@ class ActiveQuantization(Estimator):
         ConfigError
             For a parameter out of its range, or a network without feature maps where patches are dropped.
         """
-        self.check_parameters()
-        features.check_records(X)
-        y = check_labels(y, len(X))
-        labels, sizes = np.unique(y, return_counts=True)
-        budget = int(class_budgets(sizes, total_budget(len(X), self.keep_ratio)).sum())
+        y, labels, sizes, budgets = self.checked(X, y)
+        budget = int(budgets.sum())
         images, codes, n_classes = as_images(X, y)
         parameters = NetworkParameters(self.network, self.network_epochs)
         everything = np.arange(len(X))

@@ -14,9 +14,8 @@ import numpy as np
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.rng import stream
 from nmsim.selection import features, greedy_kernels
-from nmsim.selection.budget import class_budgets, total_budget
 from nmsim.selection.formats import FORMATS
-from nmsim.selection.selector import Estimator, check_choice, check_labels, check_number
+from nmsim.selection.selector import Estimator, check_choice, check_number
 
 INDEX_BYTES = 4
 SCORE_BYTES = 8
@@ -167,11 +166,7 @@ class GreedyPerClass(Estimator):
         ConfigError
             For a parameter out of its range.
         """
-        self.check_parameters()
-        features.check_records(X)
-        y = check_labels(y, len(X))
-        labels, sizes = np.unique(y, return_counts=True)
-        budgets = class_budgets(sizes, total_budget(len(X), self.keep_ratio))
+        y, labels, _, budgets = self.checked(X, y)
         made = features.extract(
             X, self.features, self.pool_size, self.n_features, self.random_state, self.number_format
         )

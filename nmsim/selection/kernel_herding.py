@@ -12,11 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from nmsim.access.work import ArraySpec, Step
 from nmsim.errors import ConfigError
-from nmsim.selection import features, kernel_herding_work
+from nmsim.selection import kernel_herding_work
 from nmsim.selection.budget import class_budgets, total_budget
 from nmsim.selection.kernel_herding_features import KINDS, exact_type, make_codes, sample_of
 from nmsim.selection.kernel_herding_kernels import herd, sum_kernel_values
-from nmsim.selection.selector import PLACES, Estimator, check_choice, check_labels, check_number
+from nmsim.selection.selector import PLACES, Estimator, check_choice, check_number
 
 ENTRIES = 4096  # of the table of kernel values
 ONE = 65535  # what a kernel value of 1 is in the table
@@ -112,12 +112,8 @@ class KernelHerding(Estimator):
         ConfigError
             For a parameter out of its range.
         """
-        self.check_parameters()
-        features.check_records(X)
-        y = check_labels(y, len(X))
-        budget = total_budget(len(X), self.keep_ratio)
-        labels, self._sizes = np.unique(y, return_counts=True)
-        class_budgets(self._sizes, budget)
+        y, labels, self._sizes, budgets = self.checked(X, y)
+        budget = int(budgets.sum())
         groups = [np.flatnonzero(y == label) for label in labels]
         made = make_codes(
             X, groups, self.features, self.n_filters, self.cells, self.n_features, self.random_state

@@ -9,13 +9,11 @@ import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.rng import stream
-from nmsim.selection import features
-from nmsim.selection.budget import class_budgets, total_budget
 from nmsim.selection.network import NetworkParameters, TrainedNetwork, as_images, loss_gradients
 from nmsim.selection.network_facility import closeness, facility_location
 from nmsim.selection.network_int8 import CALIBRATION_IMAGES, Int8Copy
 from nmsim.selection.random import INDEX_BYTES
-from nmsim.selection.selector import Estimator, check_labels, check_number
+from nmsim.selection.selector import Estimator, check_number
 from nmsim.training import Model, train
 
 FEEDBACK, WEIGHTS, FORWARD, FACILITY, LEARNED = "feedback", "weights", "forward", "facility", "learned"
@@ -139,11 +137,7 @@ class NeSSA(Estimator):
         ConfigError
             For a parameter out of its range.
         """
-        self.check_parameters()
-        features.check_records(X)
-        y = check_labels(y, len(X))
-        labels, sizes = np.unique(y, return_counts=True)
-        budgets = class_budgets(sizes, total_budget(len(X), self.keep_ratio))
+        y, labels, _, budgets = self.checked(X, y)
         self._images, self._codes, self._n_classes = as_images(X, y)
         self._calibration = np.unique(np.linspace(0, len(X) - 1, CALIBRATION_IMAGES).astype(np.int64))
         self._losses = np.zeros(len(X))

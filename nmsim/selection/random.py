@@ -8,9 +8,7 @@ import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.rng import stream
-from nmsim.selection import features
-from nmsim.selection.budget import class_budgets, total_budget
-from nmsim.selection.selector import Estimator, check_labels, check_number
+from nmsim.selection.selector import Estimator, check_number
 
 INDEX_BYTES = 4
 
@@ -54,11 +52,7 @@ class RandomPerClass(Estimator):
         ConfigError
             For a seed out of its range.
         """
-        self.check_parameters()
-        features.check_records(X)
-        y = check_labels(y, len(X))
-        labels, sizes = np.unique(y, return_counts=True)
-        budgets = class_budgets(sizes, total_budget(len(X), self.keep_ratio))
+        y, labels, _, budgets = self.checked(X, y)
         chosen = [
             stream(self.random_state, "selection", "random", int(label)).choice(
                 np.flatnonzero(y == label), int(share), replace=False

@@ -6,12 +6,14 @@ import inspect
 import math
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step
 from nmsim.errors import ConfigError, DataError
+from nmsim.selection.budget import class_budgets, total_budget
+from nmsim.selection.features import check_records
 
 #: Who can execute the steps of a selection: the SoC, or the units beside the memory.
 PLACES = ("host", "nmc")
@@ -90,6 +92,23 @@ def follows_training(selector: Selector | None) -> bool:
     return hasattr(selector, "reselect")
 
 
+class Classes(NamedTuple):
+    """The classes of a data set, and how many records of each are kept.
+
+    Attributes
+    ----------
+    y : ndarray of int64, shape (n,)
+        The class label of each record.
+    labels, sizes, budgets : ndarray of int64, shape (c,)
+        The labels that there are, ascending, and the records and the kept records of each.
+    """
+
+    y: np.ndarray
+    labels: np.ndarray
+    sizes: np.ndarray
+    budgets: np.ndarray
+
+
 class Estimator:
     """What scikit-learn's tools expect of an estimator: parameters that can be read, set and cloned.
 
@@ -103,11 +122,32 @@ class Estimator:
         Where they cannot be executed near memory: why, as part of a sentence.
     """
 
+    keep_ratio: float
     places: ClassVar[tuple[str, ...]] = ("host",)
     host_only: ClassVar[str] = ""
 
     def check_parameters(self) -> None:
         """Raise ConfigError where a parameter is out of its range."""
+
+    def budget(self, n: int) -> int:
+        """Return how many of n records are kept."""
+        return total_budget(n, self.keep_ratio)
+
+    def checked(self, X: np.ndarray, y: np.ndarray) -> Classes:
+        """Return the classes of records X, shape (n, …), with labels y, shape (n,), after checking all given.
+
+        Raises
+        ------
+        DataError
+            For data, labels or a keep ratio that cannot be used.
+        ConfigError
+            For a parameter out of its range.
+        """
+        self.check_parameters()
+        check_records(X)
+        y = check_labels(y, len(X))
+        labels, sizes = np.unique(y, return_counts=True)
+        return Classes(y, labels, sizes, class_budgets(sizes, self.budget(len(X))))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name; `deep` changes nothing, as no parameter is an estimator."""

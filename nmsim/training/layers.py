@@ -7,6 +7,7 @@ independent of one another; so batch normalisation takes its statistics from a c
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,7 +77,7 @@ class Bound(Protocol):
 
 
 @dataclass(frozen=True)
-class Layer:
+class Layer(ABC):
     """A layer without parameters; the base of all others."""
 
     @property
@@ -117,9 +118,9 @@ class Layer:
         """Return the bits of one image that the layer keeps from the forward to the backward pass."""
         return 0
 
+    @abstractmethod
     def bind(self, x: Signal, y: Signal, state: State) -> Bound:
         """Return the layer at work on the given memory."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,9 @@ class _Linear(Layer):
     gain = 2.0
     bias = True
 
+    @abstractmethod
     def fan_in(self, shape: Shape) -> int:
         """Return the products that are summed into one output value."""
-        raise NotImplementedError
 
     def parameter_count(self, shape: Shape) -> int:
         return (self.fan_in(shape) + self.bias) * self.output_shape(shape)[0]

@@ -12,10 +12,11 @@ import pandas as pd
 
 from nmsim.config import RunConfig, config_hash
 from nmsim.config.sampling import with_values
+from nmsim.learning import Progress
 from nmsim.report.comparison import COLUMNS
 from nmsim.report.run import Run, load_run
 from nmsim.selection.api import method_parameters
-from nmsim.simulation import Progress, simulate
+from nmsim.simulation import simulate
 from nmsim.store.manifest import MANIFEST
 from nmsim.system.schemes import split_scheme
 

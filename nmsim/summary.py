@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,46 +14,50 @@ from nmsim.config.schema import quantities
 from nmsim.data import Dataset
 from nmsim.dram.commands import BACKGROUND_STATES
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
+from nmsim.energy.prices import PriceList
+from nmsim.energy.rails import rail_shares
 from nmsim.errors import NmsimError
+from nmsim.learning import Learnt
 from nmsim.report.frames import DATASET_ARRAYS
 from nmsim.report.run import LAYERS
-from nmsim.system.board import TRAINING, Board
+from nmsim.system.board import TRAINING, dram_spec, price_list
+from nmsim.system.course import Course
+from nmsim.system.nmc import UnitCount
 from nmsim.system.unit_facts import unit_facts
 from nmsim.trace.schema import COMPONENT_COLUMNS
 from nmsim.trace.writer import TraceWriter
-from nmsim.training import TrainResult
 from nmsim.uncertainty import bands
 
 _DEVICE = np.array([side == "dram" for _, side in COMPONENTS.values()])
 _DDR_COLUMNS = [f"{name}_fJ" for name in DDR_COMPONENTS]
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class SchemeResult:
-    """What one scheme did.
+    """What one scheme came to.
 
     Attributes
     ----------
-    scheme : str
-    selected : ndarray of int64, shape (kept,)
-        Training images that it trains on.
-    trained : list of TrainResult
-        One for each seed.
-    board : Board
-        Executed.
+    learnt : Learnt
+        What it selected and learnt.
+    course : Course
+        What it did on the board.
     """
 
-    scheme: str
-    selected: np.ndarray
-    trained: list[TrainResult]
-    board: Board
+    learnt: Learnt
+    course: Course
+
+    @property
+    def scheme(self) -> str:
+        """Return its name."""
+        return self.course.scheme
 
 
-def energy_table(results: Sequence[SchemeResult]) -> pd.DataFrame:
+def energy_table(config: RunConfig, results: Sequence[SchemeResult]) -> pd.DataFrame:
     """Return scheme, phase, component and energy_fJ: one row for each that is not 0."""
-    tables = []
+    tables, prices = [], price_list(config, dram_spec(config.memory))
     for result in results:
-        sums = result.board.meter.frame().groupby("phase", sort=False)[COMPONENT_COLUMNS].sum()
+        sums = result.course.ledger.frame(prices).groupby("phase", sort=False)[COMPONENT_COLUMNS].sum()
         long = sums.rename(columns=lambda c: c.removesuffix("_fJ")).stack().rename("energy_fJ").reset_index()
         long.columns = ["phase", "component", "energy_fJ"]
         long.insert(0, "scheme", result.scheme)
@@ -71,19 +75,28 @@ def summarise(
     NmsimError
         Where the trace's energies do not sum to the ledger's: that would be a defect of nmsim.
     """
-    schemes = {result.scheme: _scheme(result) for result in results}
-    training = {result.scheme: _layers(_frame(result, training=True)) for result in results}
+    spec = dram_spec(config.memory)
+    prices = price_list(config, spec)
+    frames = {result.scheme: _frame(result.course, prices) for result in results}
+    shares = rail_shares(spec, config.memory.refresh_background)
+    schemes = {
+        result.scheme: _scheme(result, frames[result.scheme], prices)
+        | _inside_the_dram(result.course, prices, shares, spec.rails)
+        for result in results
+    }
+    training = {s: _layers(frame[frame["phase"] == TRAINING]) for s, frame in frames.items()}
     for scheme, facts in schemes.items():
         facts |= _against_full(scheme, schemes, training)
-    boards = {result.scheme: result.board for result in results}
-    band, uncertainty = bands(config, boards, {scheme: facts["epochs"] for scheme, facts in schemes.items()})
+    courses = {result.scheme: result.course for result in results}
+    epochs = {scheme: facts["epochs"] for scheme, facts in schemes.items()}
+    band, uncertainty = bands(config, courses, epochs)
     for scheme, facts in schemes.items():
         for phase, ends in band[scheme].pop("phases").items():
             facts["phases"][phase] |= ends
         facts |= band[scheme]
     _check_conservation(schemes, writer)
     organization = config.memory.organization
-    units = results[0].board.units.units * organization.channels
+    units = UnitCount.of(config.near_memory.placement, organization).total * organization.channels
     return {
         "name": config.name,
         "hash": config_hash(config),
@@ -105,7 +118,7 @@ def summarise(
             "units": units,
             "link_length_mm": config.link.length.value,
         },
-        "near_memory": unit_facts(config, results[0].board.spec, results[0].board.prices),
+        "near_memory": unit_facts(config, spec, prices),
         "training": config.training.model_dump(include={"network", "epochs", "batch_size"}),
         "trace": {
             "level": config.trace.level,
@@ -118,26 +131,25 @@ def summarise(
     }
 
 
-def _scheme(result: SchemeResult) -> dict[str, Any]:
-    meter, frame = result.board.meter, _frame(result)
+def _scheme(result: SchemeResult, frame: pd.DataFrame, prices: PriceList) -> dict[str, Any]:
+    course, learnt = result.course, result.learnt
     energies = {name: int(frame[f"{name}_fJ"].sum()) for name in COMPONENTS}
-    accuracies = [float(t.accuracy) for t in result.trained]
-    before = [phase for phase in meter.phases if phase != TRAINING]
+    accuracies = learnt.accuracies
+    before = [phase for phase in course.phases if phase != TRAINING]
     by_phase = frame.groupby("phase")["energy_fJ"].sum()
-    epochs = result.board.epoch_energies_fJ
-    pcb_bytes = {phase: meter.total.bytes_of(meter.prices, "host", [phase]) for phase in meter.phases}
+    epochs = course.epoch_energies_fJ(prices)
+    pcb_bytes = {phase: course.ledger.bytes_of(prices, "host", [phase]) for phase in course.phases}
     layers = _layers(frame)
     return {
         "accuracy_mean": float(np.mean(accuracies)),
         "accuracy_sd": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else 0.0,
         "accuracies": accuracies,
         "seeds": len(accuracies),
-        "kept": len(result.selected),
-        "epochs": len(result.trained[0].epoch_orders),
+        "kept": len(learnt.rows),
+        "epochs": len(learnt.epoch_orders),
         "energy_fJ": {**energies, "total": sum(energies.values())},
-        **_inside_the_dram(result.board),
         **{f"{layer}_fJ": layers[layer] for layer in LAYERS},
-        "time_ps": sum(duration for _, duration in meter.phases.values()),
+        "time_ps": sum(duration for _, duration in course.phases.values()),
         "pcb_bytes": sum(pcb_bytes.values()),
         "pcb_bytes_before_training": sum(pcb_bytes[phase] for phase in before),
         "phases": {
@@ -146,36 +158,37 @@ def _scheme(result: SchemeResult) -> dict[str, Any]:
                 "energy_fJ": int(by_phase.get(phase, 0)),
                 "pcb_bytes": pcb_bytes[phase],
             }
-            for phase, (_, duration) in meter.phases.items()
+            for phase, (_, duration) in course.phases.items()
         },
-        "row_hits": meter.outcomes["hit"],
-        "row_misses": meter.outcomes["miss"],
-        "row_conflicts": meter.outcomes["conflict"],
-        "accesses": meter.all_accesses,
-        "simulated_share": meter.simulated_accesses / meter.all_accesses if meter.all_accesses else 1.0,
+        "row_hits": course.outcomes["hit"],
+        "row_misses": course.outcomes["miss"],
+        "row_conflicts": course.outcomes["conflict"],
+        "accesses": course.accesses,
+        "simulated_share": course.simulated_accesses / course.accesses if course.accesses else 1.0,
         "energy_per_epoch_fJ": {
             "first": epochs[0],
             "min": min(epochs),
             "max": max(epochs),
             "simulated": len(epochs),
-            "of": len(result.trained[0].epoch_orders),
+            "of": len(learnt.epoch_orders),
         },
     }
 
 
-def _inside_the_dram(board: Board) -> dict[str, dict[str, int]]:
+def _inside_the_dram(
+    course: Course, prices: PriceList, shares: Mapping[str, Mapping[str, float]], rail_names: Iterable[str]
+) -> dict[str, dict[str, int]]:
     """Return what the DRAM devices took by supply rail, standby by state, and refreshes by command.
 
     The exchange between near-memory units, which takes the on-die buses too, is not given to a rail.
     """
-    meter, shares = board.meter, board.rail_shares()
-    rails = dict.fromkeys(board.spec.rails, 0.0)
+    rails = dict.fromkeys(rail_names, 0.0)
     states: dict[str, int] = {}
     refreshes: dict[str, int] = {}
-    for (_, source, _, name), count in meter.total.counts(meter.prices).items():
+    for (_, source, _, name), count in course.ledger.counts(prices).items():
         if name not in shares:
             continue
-        price = meter.prices.of(name, source)
+        price = prices.of(name, source)
         for rail, share in shares[name].items():
             rails[rail] += share * float(price[_DEVICE].sum()) * count
         taken = round(float(price.sum()) * count)
@@ -187,10 +200,10 @@ def _inside_the_dram(board: Board) -> dict[str, dict[str, int]]:
     return {"dram_rails_fJ": rounded, "background_states_fJ": states, "refresh_commands_fJ": refreshes}
 
 
-def _frame(result: SchemeResult, training: bool = False) -> pd.DataFrame:
-    frame = result.board.meter.frame()
+def _frame(course: Course, prices: PriceList) -> pd.DataFrame:
+    frame = course.ledger.frame(prices)
     frame["energy_fJ"] = frame[COMPONENT_COLUMNS].sum(axis=1)
-    return frame[frame["phase"] == TRAINING] if training else frame
+    return frame
 
 
 def _layers(frame: pd.DataFrame) -> dict[str, int]:

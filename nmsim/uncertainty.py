@@ -22,7 +22,8 @@ from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.energy.prices import PriceList
 from nmsim.report.frames import DATASET_ARRAYS
 from nmsim.report.run import LAYERS
-from nmsim.system.board import TRAINING, Board, dram_spec, price_list
+from nmsim.system.board import TRAINING, dram_spec, price_list
+from nmsim.system.course import Course
 from nmsim.system.pace import Speeds
 
 #: The ends of the band that is stated beside each value, in percent of the samples.
@@ -85,18 +86,18 @@ class Outcome:
         return dict(zip(LAYERS, three, strict=True))
 
 
-def outcome(board: Board, epochs: int, variants: Variants) -> Outcome:
-    """Return what an executed board takes in each of the variants."""
-    meter, samples = board.meter, variants.samples
-    index = {phase: i for i, phase in enumerate(meter.phases)}
+def outcome(course: Course, epochs: int, variants: Variants) -> Outcome:
+    """Return what a course takes in each of the variants of its board."""
+    samples = variants.samples
+    index = {phase: i for i, phase in enumerate(course.phases)}
     time_ps = np.empty((len(index), samples))
-    for phase, (_, duration_ps) in meter.phases.items():
-        time_ps[index[phase]] = np.maximum(0.0, duration_ps + meter.pace.extra_ps(phase, variants.slower))
-    stated_ps = np.array([max(1, duration) for _, duration in meter.phases.values()])
+    for phase, (_, duration_ps) in course.phases.items():
+        time_ps[index[phase]] = np.maximum(0.0, duration_ps + course.pace.extra_ps(phase, variants.slower))
+    stated_ps = np.array([max(1, duration) for _, duration in course.phases.values()])
     longer = time_ps / stated_ps[:, None]
     energy = np.zeros((len(index), len(COMPONENTS), samples))
     dataset = np.zeros((len(index), samples))
-    for (phase, source, array, name), count in meter.total.counts(meter.prices).items():
+    for (phase, source, array, name), count in course.ledger.counts(variants.prices).items():
         price = variants.prices.of(name, source)
         taken = price.reshape(len(COMPONENTS), -1) * float(count)
         if name in _GROW_WITH_TIME:
@@ -108,7 +109,7 @@ def outcome(board: Board, epochs: int, variants: Variants) -> Outcome:
 
 
 def bands(
-    config: RunConfig, boards: Mapping[str, Board], epochs: Mapping[str, int]
+    config: RunConfig, courses: Mapping[str, Course], epochs: Mapping[str, int]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Return the bands of every energy, time and ratio of each scheme, and what decides on the ratios.
 
@@ -116,8 +117,8 @@ def bands(
     ----------
     config : RunConfig
         `simulation.samples` says how many boards are drawn, `seed` which.
-    boards : mapping of str to Board
-        Scheme -> its executed board.
+    courses : mapping of str to Course
+        Scheme -> what it did.
     epochs : mapping of str to int
         Scheme -> training epochs.
 
@@ -133,14 +134,14 @@ def bands(
     unknown = factors(config)
     points = latin_hypercube(config.simulation.samples, len(unknown), config.seed)
     many = Variants(config, unknown, points)
-    drawn_of = {scheme: outcome(board, epochs[scheme], many) for scheme, board in boards.items()}
-    found = {scheme: _scheme_bands(scheme, drawn_of) for scheme in boards}
+    drawn_of = {scheme: outcome(course, epochs[scheme], many) for scheme, course in courses.items()}
+    found = {scheme: _scheme_bands(scheme, drawn_of) for scheme in courses}
     single = Variants(config, unknown, one_at_a_time(len(unknown)))
-    single_of = {scheme: outcome(board, epochs[scheme], single) for scheme, board in boards.items()}
+    single_of = {scheme: outcome(course, epochs[scheme], single) for scheme, course in courses.items()}
     tornado = {
         scheme: {layer: _tornado(unknown, ratio) for layer, ratio in _ratios(scheme, single_of).items()}
-        for scheme in boards
-        if scheme != "full" and "full" in boards
+        for scheme in courses
+        if scheme != "full" and "full" in courses
     }
     return found, {
         "samples": len(points),

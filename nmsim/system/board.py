@@ -26,8 +26,8 @@ from nmsim.energy.idd import command_energies
 from nmsim.energy.link import flight_time_ps
 from nmsim.energy.logic import node_energy_factor
 from nmsim.energy.prices import DramPrices, PriceList
-from nmsim.energy.rails import rail_shares
 from nmsim.errors import ConfigError
+from nmsim.system.course import Course, Epoch
 from nmsim.system.host import Host
 from nmsim.system.memory import MemoryChannel
 from nmsim.system.meter import Meter
@@ -87,8 +87,8 @@ class Board:
     ----------
     meter : Meter
         What was counted.
-    epoch_energies_fJ : list of int
-        Energy of each simulated training epoch.
+    epochs : list of Epoch
+        The simulated epochs of the training.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Board:
             iterations,
             self.spec,
         )
-        self.epoch_energies_fJ: list[int] = []
+        self.epochs: list[Epoch] = []
 
     def execute(
         self,
@@ -173,9 +173,19 @@ class Board:
         self.env.run(self.env.process(self._course(works, list(epochs))))
         self.meter.close()
 
-    def rail_shares(self) -> dict[str, dict[str, float]]:
-        """Return which share of each command's energy each supply rail of the DRAM gives."""
-        return rail_shares(self.spec, self._config.memory.refresh_background)
+    def course(self) -> Course:
+        """Return what was done, once `execute` is through."""
+        meter = self.meter
+        return Course(
+            meter.scheme,
+            meter.total,
+            {phase: (start, duration) for phase, (start, duration) in meter.phases.items()},
+            meter.pace,
+            meter.outcomes,
+            meter.all_accesses,
+            meter.simulated_accesses,
+            tuple(self.epochs),
+        )
 
     def stop(self) -> None:
         """Make `execute`, in another thread, end at its next access; its counts are then useless."""
@@ -223,20 +233,15 @@ class Board:
     def _train(self, epochs: Sequence[Sequence[Step]]) -> Generator:
         wanted = self._config.simulation.epochs
         simulated = len(epochs) if wanted == "all" else min(int(wanted), len(epochs))
-        before = self._energy_so_far()
-        static_fJ_per_ps = float(self.prices.work("STATIC", "soc").sum())
+        before = self.meter.total.counts(self.prices)
         for index, steps in enumerate(epochs[:simulated]):
             times = len(epochs) - simulated + 1 if index == simulated - 1 else 1
             start = self.env.now
             yield from self.host.stand_for(self.host.run(steps), TRAINING, times)
-            # Static power is counted at the end of the phase, for all epochs together.
-            after, static = self._energy_so_far(), static_fJ_per_ps * (self.env.now - start)
-            self.epoch_energies_fJ.append(round((after - before + static) / times))
+            after = self.meter.total.counts(self.prices)
+            counts = {name: count - before.get(name, 0) for name, count in after.items()}
+            self.epochs.append(Epoch(counts, (self.env.now - start) // times, times))
             before = after
-
-    def _energy_so_far(self) -> int:
-        frame = self.meter.frame()
-        return int(frame.filter(like="_fJ").to_numpy().sum())
 
     def _switch(self, park_reads: int, duration_ps: float) -> Generator:
         """Access the reserved rows, reads of all banks before writes, and wait."""

@@ -92,7 +92,7 @@ def test_epochs_that_are_scaled_cost_what_simulated_ones_do(execute):
     every, _ = execute(None, epochs)
     two, _ = execute(None, epochs, simulation__epochs=2)
     assert two.meter.all_accesses == every.meter.all_accesses
-    assert len(two.epoch_energies_fJ) == 2 and len(every.epoch_energies_fJ) == 6
+    assert len(two.epochs) == 2 and len(every.epochs) == 6
     assert sum(energies(two).values()) == pytest.approx(sum(energies(every).values()), rel=0.02)
 
 
@@ -165,4 +165,6 @@ def test_refreshes_of_counted_repeats_fit_their_time(execute, place, macs):
 def test_the_epochs_energies_sum_to_that_of_the_training(execute):
     # What is left is the refresh and standby between the last access and the end of the phase.
     board, _ = execute(None, [epoch(np.arange(N), macs=10**7)] * 3)
-    assert sum(board.epoch_energies_fJ) == pytest.approx(sum(energies(board).values()), rel=1e-3)
+    assert sum(board.course().epoch_energies_fJ(board.prices)) == pytest.approx(
+        sum(energies(board).values()), rel=1e-3
+    )

@@ -5,7 +5,7 @@ from board_samples import BOARDS
 
 from nmsim.config import load_config
 from nmsim.data import load
-from nmsim.simulation import _Algorithms
+from nmsim.learning import Learner
 
 
 @pytest.mark.parametrize("number_format", ["int8", "fp16", "fp32"])
@@ -14,8 +14,8 @@ def test_both_places_select_in_the_number_format_of_the_units(number_format):
     config = load_config(
         BOARDS / "lpddr4.yaml", [*sets, "selection.de_sne.n_iter=2", "selection.keep_ratio=0.5"]
     )
-    algorithms = _Algorithms(config, load(config.dataset), lambda message, share: None)
-    near, far = algorithms.select("de-sne@nmc"), algorithms.select("de-sne@host")
+    learner = Learner(config, load(config.dataset), lambda message, share: None)
+    near, far = learner.select("de-sne@nmc"), learner.select("de-sne@host")
     macs = {kind for step in near.steps(1 << 16) if step.phase == "distances" for kind in step.operations}
     assert near is far
     assert macs == {f"mac_{number_format}", "compare"}

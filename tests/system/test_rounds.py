@@ -40,7 +40,7 @@ def test_rounds_and_epochs_are_all_counted(place, simulated, execute):
     thrice, _ = execute(works, epochs, **{"simulation.epochs": simulated})
     assert read(thrice, "scan") == 3 * read(once, "scan") > 0
     assert read(thrice, "training") == read(once, "training") > 0
-    assert len(thrice.epoch_energies_fJ) == (5 if simulated == "all" else 3)  # one of each stretch
+    assert len(thrice.epochs) == (5 if simulated == "all" else 3)  # one of each stretch
 
 
 def test_what_comes_before_a_round_is_the_hosts_everywhere(execute):

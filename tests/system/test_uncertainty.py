@@ -39,7 +39,7 @@ def test_a_drawn_board_takes_what_simulating_it_gives(name, place):
     config = load_config(BOARDS / f"{name}.yaml")
     unknown = factors(config)
     shares = latin_hypercube(100, len(unknown), seed=3)[:4]
-    found = outcome(executed(config, place), 3, Variants(config, unknown, shares))
+    found = outcome(executed(config, place).course(), 3, Variants(config, unknown, shares))
     for sample, row in enumerate(shares):
         values = {p: float(v) for f, s in zip(unknown, row, strict=True) for p, v in f.values(s).items()}
         other = executed(with_values(config, values), place)
@@ -52,7 +52,7 @@ def test_a_drawn_board_takes_what_simulating_it_gives(name, place):
 def test_a_board_with_its_stated_values_takes_what_its_ledger_says():
     config = load_config(BOARDS / "lpddr4.yaml")
     unknown, board = factors(config), executed(config, "nmc")
-    found = outcome(board, 3, Variants(config, unknown, np.full((1, len(unknown)), np.nan)))
+    found = outcome(board.course(), 3, Variants(config, unknown, np.full((1, len(unknown)), np.nan)))
     stated = energies(board).loc[list(found.phases)].to_numpy()
     # The ledger rounds each of its rows to whole fJ.
     assert found.energy_fJ[..., 0] == pytest.approx(stated, rel=1e-9, abs=100)
@@ -66,7 +66,7 @@ def test_every_value_that_is_not_known_exactly_moves_something_or_is_not_used_by
     moved = np.zeros(len(unknown), dtype=bool)
     for place in ("nmc", "host"):
         board = executed(config, place)
-        found = outcome(board, 3, variants)
+        found = outcome(board.course(), 3, variants)
         for array in (found.energy_fJ, found.time_ps):
             flat = array.reshape(-1, variants.samples)
             moved |= (flat[:, 0::2] != flat[:, 1::2]).any(axis=0)

@@ -1,0 +1,198 @@
+"""What is selected and learnt, scheme by scheme, whatever board it happens on.
+
+This is the first half of a run; `nmsim.simulation` plays what was learnt on a board, the second half. No part
+of the board but the number format of its units has a say here, so boards that differ in anything else share
+one selection and one training. `selection_key` and `learning_key` say what each depends on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+from nmsim.config import RunConfig
+from nmsim.data import Dataset
+from nmsim.selection.api import create, fit, method_parameters
+from nmsim.selection.budget import total_budget
+from nmsim.selection.selector import Selector, follows_training
+from nmsim.store import fs
+from nmsim.system.schemes import make_selector, split_scheme
+from nmsim.training import NetworkCost, TrainResult, train
+
+#: Told what happens now, and the share of the run that is done (0 to 1) or None.
+Progress = Callable[[str, float | None], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What a scheme selected and learnt.
+
+    Attributes
+    ----------
+    selector : Selector or None
+        Fitted; it tells a board what selecting took. None where everything is kept.
+    rows : ndarray of int64, shape (kept,)
+        Training images that were kept; of several selections those of the first.
+    accuracies : list of float
+        Of the trainings, one for each seed.
+    network : NetworkCost
+        What an image and a step of training cost.
+    epoch_orders : list of ndarray of int64
+        The rows that each epoch read, of the first seed's training, which is the one that boards simulate.
+    """
+
+    selector: Selector | None
+    rows: np.ndarray
+    accuracies: list[float]
+    network: NetworkCost
+    epoch_orders: list[np.ndarray]
+
+
+def selection_key(config: RunConfig, scheme: str) -> dict[str, Any]:
+    """Return all that the selection of a scheme depends on, in JSON's types; {} where there is none."""
+    if scheme == "full":
+        return {}
+    method, _ = split_scheme(scheme)
+    section = config.selection.de_sne if method == "de-sne" else config.selection.methods.get(method, {})
+    parameters = method_parameters(method)
+    return {
+        "dataset": config.dataset.model_dump(mode="json", exclude={"source"}),
+        "method": method,
+        "keep_ratio": config.selection.keep_ratio,
+        "seed": config.seed,
+        "parameters": dict(section) if isinstance(section, dict) else section.model_dump(mode="json"),
+        "format": config.near_memory.format if "number_format" in parameters else None,
+    }
+
+
+def learning_key(config: RunConfig, scheme: str) -> dict[str, Any]:
+    """Return all that a scheme's selection and training depend on, in JSON's types."""
+    return {
+        "selection": selection_key(config, scheme),
+        "dataset": config.dataset.model_dump(mode="json", exclude={"source"}),
+        "training": config.training.model_dump(mode="json", exclude={"source"}),
+        "seed": config.seed,
+    }
+
+
+def select(config: RunConfig, dataset: Dataset, method: str) -> Selector:
+    """Return the selection of a method; one that follows a training is not started yet."""
+    selector = make_selector(config, method)
+    if follows_training(selector):
+        return selector
+    return fit(selector, dataset.X_train, dataset.y_train)
+
+
+def learn(config: RunConfig, dataset: Dataset, scheme: str, selector: Selector | None) -> Learnt:
+    """Return what the trainings of a scheme come to, on what its selector chose; `full` has none.
+
+    Notes
+    -----
+    A small batch keeps one thread busy, so the seeds run side by side; they share nothing. `random` draws
+    anew for each of them: its spread is that of both.
+    """
+    seeds = training_seeds(config)
+    everything = np.arange(len(dataset.y_train))
+    selectors = [selector] * len(seeds)
+    if follows_training(selector):
+        X, y, method = dataset.X_train, dataset.y_train, split_scheme(scheme)[0]
+        selectors = [make_selector(config, method).start(X, y) for _ in seeds]
+
+    def trained(seed: int, chosen: Selector | None) -> TrainResult:
+        if follows_training(chosen):
+            every = {"reselect": chosen.reselect, "reselect_every": chosen.reselect_every}
+            return _train(config, dataset, everything, None, seed, **every)
+        if scheme == "random":
+            own = create("random", config.selection.keep_ratio, seed)
+            return _train(config, dataset, fit(own, dataset.X_train, dataset.y_train).indices_, None, seed)
+        rows = everything if chosen is None else chosen.indices_
+        return _train(config, dataset, rows, getattr(chosen, "training_images_", None), seed)
+
+    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        results = list(pool.map(trained, seeds, selectors))
+    first = selectors[0]
+    rows = everything if first is None else first.indices_
+    accuracies = [float(result.accuracy) for result in results]
+    return Learnt(first, rows, accuracies, results[0].network, results[0].epoch_orders)
+
+
+def training_seeds(config: RunConfig) -> list[int]:
+    """Return the seeds that a configuration trains with."""
+    return list(range(config.seed, config.seed + config.training.seeds))
+
+
+def images_per_epoch(config: RunConfig, dataset: Dataset, selector: Selector | None) -> int:
+    """Return how many images an epoch of training reads."""
+    if follows_training(selector):
+        return total_budget(len(dataset.y_train), config.selection.keep_ratio)
+    return len(dataset.y_train) if selector is None else len(selector.indices_)
+
+
+class Learner:
+    """Selections and trainings of a run, each computed once and shared by the schemes that use it."""
+
+    def __init__(self, config: RunConfig, dataset: Dataset, tell: Progress):
+        self._config, self._dataset, self._tell = config, dataset, tell
+        self._selectors: dict[str, Selector] = {}
+        self._learnt: dict[str, Learnt] = {}
+
+    def select(self, scheme: str) -> Selector | None:
+        """Return the selection of a scheme, None where everything is kept."""
+        if scheme == "full":
+            return None
+        method, _ = split_scheme(scheme)
+        if method not in self._selectors:
+            self._tell(f"{method}: selecting", 0.1)
+            self._selectors[method] = select(self._config, self._dataset, method)
+        return self._selectors[method]
+
+    def learn(self, scheme: str, share: float) -> Learnt:
+        """Return what a scheme selected and learnt."""
+        method, _ = split_scheme(scheme)
+        if method not in self._learnt:
+            self._tell(f"{scheme}: training with {self._config.training.seeds} seeds", share)
+            selector = self.select(scheme)
+            self._learnt[method] = learn(self._config, self._dataset, scheme, selector)
+        return self._learnt[method]
+
+    def by_length(self) -> list[str]:
+        """Return the schemes with the shortest epochs of training first; all of them are selected for."""
+        selectors = {scheme: self.select(scheme) for scheme in self._config.schemes}
+        return sorted(
+            self._config.schemes,
+            key=lambda scheme: images_per_epoch(self._config, self._dataset, selectors[scheme]),
+        )
+
+    def write_map(self, path: Path) -> None:
+        """Write DE-SNE's map of the images, for the report, where there is one."""
+        selector = self._selectors.get("de-sne")
+        if selector is not None:
+            labels, selected = self._dataset.y_train, selector.indices_
+            fs.write_npz(path, embedding=selector.embedding_, labels=labels, selected=selected)
+
+
+def _train(
+    config: RunConfig,
+    dataset: Dataset,
+    rows: np.ndarray,
+    images: np.ndarray | None,
+    seed: int,
+    **options: object,
+) -> TrainResult:
+    """Return a training on these rows, or on what is to stand in their place."""
+    return train(
+        dataset.X_train[rows] if images is None else images,
+        dataset.y_train[rows],
+        dataset.X_test,
+        dataset.y_test,
+        n_classes=len(dataset.class_names),
+        seed=seed,
+        **config.training.model_dump(exclude={"source", "seeds"}),
+        **options,
+    )

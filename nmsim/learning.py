@@ -18,6 +18,7 @@ import numpy as np
 
 from nmsim.config import RunConfig
 from nmsim.data import Dataset
+from nmsim.report.selection_map import pictures
 from nmsim.selection.api import create, fit, method_parameters
 from nmsim.selection.budget import total_budget
 from nmsim.selection.selector import Selector, follows_training
@@ -174,7 +175,9 @@ class Learner:
         selector = self._selectors.get("de-sne")
         if selector is not None:
             labels, selected = self._dataset.y_train, selector.indices_
-            fs.write_npz(path, embedding=selector.embedding_, labels=labels, selected=selected)
+            embedding = selector.embedding_
+            seen = pictures(self._dataset.X_train, embedding, labels, selected)
+            fs.write_npz(path, embedding=embedding, labels=labels, selected=selected, **seen)
 
 
 def _train(

@@ -1,4 +1,4 @@
-"""How figures look and become files: PNG, CSV, and SVG that follows a page's light or dark mode."""
+"""How figures look and become files: PNG, SVG, CSV, and SVG in a page that follows its light or dark mode."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
 from nmsim.store import fs
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
 #: What a bar shows as one piece: name -> (components, colour on white, colour on black).
@@ -87,7 +89,7 @@ _STYLE = {
 
 @dataclass(frozen=True, eq=False)
 class Plot:
-    """A figure with the numbers that it shows.
+    """A figure with the numbers that it shows, and what they say.
 
     Attributes
     ----------
@@ -96,45 +98,82 @@ class Plot:
     title : str
         A heading for people.
     figure : matplotlib Figure
-        The drawing.
+        The drawing. It is laid out when it is first drawn, and not touched afterwards.
     data : DataFrame
         What is drawn, tidy, with units in the column names.
+    sentence : str
+        What the figure shows, computed from the data.
     """
 
     name: str
     title: str
     figure: Figure
     data: pd.DataFrame
+    sentence: str = ""
 
     def save(self, folder: Path) -> list[Path]:
-        """Write `<name>.png` and `<name>.csv` to a folder; return their paths."""
-        png, csv = folder / f"{self.name}.png", folder / f"{self.name}.csv"
+        """Write `<name>.png`, `<name>.svg` and `<name>.csv` to a folder; return their paths."""
+        png, svg, csv = (folder / f"{self.name}.{kind}" for kind in ("png", "svg", "csv"))
         fs.write_bytes(png, self.png())
+        fs.write_text(svg, self.svg_file())
         fs.write_text(csv, self.data.to_csv(index=False, lineterminator="\n"))
-        return [png, csv]
+        return [png, svg, csv]
 
     def png(self) -> bytes:
-        """Return the figure as a PNG of 150 dots an inch, on white."""
+        """Return the figure as a PNG of 150 dots an inch, on white, its sentence among the metadata."""
         buffer = io.BytesIO()
-        with drawing():
-            self.figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+        about = {"Software": None, "Title": self.title, "Description": self.sentence}
+        with self._laid_out():
+            # Not `savefig`, here and below: that draws everything twice.
+            self.figure.canvas.print_png(buffer, metadata=about)
         return buffer.getvalue()
 
     def svg(self) -> str:
         """Return the figure as SVG text to put into a page: transparent, colours as CSS variables."""
-        return _for_page(self._drawn_svg(transparent=True), self.name, self.title)
+        return _for_page(self._drawn_svg, self.name, self._label)
 
     def svg_file(self) -> str:
         """Return the figure as an SVG file of its own, on white."""
-        return self._drawn_svg(transparent=False)
+        text = self._drawn_svg
+        end_of_tag = text.index(">", text.index("<svg")) + 1
+        about = f"<title>{escape(self.title)}</title><desc>{escape(self.sentence)}</desc>"
+        return (
+            f'{text[:end_of_tag]}{about}<rect width="100%" height="100%" fill="{PAPER}"/>{text[end_of_tag:]}'
+        )
 
-    def _drawn_svg(self, transparent: bool) -> str:
-        buffer = io.StringIO()
+    @property
+    def _label(self) -> str:
+        return f"{self.title}. {self.sentence}".strip()
+
+    @cached_property
+    def _drawn_svg(self) -> str:
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+        buffer, canvas = io.StringIO(), self.figure.canvas
+        with self._laid_out():
+            self.figure.patch.set_visible(False)  # a page shows through
+            FigureCanvasSVG(self.figure).print_svg(buffer, metadata={"Date": None})
+            self.figure.patch.set_visible(True)
+        self.figure.set_canvas(canvas)
+        return _HOVERED.sub(r"<g><title>\1</title>", buffer.getvalue())
+
+    @contextmanager
+    def _laid_out(self) -> Iterator[None]:
+        """Lay the figure out in the first drawing only: that takes as long as the drawing itself."""
         with drawing():
-            self.figure.savefig(
-                buffer, format="svg", dpi=110, transparent=transparent, metadata={"Date": None}
-            )
-        return buffer.getvalue()
+            yield
+            self.figure.set_layout_engine("none")
+
+
+_HOVER = "hover:"
+_HOVERED = re.compile(f'<g id="{_HOVER}([^"]*)">')
+_Drawn = TypeVar("_Drawn", bound="Artist")
+
+
+def hovered(artist: _Drawn, text: str) -> _Drawn:
+    """Return the mark, which says `text` where a pointer rests on it in an SVG; such as its value."""
+    artist.set_gid(_HOVER + text)
+    return artist
 
 
 @contextmanager
@@ -151,7 +190,7 @@ def new_figure(height_in: float, width_in: float = 7.4) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    figure = Figure(figsize=(width_in, height_in), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -191,8 +230,14 @@ def _for_page(svg: str, name: str, title: str) -> str:
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', rf'\1 role="img" aria-label="{escape(title)}"', svg, count=1)
     svg = re.sub(r"#[0-9a-f]{6}\b", _as_variable, svg)
+    # Points of 1/72 inch need no more than two decimals; that is a third of the page.
+    svg = _TAG.sub(lambda tag: _DECIMALS.sub(r"\1", tag.group()), svg)
     # Text without a colour of its own is black in SVG; in a page it is the page's ink.
     return svg.replace("<svg ", '<svg fill="var(--ink)" ', 1).strip()
+
+
+_TAG = re.compile(r"<(?:path|use|g|rect|text)\b[^>]*>")
+_DECIMALS = re.compile(r"(\d\.\d\d)\d+")
 
 
 def _as_variable(match: re.Match[str]) -> str:

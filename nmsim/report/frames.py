@@ -167,9 +167,3 @@ def accesses_by_bank(sums: pd.DataFrame) -> pd.DataFrame:
         )
         .sort_index(axis=1)
     )
-
-
-def bank_spread(sums: pd.DataFrame) -> float | None:
-    """Return the busiest bank's accesses over the mean bank's, the largest of all rows; None without any."""
-    table = accesses_by_bank(sums)
-    return None if table.empty else float((table.max(axis=1) / table.mean(axis=1)).max())

@@ -11,8 +11,9 @@ import pandas as pd
 
 from nmsim.energy.components import COMPONENTS
 from nmsim.report import verdict
+from nmsim.report.axes import format_ratio
 from nmsim.report.canvas import Plot, css_colours
-from nmsim.report.plots import format_ratio, phase_order
+from nmsim.report.plots import phase_order
 from nmsim.report.run import LAYERS, Run
 from nmsim.units import format_bytes, format_energy, format_time
 
@@ -39,8 +40,6 @@ def render(
     run: Run,
     plots: Sequence[Plot],
     trace_energy: pd.DataFrame | None,
-    selection: dict[str, np.ndarray] | None,
-    bank_spread: float | None,
 ) -> str:
     """Return the report of a run as HTML.
 
@@ -52,10 +51,6 @@ def render(
         Its figures, in the order to show them.
     trace_energy : DataFrame or None
         Energy by scheme, phase and component as summed from the trace; None where there is no trace.
-    selection : dict or None
-        `Run.selection()`.
-    bank_spread : float or None
-        See `verdict.figure_sentences`.
     """
     from jinja2 import Environment, PackageLoader
     from markupsafe import Markup
@@ -64,9 +59,7 @@ def render(
         loader=PackageLoader("nmsim.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["tight"] = tight
-    sentences = verdict.figure_sentences(run, selection, bank_spread)
     light, dark = css_colours()
-    shown = {plot.name for plot in plots}
     return environment.get_template("report.html.j2").render(
         name=run.summary.get("name", run.path.name),
         headline=verdict.headline(run),
@@ -74,8 +67,7 @@ def render(
         rule=verdict.RULE,
         tables=[schemes_table(run), ratios_table(run), phases_table(run), components_table(run)],
         # Markup: made by canvas from the figure alone; matplotlib escapes the text in it.
-        figures=[(plot.title, sentences.get(plot.name, ""), Markup(plot.svg())) for plot in plots],
-        unshown=[text for name, text in sentences.items() if name == "banks" and name not in shown],
+        figures=[(plot.title, plot.sentence, Markup(plot.svg())) for plot in plots],
         checks=checks(run, trace_energy),
         assumed=list(run.summary.get("assumed", [])),
         scaled=scaled(run),

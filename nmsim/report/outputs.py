@@ -9,8 +9,12 @@ from typing import Any
 import pandas as pd
 
 from nmsim.report import frames, html, plots, verdict
+from nmsim.report.accuracy import accuracy_energy
+from nmsim.report.banks import banks
 from nmsim.report.canvas import Plot
+from nmsim.report.outcomes import row_outcomes
 from nmsim.report.run import LAYERS, Run, load_run
+from nmsim.report.selection_map import selection_map
 from nmsim.report.tornado import tornado
 from nmsim.store import fs
 
@@ -18,7 +22,7 @@ REPORT = "report.html"
 
 
 def write_outputs(run_dir: Path | str, manifest: Mapping[str, Any] | None = None) -> list[Path]:
-    """Draw a run's figures (`plots/*.png`, `plots/*.csv`) and write its `report.html`; return their paths.
+    """Draw a run's figures (`plots/*`, see `Plot.save`) and write its `report.html`; return their paths.
 
     Parameters
     ----------
@@ -33,31 +37,43 @@ def write_outputs(run_dir: Path | str, manifest: Mapping[str, Any] | None = None
         Where the run is missing or damaged, or the folder cannot be written.
     """
     run = load_run(run_dir, manifest)
-    sums = None
-    if run.trace_files:
-        sums = _in_order(frames.trace_sums(run.path), list(run.schemes["scheme"]))
-    energy = run.energy if sums is None else frames.energy_by_component(sums)
-    by_layer = run.schemes if sums is None else frames.energy_by_layer(sums)
-    figures: list[Plot | None] = [
-        plots.layers(by_layer[["scheme", *(f"{layer}_fJ" for layer in LAYERS)]]),
-        plots.accuracy_energy(run.schemes),
-        plots.energy_breakdown(energy),
-        plots.phases(run.phases),
-    ]
-    main = verdict.main_scheme(run.schemes.set_index("scheme"))
-    if main is not None:
-        figures.append(tornado(run, main))
-    selection = run.selection()
-    if selection is not None:
-        figures.append(plots.selection_map(selection))
-    spread = None if sums is None else frames.bank_spread(sums)
-    if sums is not None:
-        figures.append(plots.banks(sums))
-    drawn = [figure for figure in figures if figure is not None]
+    sums = _sums(run)
+    drawn = run_figures(run, sums)
     written = [path for figure in drawn for path in figure.save(run.path / "plots")]
-    page = html.render(run, drawn, None if sums is None else energy, selection, spread)
+    page = html.render(run, drawn, None if sums is None else frames.energy_by_component(sums))
     fs.write_text(run.path / REPORT, page)
     return [*written, run.path / REPORT]
+
+
+def run_figures(run: Run, sums: pd.DataFrame | None) -> list[Plot]:
+    """Return all figures of a run that it has numbers for, in the order to show them.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    sums : DataFrame or None
+        `frames.trace_sums` of its trace; None where it kept none.
+    """
+    energy = run.energy if sums is None else frames.energy_by_component(sums)
+    by_layer = run.schemes if sums is None else frames.energy_by_layer(sums)
+    main, selection = verdict.main_scheme(run.schemes["scheme"]), run.selection()
+    figures = [
+        plots.layers(by_layer[["scheme", *(f"{layer}_fJ" for layer in LAYERS)]]),
+        accuracy_energy(run),
+        plots.energy_breakdown(energy),
+        plots.energy_phases(energy),
+        plots.phases(run.phases),
+        None if main is None else tornado(run, main),
+        None if selection is None else selection_map(selection),
+        row_outcomes(run.schemes),
+        None if sums is None else banks(sums),
+    ]
+    return [figure for figure in figures if figure is not None]
+
+
+def _sums(run: Run) -> pd.DataFrame | None:
+    return _in_order(frames.trace_sums(run.path), list(run.schemes["scheme"])) if run.trace_files else None
 
 
 def plot_trace(source: Run | Path | str, out_dir: Path | str) -> list[Path]:
@@ -77,10 +93,12 @@ def plot_trace(source: Run | Path | str, out_dir: Path | str) -> list[Path]:
     """
     # Boards are simulated in an order of their own; `full` is what the others are compared with.
     sums = _in_order(frames.trace_sums(source.path if isinstance(source, Run) else source), ["full"])
+    energy = frames.energy_by_component(sums)
     figures = [
-        plots.energy_breakdown(frames.energy_by_component(sums)),
+        plots.energy_breakdown(energy),
+        plots.energy_phases(energy),
         plots.layers(frames.energy_by_layer(sums)),
-        plots.banks(sums),
+        banks(sums),
     ]
     return [path for figure in figures if figure is not None for path in figure.save(Path(out_dir))]
 

@@ -83,6 +83,9 @@ class Run:
     def selection(self) -> dict[str, np.ndarray] | None:
         """Return the selection's map: `embedding` (n, 2), `labels` (n,), `selected`; None without one.
 
+        With it come `pictured`, numbers of images, and `pictures`, what these look like, where the run kept
+        any.
+
         Raises
         ------
         StoreError
@@ -93,19 +96,37 @@ class Run:
             return None
         try:
             with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in ("embedding", "labels", "selected")}
+                kept = [name for name in ("pictured", "pictures") if name in file]
+                arrays = {name: file[name] for name in ("embedding", "labels", "selected", *kept)}
         except Exception as error:  # zipfile, zlib and NumPy each have their own for a damaged file
             raise StoreError("the selection's map is damaged", file=path, found=_one_line(error)) from error
-        shape, n = arrays["embedding"].shape, len(arrays["labels"])
-        chosen = arrays["selected"]
-        if shape != (n, 2) or (len(chosen) and (chosen.min() < 0 or chosen.max() >= n)):
+        found = _damage(arrays)
+        if found:
             raise StoreError(
                 "the selection's map is damaged",
                 file=path,
-                found=f"embedding {shape}, {n} labels, {len(chosen)} selected",
+                found=found,
                 expected="a point (x, y) and a label for each image, and selected numbers among them",
             )
         return arrays
+
+
+def _damage(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """Return what is wrong with a selection's map, None where nothing is."""
+    shape, n = arrays["embedding"].shape, len(arrays["labels"])
+    for name in ("selected", "pictured"):
+        numbers = arrays.get(name, np.empty(0, dtype=np.int64))
+        if (
+            shape != (n, 2)
+            or numbers.ndim != 1
+            or (len(numbers) and not 0 <= numbers.min() <= numbers.max() < n)
+        ):
+            return f"embedding {shape}, {n} labels, {len(numbers)} {name}"
+    if "pictured" in arrays:
+        pictures = arrays.get("pictures", np.empty(0))
+        if pictures.ndim != 4 or len(pictures) != len(arrays["pictured"]) or pictures.shape[-1] not in (1, 3):
+            return f"{len(arrays['pictured'])} pictured, pictures {pictures.shape}"
+    return None
 
 
 def load_run(path: Path | str, manifest: Mapping[str, Any] | None = None) -> Run:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nmsim.report.canvas import FAINT, INK, SCHEMES, Plot, drawing, new_figure
+from nmsim.report.canvas import FAINT, INK, SCHEMES, Plot, drawing, hovered, new_figure
 from nmsim.report.run import LAYERS, Run
 
 if TYPE_CHECKING:
@@ -47,14 +47,23 @@ def tornado(run: Run, scheme: str) -> Plot | None:
     rows = [{"layer": layer, **bar} for layer, bars in layers.items() for bar in bars]
     data = pd.DataFrame(rows).rename(columns={"at_low": "ratio_at_low", "at_high": "ratio_at_high"})
     data.insert(0, "scheme", scheme)
-    return Plot("tornado", "What decides on the saving", figure, data)
+    return Plot("tornado", "What decides on the saving", figure, data, _most_decisive(scheme, shown))
+
+
+def _most_decisive(scheme: str, shown: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Return which value moves each layer's ratio to `full` most when it alone goes through its range."""
+    parts = []
+    for layer, (first, *_) in shown.items():
+        low, high = sorted((first["at_low"], first["at_high"]))
+        parts.append(f"{LAYERS[layer]}: {first['factor']} (×{low:.3g} to ×{high:.3g})")
+    return f"What moves the ratio of {scheme} most by itself: {'; '.join(parts)}."
 
 
 def _panel(ax: Axes, bars: Sequence[Mapping[str, Any]], stated: float) -> None:
     for place, bar in enumerate(bars):
         for end, label, colour, hatch in _ENDS:
             left, right = sorted((stated, bar[end]))
-            ax.barh(
+            (drawn,) = ax.barh(
                 place,
                 right - left,
                 0.7,
@@ -65,6 +74,7 @@ def _panel(ax: Axes, bars: Sequence[Mapping[str, Any]], stated: float) -> None:
                 linewidth=0.3,
                 label=label if place == 0 else None,
             )
+            hovered(drawn, f"{bar['factor']}, {label}: ×{bar[end]:.3g}")
     values = [bar[end] for bar in bars for end, *_ in _ENDS] + [stated]
     ax.set_xscale("log")
     low, high = min(values), max(values)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable
+
 import pandas as pd
 
-from nmsim.energy.components import COMPONENTS
 from nmsim.report.run import LAYERS, Run
 from nmsim.units import format_bytes, format_energy, format_time
 
@@ -16,7 +16,7 @@ RULE = "a difference counts as clear where it is larger than both standard devia
 def headline(run: Run) -> str:
     """Return what the run's main selection saves of each layer, and what it costs in accuracy."""
     table = run.schemes.set_index("scheme")
-    scheme = main_scheme(table)
+    scheme = main_scheme(table.index)
     if scheme is None:
         return "This run trains on everything only; there is nothing to compare."
     if "full" not in table.index:
@@ -46,7 +46,7 @@ def findings(run: Run) -> list[str]:
             sentences.append(against_random(table, cheapest))
         if {f"{method}@nmc", f"{method}@host"} <= set(schemes):
             sentences.append(_near_against_host(run, table, method))
-    scheme = main_scheme(table)
+    scheme = main_scheme(table.index)
     if scheme is not None and "full" in table.index:
         sentences.append(_break_even(table.loc[scheme]))
         sentences += survival(run, scheme)
@@ -121,117 +121,11 @@ def against_random(table: pd.DataFrame, scheme: str) -> str:
     return f"Random wins: it is {-gain:.1f} points more accurate than {scheme}, {end}."
 
 
-def main_scheme(table: pd.DataFrame) -> str | None:
+def main_scheme(schemes: Iterable[str]) -> str | None:
     """Return the scheme that the headline is about: near memory before host, a selection before random."""
-    schemes = [s for s in table.index if s != "full"]
     rank = {"de-sne@nmc": 0, "random": 3, "random@host": 3}
-    ordered = sorted(schemes, key=lambda s: rank.get(s, 1 if s.endswith("@nmc") else 2))
-    return ordered[0] if ordered else None
-
-
-def figure_sentences(
-    run: Run, selection: dict[str, np.ndarray] | None, bank_spread: float | None
-) -> dict[str, str]:
-    """Return a sentence for each figure, by the figure's name.
-
-    Parameters
-    ----------
-    run : Run
-        The run.
-    selection : dict or None
-        `Run.selection()`.
-    bank_spread : float or None
-        Accesses of the busiest bank over its mean bank's, the largest of all rows; None without a trace.
-    """
-    table = run.schemes.set_index("scheme")
-    scheme = main_scheme(table) or table.index[0]
-    sentences = {
-        "energy_breakdown": _largest_component(run, scheme),
-        "layers": "“Dataset DDR” is what reading the images takes, “all DDR” adds every other access, "
-        "standby and refresh, “whole system” adds the SoC and the near-memory units. "
-        + _layer_trend(table.loc[scheme], scheme),
-        "phases": _phase_share(run, scheme),
-        "accuracy_energy": _best_at_least_energy(table),
-    }
-    decisive = _most_decisive(run, scheme)
-    if decisive:
-        sentences["tornado"] = decisive
-    if selection is not None:
-        sentences["selection_map"] = _quotas(selection)
-    if bank_spread is not None:
-        sentences["banks"] = f"The busiest bank has {bank_spread:.2f} times the accesses of the mean bank."
-    return sentences
-
-
-def _most_decisive(run: Run, scheme: str) -> str:
-    """Return which value moves each layer's ratio to `full` most when it alone goes through its range."""
-    layers = (run.summary.get("uncertainty") or {}).get("tornado", {}).get(scheme) or {}
-    parts = [
-        f"{LAYERS[layer]}: {bars[0]['factor']} (×{min(ends):.3g} to ×{max(ends):.3g})"
-        for layer, bars in layers.items()
-        if bars and (ends := (bars[0]["at_low"], bars[0]["at_high"]))
-    ]
-    return f"What moves the ratio of {scheme} most by itself: {'; '.join(parts)}." if parts else ""
-
-
-def _largest_component(run: Run, scheme: str) -> str:
-    own = run.energy[run.energy["scheme"] == scheme].groupby("component")["energy_fJ"].sum()
-    if own.sum() == 0:
-        return f"{scheme} takes no energy."
-    name = str(own.idxmax())
-    share = format_share(own.max() / own.sum())
-    return (
-        f"The largest single component of {scheme} is {COMPONENTS[name][0]}: {share} of "
-        f"{format_energy(own.sum())}."
-    )
-
-
-def _layer_trend(row: pd.Series, scheme: str) -> str:
-    ratios = {title: row[f"ratio_{layer}"] for layer, title in LAYERS.items()}
-    if any(pd.isna(value) for value in ratios.values()):
-        return ""
-    best, worst = min(ratios, key=ratios.get), max(ratios, key=ratios.get)
-    return (
-        f"{scheme} takes ×{ratios[best]:.3g} of what full takes in {best}, its best of the three, and "
-        f"×{ratios[worst]:.3g} in {worst}, its worst."
-    )
-
-
-def _phase_share(run: Run, scheme: str) -> str:
-    own = run.phases[run.phases["scheme"] == scheme].set_index("phase")
-    if not own["energy_fJ"].sum() or not own["time_ps"].sum():
-        return f"{scheme} has no phases that take energy."
-    training = own[own.index == "training"]
-    energy = format_share(training["energy_fJ"].sum() / own["energy_fJ"].sum())
-    time = format_share(training["time_ps"].sum() / own["time_ps"].sum())
-    return f"Training takes {energy} of the energy and {time} of the time of {scheme}."
-
-
-def _best_at_least_energy(table: pd.DataFrame) -> str:
-    """Return which schemes no other scheme beats in both accuracy and energy."""
-    front = [
-        name
-        for name, row in table.iterrows()
-        if not (
-            (table["accuracy_mean"] >= row["accuracy_mean"])
-            & (table["system_energy_fJ"] <= row["system_energy_fJ"])
-            & (
-                (table["accuracy_mean"] > row["accuracy_mean"])
-                | (table["system_energy_fJ"] < row["system_energy_fJ"])
-            )
-        ).any()
-    ]
-    return f"By their means, these are not beaten in accuracy and energy at once: {', '.join(front)}."
-
-
-def _quotas(selection: dict[str, np.ndarray]) -> str:
-    classes, sizes = np.unique(selection["labels"], return_counts=True)
-    chosen = selection["labels"][selection["selected"]]
-    shares = np.array([(chosen == label).sum() for label in classes]) / sizes
-    return (
-        f"Each panel is one class in the map that the selection was made in; {format_share(shares.min())} "
-        f"(least) to {format_share(shares.max())} (most) of a class are selected."
-    )
+    chosen = [scheme for scheme in schemes if scheme != "full"]
+    return min(chosen, key=lambda s: rank.get(s, 1 if s.endswith("@nmc") else 2), default=None)
 
 
 def _near_against_host(run: Run, table: pd.DataFrame, method: str) -> str:

@@ -101,13 +101,6 @@ def test_bytes_and_commands_are_those_of_the_rows(run_folder: Path, trace: pa.Ta
     assert set(commands["cmd"]) == {"RD"}
 
 
-def test_the_spread_over_banks_is_1_where_all_are_alike_and_their_number_where_one_has_all():
-    keys = {"scheme": "full", "source": "host", "rank": 0, "bankgroup": 0, "cmd": "RD", "channel": 0}
-    even = pd.DataFrame([keys | {"bank": bank, "count": 5} for bank in range(4)])
-    assert frames.bank_spread(even) == 1
-    assert frames.bank_spread(even.assign(count=[20, 0, 0, 0])) == 4
-
-
 def test_every_ddr_component_is_on_the_path_to_the_devices_or_in_them():
     assert set(DDR_COMPONENTS) == {name for name, (_, side) in COMPONENTS.items() if side in ("dram", "io")}
 

@@ -8,8 +8,11 @@ import pandas as pd
 import pytest
 from made_up_run import make_run
 
-from nmsim.report import verdict
+from nmsim.report import frames, verdict
+from nmsim.report.accuracy import accuracy_energy
+from nmsim.report.outputs import run_figures
 from nmsim.report.run import load_run
+from nmsim.report.tornado import tornado
 
 
 def _table(gain_points: float, energy_ratio: float, seeds: int = 3, sd: float = 0.01) -> pd.DataFrame:
@@ -99,7 +102,7 @@ def test_a_stated_value_outside_its_band_is_explained(run_folder: Path):
 def test_a_run_that_drew_no_boards_says_nothing_about_them(tmp_path: Path):
     run = load_run(make_run(tmp_path / "run", images=100, spread=None))
     assert run.bands.empty and not verdict.survival(run, "de-sne@nmc")
-    assert "tornado" not in verdict.figure_sentences(run, None, None)
+    assert tornado(run, "de-sne@nmc") is None
 
 
 @pytest.mark.parametrize(
@@ -109,13 +112,18 @@ def test_any_set_of_schemes_has_a_verdict(tmp_path: Path, schemes: tuple[str, ..
     run = load_run(make_run(tmp_path / "run", schemes=schemes, images=100))
     assert verdict.headline(run).endswith(".")
     assert all(text.endswith(".") for text in verdict.findings(run))
-    assert all(verdict.figure_sentences(run, run.selection(), 1.0).values())
+
+
+@pytest.mark.parametrize("schemes", [("full",), ("de-sne@nmc",)])
+def test_every_figure_says_something_whatever_the_schemes(tmp_path: Path, schemes: tuple[str, ...]):
+    run = load_run(make_run(tmp_path / "run", schemes=schemes, images=100))
+    assert all(figure.sentence.endswith(".") for figure in run_figures(run, frames.trace_sums(run.path)))
 
 
 def test_the_schemes_that_none_beats_are_the_pareto_front(run_folder: Path):
     # random is cheapest, full most accurate, de-sne@nmc between; @host costs more at the same accuracy.
     run = load_run(run_folder)
-    said = verdict.figure_sentences(run, None, None)["accuracy_energy"]
+    said = accuracy_energy(run).sentence
     assert said.endswith("at once: full, random, de-sne@nmc.")
 
 
@@ -137,7 +145,7 @@ def test_shares_are_readable(share: float, text: str):
     ],
 )
 def test_the_headline_is_about_a_selection_near_memory_where_there_is_one(schemes, main):
-    assert verdict.main_scheme(pd.DataFrame(index=schemes)) == main
+    assert verdict.main_scheme(schemes) == main
 
 
 def test_every_method_of_a_run_is_compared_with_random(tmp_path):

@@ -1,0 +1,105 @@
+"""Do figures draw and say what their data say?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nmsim.report import frames, plots
+from nmsim.report.accuracy import accuracy_energy, pareto_front
+from nmsim.report.banks import banks
+from nmsim.report.outcomes import row_outcomes
+from nmsim.report.run import load_run
+from nmsim.report.selection_map import PICTURES, PIXELS, pictures, selection_map
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_the_front_is_what_none_beats_in_energy_and_accuracy():
+    rng = np.random.default_rng(3)
+    energy, accuracy = rng.integers(1, 9, (2, 40))
+    front = pareto_front(energy, accuracy)
+    for i in range(40):
+        beaten = any(
+            energy[j] <= energy[i]
+            and accuracy[j] >= accuracy[i]
+            and (energy[j] < energy[i] or accuracy[j] > accuracy[i])
+            for j in range(40)
+        )
+        assert front[i] == (not beaten)
+
+
+def test_small_phases_stand_together_and_no_energy_is_lost():
+    rows = [
+        ("a", "big", "act", 990),
+        ("a", "tiny", "rd", 4),
+        ("a", "small", "rd", 4),
+        ("a", "mid", "rd", 100),
+    ]
+    energy = pd.DataFrame(rows, columns=["scheme", "phase", "component", "energy_fJ"])
+    plot = plots.energy_phases(energy)
+    absolute = plot.figure.axes[0]
+    assert [label.get_text() for label in absolute.get_yticklabels()] == ["big", "mid", plots.OTHER_PHASES]
+    assert absolute.get_xlabel() == "energy (fJ)"
+    assert sum(bar.get_width() for bar in absolute.patches) == energy["energy_fJ"].sum()
+    assert "“big”, with 90.2 %" in plot.sentence  # 990 of 1098
+
+
+def test_the_mean_of_each_scheme_stands_among_its_seeds_inside_its_band(run_folder: Path):
+    run = load_run(run_folder)
+    plot = accuracy_energy(run)
+    data = plot.data.set_index("scheme")
+    assert list(data.index[data["on_front"]]) == ["full", "random", "de-sne@nmc"]
+    assert (data["system_energy_fJ_p05"] <= data["system_energy_fJ"]).all()
+    dots = [
+        line for line in plot.figure.axes[0].lines if line.get_marker() == "o" and len(line.get_xdata()) == 3
+    ]
+    for line, (_, row) in zip(dots, data.iterrows(), strict=True):
+        assert np.mean(line.get_ydata()) == pytest.approx(100 * row["accuracy_mean"])
+
+
+def test_hits_misses_and_conflicts_fill_each_bar(run_folder: Path):
+    run = load_run(run_folder)
+    plot = row_outcomes(run.schemes)
+    ends = [bar.get_x() + bar.get_width() for bar in plot.figure.axes[0].containers[-1]]
+    assert ends == pytest.approx([100] * len(run.schemes))
+    assert "90.0 %" in plot.sentence  # 9000 of 10,000, as made up
+    assert row_outcomes(run.schemes.assign(row_hits=0, row_misses=0, row_conflicts=0)) is None
+
+
+def test_even_banks_are_one_colour_and_one_bank_that_has_all_is_named():
+    keys = {"scheme": "full", "source": "host", "rank": 0, "bankgroup": 0, "cmd": "RD", "channel": 0}
+    even = pd.DataFrame([keys | {"bank": bank, "count": 5} for bank in range(4)])
+    assert banks(even).sentence.startswith("The busiest bank has 1.00 times")
+    assert set(banks(even).figure.axes[0].images[0].get_array().ravel()) == {1.0}
+    uneven = banks(even.assign(count=[20, 0, 0, 0])).sentence
+    assert uneven.startswith("The busiest bank has 4.00 times the accesses of the mean bank (full, by host)")
+    assert banks(even[:0]) is None
+
+
+def test_the_images_of_a_map_are_selected_ones_of_every_class_and_small():
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (60, 100, 50, 3), dtype=np.uint8)
+    labels, selected = np.arange(60) % 3, np.arange(0, 60, 2)
+    embedding = rng.normal(size=(60, 2))
+    seen = pictures(images, embedding, labels, selected)
+    assert set(seen["pictured"]) <= set(selected) and len(set(seen["pictured"])) == 3 * PICTURES
+    assert max(seen["pictures"].shape[1:3]) <= PIXELS
+    assert (seen["pictures"][0][0, 0] == images[seen["pictured"][0]][0, 0]).all()
+    plot = selection_map({"embedding": embedding, "labels": labels, "selected": selected} | seen)
+    drawn = ElementTree.fromstring(plot.svg_file()).iter(f"{SVG}image")
+    assert sum(1 for _ in drawn) >= 3  # at least one a class; those that would cover another are left out
+    assert plot.sentence.endswith("50.0 % (least) to 50.0 % (most) of a class are selected.")
+
+
+def test_a_figure_s_svg_file_says_what_it_shows_and_each_mark_its_value(run_folder: Path):
+    plot = plots.energy_breakdown(frames.energy_from_trace(run_folder))
+    root = ElementTree.fromstring(plot.svg_file())
+    assert root.find(f"{SVG}desc").text == plot.sentence
+    said = {title.text for title in root.iter(f"{SVG}title")}
+    assert any(text.startswith("random: SoC static, ") and text.endswith("mJ") for text in said)
+    assert plot.svg().count("<title>") == len(list(root.iter(f"{SVG}title"))) - 1

@@ -12,6 +12,7 @@ import pandas as pd
 
 from nmsim.config import RunConfig, config_hash
 from nmsim.config.sampling import with_values
+from nmsim.errors import ConfigError
 from nmsim.learning import Progress
 from nmsim.report.comparison import COLUMNS
 from nmsim.report.run import Run, load_run
@@ -83,6 +84,8 @@ def compare(config: RunConfig, plan: Plan, out: str | Path, progress: Progress |
     NmsimError
         See `nmsim.simulation.simulate`.
     """
+    if config.training.backend == "none":
+        raise ConfigError("a comparison is of accuracies, and training.backend: none trains nothing")
     tell = progress or (lambda message, share: None)
     runs = list(plan.runs(config))
     rows: list[dict[str, Any]] = []

@@ -7,7 +7,7 @@ one selection and one training. `selection_key` and `learning_key` say what each
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,15 @@ import numpy as np
 
 from nmsim.config import RunConfig
 from nmsim.data import Dataset
+from nmsim.data.dataset import LIMIT_BYTES
+from nmsim.errors import ResourceLimitError
 from nmsim.report.selection_map import pictures
 from nmsim.selection.api import create, fit, method_parameters
 from nmsim.selection.budget import total_budget
 from nmsim.selection.selector import Selector, follows_training
 from nmsim.store import fs
 from nmsim.system.schemes import make_selector, split_scheme
-from nmsim.training import NetworkCost, TrainResult, train
+from nmsim.training import NetworkCost, TrainResult, count_training, train
 
 #: Told what happens now, and the share of the run that is done (0 to 1) or None.
 Progress = Callable[[str, float | None], None]
@@ -41,18 +43,21 @@ class Learnt:
     rows : ndarray of int64, shape (kept,)
         Training images that were kept; of several selections those of the first.
     accuracies : list of float
-        Of the trainings, one for each seed.
+        Of the trainings, one for each seed; none where nothing was trained (`training.backend: none`).
+    seeds : int
+        Trainings, done or counted.
     network : NetworkCost
         What an image and a step of training cost.
-    epoch_orders : list of ndarray of int64
+    epoch_orders : sequence of ndarray of int64
         The rows that each epoch read, of the first seed's training, which is the one that boards simulate.
     """
 
     selector: Selector | None
     rows: np.ndarray
     accuracies: list[float]
+    seeds: int
     network: NetworkCost
-    epoch_orders: list[np.ndarray]
+    epoch_orders: Sequence[np.ndarray]
 
 
 def selection_key(config: RunConfig, scheme: str) -> dict[str, Any]:
@@ -119,8 +124,8 @@ def learn(config: RunConfig, dataset: Dataset, scheme: str, selector: Selector |
         results = list(pool.map(trained, seeds, selectors))
     first = selectors[0]
     rows = everything if first is None else first.indices_
-    accuracies = [float(result.accuracy) for result in results]
-    return Learnt(first, rows, accuracies, results[0].network, results[0].epoch_orders)
+    accuracies = [float(result.accuracy) for result in results if result.model is not None]
+    return Learnt(first, rows, accuracies, len(seeds), results[0].network, results[0].epoch_orders)
 
 
 def training_seeds(config: RunConfig) -> list[int]:
@@ -189,6 +194,12 @@ def _train(
     **options: object,
 ) -> TrainResult:
     """Return a training on these rows, or on what is to stand in their place."""
+    section = config.training
+    if section.backend == "none":
+        return count_training(
+            len(rows), dataset.image_shape, dataset.n_classes, seed=seed, **section.model_dump()
+        )
+    _check_held(len(rows) * dataset.image_bytes)
     return train(
         dataset.X_train[rows] if images is None else images,
         dataset.y_train[rows],
@@ -196,6 +207,17 @@ def _train(
         dataset.y_test,
         n_classes=len(dataset.class_names),
         seed=seed,
-        **config.training.model_dump(exclude={"source", "seeds"}),
+        **section.model_dump(exclude={"source", "seeds"}),
         **options,
     )
+
+
+def _check_held(n_bytes: int) -> None:
+    """Refuse to copy so many bytes of images for a training; a data set may be larger than memory."""
+    if n_bytes > LIMIT_BYTES:
+        raise ResourceLimitError(
+            "a training holds its images in memory",
+            found=f"{n_bytes / 2**30:,.1f} GiB",
+            expected=f"at most {LIMIT_BYTES >> 30} GiB",
+            hint="Set training.backend: none to count its cost alone.",
+        )

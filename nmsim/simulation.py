@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -25,7 +25,7 @@ from nmsim.system.board import Board, SelectionWork, check_board, line_contents
 from nmsim.system.nmc import team_units
 from nmsim.system.schemes import split_scheme
 from nmsim.trace.writer import TraceWriter
-from nmsim.training import check_backend, training_arrays, training_steps
+from nmsim.training import TrainingSteps, check_backend, training_arrays
 
 
 def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | None = None) -> Run:
@@ -58,7 +58,7 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
         tell("reading the data", 0.0)
         dataset = load(config.dataset)
         Board(config, "", [_images(dataset)], dataset.y_train, None)  # refuses a memory that is too small
-        lines = line_contents(config, {"images": dataset.X_train.reshape(len(dataset.X_train), -1)})
+        lines = line_contents(config, {"images": dataset.X_train})
         learner = Learner(config, dataset, tell)
         started_boards: dict[str, tuple[Learnt, Board]] = {}
         writer = None if config.trace.level == "off" else TraceWriter(run.path("trace"))
@@ -109,7 +109,7 @@ class _BoardThread:
         return self
 
     def execute(
-        self, board: Board, selections: Mapping[int, SelectionWork], epochs: Iterable[list[Step]]
+        self, board: Board, selections: Mapping[int, SelectionWork], epochs: Sequence[list[Step]]
     ) -> None:
         """Execute a board when those before it are done."""
         self._started.append((board, self._pool.submit(board.execute, selections, epochs)))
@@ -133,7 +133,7 @@ def prepare(
     learnt: Learnt,
     writer: TraceWriter | None = None,
     lines: Mapping[str, LineActivity] | None = None,
-) -> tuple[Board, dict[int, SelectionWork], Iterable[list[Step]]]:
+) -> tuple[Board, dict[int, SelectionWork], Sequence[list[Step]]]:
     """Return a scheme's board and what it is to execute; of the trainings the first seed's is simulated."""
     images = _images(dataset)
     _, place = split_scheme(scheme)
@@ -158,7 +158,7 @@ def prepare(
             if getattr(selector, "training_images_", None) is not None:
                 rows, read = np.arange(kept), selector.training_array
     board = Board(config, scheme, list(arrays.values()), dataset.y_train, writer, lines)
-    epochs = training_steps(learnt.network, learnt.epoch_orders, rows, batch, sram_bytes, read)
+    epochs = TrainingSteps(learnt.network, learnt.epoch_orders, rows, batch, sram_bytes, read)
     return board, selections, epochs
 
 

@@ -108,6 +108,7 @@ def summarise(
             "n_test": len(dataset.y_test),
             "shape": list(dataset.X_train.shape[1:]),
             "classes": len(dataset.class_names),
+            "split": dataset.split,
             "sha256": dataset.sha256,
         },
         "board": {
@@ -119,7 +120,7 @@ def summarise(
             "link_length_mm": config.link.length.value,
         },
         "near_memory": unit_facts(config, spec, prices),
-        "training": config.training.model_dump(include={"network", "epochs", "batch_size"}),
+        "training": config.training.model_dump(include={"network", "backend", "epochs", "batch_size"}),
         "trace": {
             "level": config.trace.level,
             "rows": 0 if writer is None else writer.rows,
@@ -141,10 +142,10 @@ def _scheme(result: SchemeResult, frame: pd.DataFrame, prices: PriceList) -> dic
     pcb_bytes = {phase: course.ledger.bytes_of(prices, "host", [phase]) for phase in course.phases}
     layers = _layers(frame)
     return {
-        "accuracy_mean": float(np.mean(accuracies)),
+        "accuracy_mean": float(np.mean(accuracies)) if accuracies else None,
         "accuracy_sd": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else 0.0,
         "accuracies": accuracies,
-        "seeds": len(accuracies),
+        "seeds": learnt.seeds,
         "kept": len(learnt.rows),
         "epochs": len(learnt.epoch_orders),
         "energy_fJ": {**energies, "total": sum(energies.values())},

@@ -63,8 +63,10 @@ def print_schemes(schemes: dict[str, dict[str, Any]]) -> None:
         for key in layers.values():
             ratio = "" if ratios.get(key) is None or name == "full" else f" ({ratios[key]:.3g}×)"
             energies.append(format_energy(scheme[f"{key}_fJ"]) + ratio)
-        accuracy = f"{scheme['accuracy_mean']:.2%}"
-        accuracy += f" ± {scheme['accuracy_sd']:.2%}" if scheme["seeds"] > 1 else ""
+        accuracy = "–"
+        if scheme["accuracy_mean"] is not None:
+            accuracy = f"{scheme['accuracy_mean']:.2%}"
+            accuracy += f" ± {scheme['accuracy_sd']:.2%}" if scheme["seeds"] > 1 else ""
         time, pcb = format_time(scheme["time_ps"]), format_bytes(scheme["pcb_bytes"])
         rows.append((name, f"{scheme['kept']:,}", scheme["epochs"], accuracy, *energies, time, pcb))
     print_table(["scheme", "images", "epochs", "accuracy", *layers, "time", "over the PCB"], rows)

@@ -54,6 +54,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 RailName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,15}$")]
 Count = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 Clocks = Annotated[int, Field(ge=0, le=2**31, strict=True)]
+Side = Annotated[int, Field(ge=1, le=2**14, strict=True)]
 Accesses = Annotated[int, Field(ge=0, le=1024, strict=True)]
 PositiveRatio = Annotated[Quantity, Physical("ratio", minimum=1e-6)]
 #: The keys that lead to a value.
@@ -407,14 +408,28 @@ class Glyphs(Section):
     n_test: Count = Field(2_000, description="Test images.")
 
 
+class Synthetic(Section):
+    """Random bytes of a chosen number and size, which take next to no memory; for questions of cost."""
+
+    n_train: Count = Field(description="Training images.")
+    n_test: Count = Field(1, description="Test images.")
+    height: Side = Field(description="Pixels.")
+    width: Side = Field(description="Pixels.")
+    channels: Side = Field(3, description="Bytes of a pixel.")
+    n_classes: Annotated[int, Field(ge=2, le=2**16, strict=True)] = Field(
+        10, description="Classes, of equal size to within one image."
+    )
+
+
 class DatasetSection(Section):
-    """Which images; `path` wins over `name`."""
+    """Which images; `path` wins over `synthetic`, and both over `name`."""
 
     name: Literal["glyphs", "digits", "cifar10", "cifar100", "mnist", "fashion-mnist"] = Field(
         "glyphs", description="A data set that nmsim knows; `nmsim data list` says which are here."
     )
     path: str | None = Field(None, description="A folder or a file in a supported format.")
     glyphs: Glyphs = Glyphs()
+    synthetic: Synthetic | None = None
 
 
 class DeSne(Section):
@@ -484,8 +499,10 @@ class Training(Section):
     network: Literal["softmax", "mlp", "cnn-s", "cnn-m", "resnet-8", "resnet-18"] = Field(
         "cnn-s", description="softmax, mlp, or a convolutional network; resnet-18 needs the backend torch."
     )
-    backend: Literal["numpy", "torch"] = Field(
-        "numpy", description="What trains; torch where PyTorch is installed, on a GPU where there is one."
+    backend: Literal["numpy", "torch", "none"] = Field(
+        "numpy",
+        description="What trains; torch where PyTorch is installed, on a GPU where there is one; none: "
+        "nothing is learnt, only what a training costs is counted.",
     )
     augmentation: Literal["none", "flip", "flip_crop"] = Field(
         "none", description="Mirrors half of the images anew in every epoch; flip_crop shifts them too."

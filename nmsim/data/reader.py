@@ -18,6 +18,7 @@ from nmsim.data.digits import read_digits
 from nmsim.data.idx import find_idx, read_idx_folder
 from nmsim.data.images import is_image_folder, read_image_folder
 from nmsim.data.npz import read_npz
+from nmsim.data.synthetic import make_synthetic
 from nmsim.errors import DataError, StoreError
 from nmsim.store import fs
 
@@ -33,12 +34,22 @@ class _Glyphs(Protocol):
     n_test: int
 
 
+class _Synthetic(Protocol):
+    n_train: int
+    n_test: int
+    height: int
+    width: int
+    channels: int
+    n_classes: int
+
+
 class DatasetSpec(Protocol):
-    """The part of a configuration that names a data set; `path` wins over `name`."""
+    """The part of a configuration that names a data set: `path`, else `synthetic`, else `name`."""
 
     name: str
     path: str | None
     glyphs: _Glyphs
+    synthetic: _Synthetic | None
 
 
 def load(spec: DatasetSpec) -> Dataset:
@@ -53,6 +64,10 @@ def load(spec: DatasetSpec) -> Dataset:
     """
     if spec.path is not None:
         return open_dataset(path=Path(spec.path))
+    if spec.synthetic is not None:
+        asked = spec.synthetic
+        shape = asked.height, asked.width, asked.channels
+        return make_synthetic(asked.n_train, asked.n_test, shape, asked.n_classes)
     if spec.name == "glyphs":
         return open_dataset("glyphs", n_train=spec.glyphs.n_train, n_test=spec.glyphs.n_test)
     return open_dataset(spec.name)

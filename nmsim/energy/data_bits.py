@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +13,8 @@ from nmsim.energy.dbi import DRIVEN_PINS, driven_share
 #: Ones of each byte value.
 _ONES = np.array([bin(value).count("1") for value in range(256)], dtype=np.uint8)
 
-#: Records looked at together; bounds the memory taken to some ten times their bytes.
-_RECORDS_AT_ONCE = 4096
+#: Bytes of records looked at together; bounds the memory taken to some ten times as many.
+_BYTES_AT_ONCE = 1 << 23
 
 
 class LineActivity(NamedTuple):
@@ -37,7 +38,8 @@ def line_activity(records: np.ndarray, link: Link, bus_bytes: int, access_bytes:
 
     Parameters
     ----------
-    records : ndarray of uint8, shape (n, row_bytes)
+    records : ndarray of uint8, shape (n, …)
+        The bytes of a record in the order in which they lie in memory.
     link : Link
         Its signalling and its inversion (`dbi`).
     bus_bytes : int
@@ -51,14 +53,15 @@ def line_activity(records: np.ndarray, link: Link, bus_bytes: int, access_bytes:
     channels by turns, and a line that is not driven is pulled down. Inversion (per byte, `nmsim.energy.dbi`)
     is decided byte by byte; on terminated lines no edge is charged for.
     """
-    n, row_bytes = records.shape
+    n, row_bytes = len(records), math.prod(records.shape[1:])
     bursts = -(-row_bytes // access_bytes)
     driven, rises = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     pins = DRIVEN_PINS if link.dbi == "dc" else np.arange(9)
-    for start in range(0, n, _RECORDS_AT_ONCE):
-        part = records[start : start + _RECORDS_AT_ONCE]
+    at_once = max(1, _BYTES_AT_ONCE // row_bytes)
+    for start in range(0, n, at_once):
+        part = records[start : start + at_once]
         padded = np.zeros((len(part), bursts * access_bytes), dtype=np.uint8)
-        padded[:, :row_bytes] = part
+        padded[:, :row_bytes] = part.reshape(len(part), -1)
         here = slice(start, start + len(part))
         if link.signalling == "unterminated":
             beats = padded.reshape(len(part), bursts, -1, bus_bytes)

@@ -60,7 +60,7 @@ def run_figures(run: Run, sums: pd.DataFrame | None) -> list[Plot]:
     main, selection = verdict.main_scheme(run.schemes["scheme"]), run.selection()
     figures = [
         plots.layers(by_layer[["scheme", *(f"{layer}_fJ" for layer in LAYERS)]]),
-        accuracy_energy(run),
+        None if run.schemes["accuracy_mean"].isna().all() else accuracy_energy(run),
         plots.energy_breakdown(energy),
         plots.energy_phases(energy),
         plots.phases(run.phases),

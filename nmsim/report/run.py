@@ -199,7 +199,8 @@ def _tables(summary: dict[str, Any], path: Path) -> tuple[pd.DataFrame, pd.DataF
         for scheme, facts in summary["schemes"].items():
             row: dict[str, Any] = {"scheme": scheme}
             for key in _REALS:
-                row[key] = _number(facts[key])
+                untrained = key == "accuracy_mean" and facts[key] is None
+                row[key] = math.nan if untrained else _number(facts[key])
             for key in _COUNTS:
                 row[key] = _count(facts[key])
             for key in _OUTCOMES:

@@ -57,7 +57,7 @@ def pictures(
             next_one = int(nearest.argmax())
     step = -(-max(images.shape[1:3]) // PIXELS)
     numbers = np.array(shown, dtype=np.int64)
-    return {"pictured": numbers, "pictures": images[numbers][:, ::step, ::step]}
+    return {"pictured": numbers, "pictures": images[:, ::step, ::step][numbers]}
 
 
 def selection_map(selection: Mapping[str, np.ndarray], class_limit: int = 15) -> Plot:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from nmsim.data.synthetic import RANDOM_BYTES
 from nmsim.report.run import LAYERS, Run
 from nmsim.units import format_bytes, format_energy, format_time
 
@@ -26,7 +27,7 @@ def headline(run: Run) -> str:
     kept = format_share(row["kept"] / full["kept"])
     return (
         f"Against training on everything, {scheme}, which keeps {kept} of the images, takes "
-        f"{_listed(parts)}, and is {_accuracy_change(row, full)}."
+        f"{_listed(parts)}{_accuracy_change(row, full)}."
     )
 
 
@@ -34,11 +35,16 @@ def findings(run: Run) -> list[str]:
     """Return what else the run shows: against random, near memory against the host, and the break-even."""
     table = run.schemes.set_index("scheme")
     methods: dict[str, list[str]] = {}
+    sentences = []
+    if run.summary.get("dataset", {}).get("split") == RANDOM_BYTES:
+        sentences.append(
+            "The images are random bytes: what is selected among them, and learnt from them, means nothing; "
+            "what it costs does."
+        )
     for scheme in table.index:
         method = scheme.partition("@")[0]
         if method not in ("full", "random"):
             methods.setdefault(method, []).append(scheme)
-    sentences = []
     for method, schemes in methods.items():
         if "random" in table.index:
             # The side that a method runs on changes its energy, not what it selects: compare the cheapest.
@@ -101,6 +107,8 @@ def against_random(table: pd.DataFrame, scheme: str) -> str:
     gain = (row["accuracy_mean"] - random["accuracy_mean"]) * 100
     dearer = row["system_energy_fJ"] > random["system_energy_fJ"]
     price = f"{row['system_energy_fJ'] / max(random['system_energy_fJ'], 1):.2f} times random's system energy"
+    if pd.isna(gain):
+        return f"{scheme} takes {price}; which is more accurate is not known, for nothing was trained."
     if row["kept"] != random["kept"]:
         return f"{scheme} and random keep different numbers of images and are not compared."
     if min(row["seeds"], random["seeds"]) < 2:
@@ -170,8 +178,10 @@ def _saving(ratio: float, title: str) -> str:
 
 def _accuracy_change(row: pd.Series, full: pd.Series) -> str:
     gain = (row["accuracy_mean"] - full["accuracy_mean"]) * 100
+    if pd.isna(gain):
+        return "; nothing was trained, so that no accuracy is known"
     means = " against ".join(format_accuracy(r) for r in (row, full))
-    return f"{_points(gain)} ({means})"
+    return f", and is {_points(gain)} ({means})"
 
 
 def _points(gain: float) -> str:
@@ -181,7 +191,9 @@ def _points(gain: float) -> str:
 
 
 def format_accuracy(row: pd.Series) -> str:
-    """Return "89.4 ± 0.6 %", or the mean alone from a single seed."""
+    """Return "89.4 ± 0.6 %", the mean alone from a single seed, or a dash where nothing was trained."""
+    if pd.isna(row["accuracy_mean"]):
+        return "–"
     if row["seeds"] < 2:
         return f"{row['accuracy_mean'] * 100:.1f} %"
     return f"{row['accuracy_mean'] * 100:.1f} ± {row['accuracy_sd'] * 100:.1f} %"

@@ -16,7 +16,7 @@ from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.errors import DataError
 from nmsim.rng import stream
 from nmsim.selection.selector import check_choice, check_number
-from nmsim.training import NETWORKS, Model, NetworkCost, train, training_arrays, training_steps
+from nmsim.training import NETWORKS, Model, NetworkCost, TrainingSteps, train, training_arrays
 
 #: What the arrays of the selection's network are called, to tell them from those of the final training.
 PREFIX = "network_"
@@ -185,9 +185,9 @@ class TrainedNetwork:
         ]
 
     def training_work(self, phase: str, buffer_bytes: int, epochs: slice = slice(None)) -> Iterator[Step]:
-        """Return the batches of some epochs, as `training_steps` does, under another phase."""
+        """Return the batches of some epochs, as `TrainingSteps` does, under another phase."""
         orders = self.epoch_orders[epochs]
-        trained = training_steps(self.cost, orders, self.rows, self.batch_size, buffer_bytes)
+        trained = TrainingSteps(self.cost, orders, self.rows, self.batch_size, buffer_bytes)
         for step in (step for epoch in trained for step in epoch):
             moves = tuple(
                 t if t.array == "images" else replace(t, array=PREFIX + t.array) for t in step.transfers

@@ -155,9 +155,9 @@ class Board:
     def execute(
         self,
         selection: SelectionWork | Mapping[int, SelectionWork] | None,
-        epochs: Iterable[Sequence[Step]],
+        epochs: Sequence[Sequence[Step]],
     ) -> None:
-        """Run the scheme: its selection, if it has one, then the training epochs.
+        """Run the scheme: its selection, if it has one, then the training epochs, each made in its turn.
 
         Where the training is interrupted by further selections, they are given by the epochs before which
         they come, counted from 0. `simulation.epochs` then holds for each stretch of the training.
@@ -170,7 +170,7 @@ class Board:
             for epoch, work in selections.items()
         }
         self._place_control([len(work.steps) for work in works.values() if work.place == "nmc"])
-        self.env.run(self.env.process(self._course(works, list(epochs))))
+        self.env.run(self.env.process(self._course(works, epochs)))
         self.meter.close()
 
     def course(self) -> Course:
@@ -196,7 +196,7 @@ class Board:
         for start, end in zip(starts, [*starts[1:], len(epochs)], strict=True):
             if start in selections:
                 yield from self._select(selections[start])
-            yield from self._phase(TRAINING, self._train(epochs[start:end]))
+            yield from self._phase(TRAINING, self._train(epochs, start, end))
 
     def _select(self, selection: SelectionWork) -> Generator:
         yield from self._host_phases(selection.before)
@@ -230,14 +230,14 @@ class Board:
         result = Transfer(INDICES, np.arange(selection.kept))
         yield from self._phase(INDICES, self.host.transfer(INDICES, result))
 
-    def _train(self, epochs: Sequence[Sequence[Step]]) -> Generator:
-        wanted = self._config.simulation.epochs
-        simulated = len(epochs) if wanted == "all" else min(int(wanted), len(epochs))
+    def _train(self, epochs: Sequence[Sequence[Step]], first: int, end: int) -> Generator:
+        wanted, n = self._config.simulation.epochs, end - first
+        simulated = n if wanted == "all" else min(int(wanted), n)
         before = self.meter.total.counts(self.prices)
-        for index, steps in enumerate(epochs[:simulated]):
-            times = len(epochs) - simulated + 1 if index == simulated - 1 else 1
+        for index in range(simulated):
+            times = n - simulated + 1 if index == simulated - 1 else 1
             start = self.env.now
-            yield from self.host.stand_for(self.host.run(steps), TRAINING, times)
+            yield from self.host.stand_for(self.host.run(epochs[first + index]), TRAINING, times)
             after = self.meter.total.counts(self.prices)
             counts = {name: count - before.get(name, 0) for name, count in after.items()}
             self.epochs.append(Epoch(counts, (self.env.now - start) // times, times))
@@ -397,7 +397,7 @@ def controller_spec(memory: Memory) -> ControllerSpec:
 
 
 def line_contents(config: RunConfig, records: Mapping[str, np.ndarray]) -> dict[str, LineActivity]:
-    """Return what these arrays' records, uint8 (n, row_bytes), do to the link's pins; {} if nobody asks."""
+    """Return what these arrays' records, uint8 (n, …), do to the link's pins; {} if nobody asks."""
     if not config.link.data_dependent:
         return {}
     spec = dram_spec(config.memory)

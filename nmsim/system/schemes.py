@@ -7,7 +7,7 @@ import re
 from nmsim.config.schema import RunConfig
 from nmsim.errors import ConfigError
 from nmsim.selection.api import COMMON, create, method_parameters, method_places, methods, selector_class
-from nmsim.selection.selector import Selector, suggestion
+from nmsim.selection.selector import Selector, follows_training, suggestion
 
 
 def split_scheme(scheme: str) -> tuple[str, str]:
@@ -70,7 +70,12 @@ def check_schemes(config: RunConfig) -> None:
                 _check_scheme(scheme)
             except ConfigError as error:
                 raise _located(config, error, ("schemes", index)) from None
-            make_selector(config, split_scheme(scheme)[0])
+            selector = make_selector(config, split_scheme(scheme)[0])
+            if config.training.backend == "none" and follows_training(selector):
+                error = ConfigError(
+                    f"{scheme} selects by the network that is trained, and training.backend: none trains none"
+                )
+                raise _located(config, error, ("training", "backend"))
 
 
 def _check_scheme(scheme: str) -> None:

@@ -16,8 +16,8 @@ from nmsim.training.network import LARGE_NETWORKS, NETWORKS, Network, NetworkCos
 from nmsim.training.numpy_backend import NumpyTraining, Task
 from nmsim.training.optim import SCHEDULES
 
-#: What trains: NumPy and Numba, or PyTorch.
-BACKENDS = ("numpy", "torch")
+#: What trains: NumPy and Numba, or PyTorch; or nothing, see `counted`.
+BACKENDS = ("numpy", "torch", "none")
 
 #: Told the epoch, from 0, and the model as it stands, returns the rows of X_train to train on from here.
 Reselect = Callable[[int, Model], np.ndarray]
@@ -30,22 +30,24 @@ class TrainResult:
     Attributes
     ----------
     accuracy : float
-        Share of the test images that are classified rightly after the last epoch, 0 to 1.
+        Share of the test images that are classified rightly after the last epoch, 0 to 1; NaN where nothing
+        was trained.
     loss_per_epoch : ndarray of float64, shape (epochs,)
         Mean cross-entropy of the training images, each as seen in its batch.
     accuracy_per_epoch : ndarray of float64, shape (epochs,)
         Share of the training images classified rightly when they were seen.
-    epoch_orders : list of ndarray of int64, shape (n,)
+    epoch_orders : sequence of ndarray of int64, shape (n,)
         For each epoch the training rows in the order of reading; batches are consecutive stretches of it.
         They are rows of X_train, also where a reselection leaves only some of them.
     epoch_moves : list of ndarray of int8, shape (n, 3), or None
-        For each epoch how each image of that order was mirrored and shifted, see `augmentation.draw`.
+        For each epoch how each image of that order was mirrored and shifted, see `augmentation.draw`. None
+        for all where nothing was trained.
     network : NetworkCost
         What an image and a step cost.
     parameters : ndarray of float32
         The trained weights and biases.
-    model : Model
-        The trained network.
+    model : Model or None
+        The trained network; None where nothing was trained.
     seed : int
         The seed that it was trained with.
     """
@@ -53,11 +55,11 @@ class TrainResult:
     accuracy: float
     loss_per_epoch: np.ndarray
     accuracy_per_epoch: np.ndarray
-    epoch_orders: list[np.ndarray]
-    epoch_moves: list[np.ndarray | None]
+    epoch_orders: Sequence[np.ndarray]
+    epoch_moves: list[np.ndarray | None] | None
     network: NetworkCost
     parameters: np.ndarray
-    model: Model
+    model: Model | None
     seed: int
 
 
@@ -176,7 +178,7 @@ def train(
                 rows = _subset(reselect(epoch, work.model), len(X_train))
             steps = -(-rows.size // batch_size)
             if not epoch:
-                epochs = max(epochs, -(-min_steps // steps))
+                epochs = epochs_for(rows.size, epochs, batch_size, min_steps)
             orders.append(rows[shuffle.permutation(rows.size)])
             moves.append(draw(augmentation, rows.size, draws))
             sums = np.zeros(2)
@@ -212,6 +214,11 @@ def train_seeds(*data: np.ndarray, seeds: Sequence[int], **options: object) -> l
     return [train(*data, seed=seed, **options) for seed in seeds]
 
 
+def epochs_for(rows: int, epochs: int, batch_size: int, min_steps: int) -> int:
+    """Return how many epochs so many images are trained for: `epochs`, or as many as `min_steps` ask for."""
+    return max(epochs, -(-min_steps // -(-rows // batch_size)))
+
+
 def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and 1/standard deviation of each channel, float32; a constant channel has the scale 1."""
     share = kernels.count_values(images) / (images.size // images.shape[-1])
@@ -231,6 +238,8 @@ def check_backend(backend: str, network: str) -> None:
         With what to install or to choose.
     """
     _known("backend", backend, BACKENDS)
+    if backend == "none":
+        return
     if backend == "numpy" and network in LARGE_NETWORKS:
         raise ConfigError(
             f"{network} is too large for training.backend: numpy",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -70,15 +70,8 @@ def training_arrays(cost: NetworkCost, batch_size: int, sram_bytes: int) -> list
     return arrays
 
 
-def training_steps(
-    cost: NetworkCost,
-    epoch_orders: Sequence[np.ndarray],
-    image_rows: np.ndarray,
-    batch_size: int,
-    sram_bytes: int,
-    array: str = "images",
-) -> Iterator[list[Step]]:
-    """Yield, epoch by epoch, the work of each mini-batch.
+class TrainingSteps(Sequence):
+    """The work of a training: for each epoch the steps of its mini-batches, made when they are asked for.
 
     Parameters
     ----------
@@ -107,22 +100,38 @@ def training_steps(
     Evaluation on the test images is not part of the work: it measures the result, and a board in the field
     would not do it.
     """
-    spills: dict[int, tuple[Transfer, ...]] = {}
-    for order in epoch_orders:
-        rows, steps = np.asarray(image_rows, np.int64)[order], []
-        for start in range(0, rows.size, batch_size):
-            batch = rows[start : start + batch_size]
-            if batch.size not in spills:
-                spills[batch.size] = _spill(training_arrays(cost, batch.size, sram_bytes))
-            macs = batch.size * (cost.macs_forward + cost.macs_backward) + cost.macs_update
-            steps.append(
-                Step(
-                    phase=TRAINING,
-                    transfers=(Transfer(array, batch), *spills[batch.size]),
-                    operations={cost.mac: macs},
-                )
-            )
-        yield steps
+
+    def __init__(
+        self,
+        cost: NetworkCost,
+        epoch_orders: Sequence[np.ndarray],
+        image_rows: np.ndarray,
+        batch_size: int,
+        sram_bytes: int,
+        array: str = "images",
+    ):
+        self._cost, self._orders, self._batch_size = cost, epoch_orders, batch_size
+        self._rows, self._sram_bytes = np.asarray(image_rows, np.int64), sram_bytes
+        self._array = array
+        self._spills: dict[int, tuple[Transfer, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def __getitem__(self, epoch: int) -> list[Step]:
+        """Return the steps of an epoch."""
+        rows = self._rows[self._orders[epoch]]
+        return [self._step(rows[at : at + self._batch_size]) for at in range(0, rows.size, self._batch_size)]
+
+    def _step(self, batch: np.ndarray) -> Step:
+        cost = self._cost
+        if batch.size not in self._spills:
+            self._spills[batch.size] = _spill(training_arrays(cost, batch.size, self._sram_bytes))
+        return Step(
+            phase=TRAINING,
+            transfers=(Transfer(self._array, batch), *self._spills[batch.size]),
+            operations={cost.mac: batch.size * (cost.macs_forward + cost.macs_backward) + cost.macs_update},
+        )
 
 
 def _spill(arrays: list[ArraySpec]) -> tuple[Transfer, ...]:

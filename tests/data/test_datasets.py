@@ -111,7 +111,7 @@ def test_a_configuration_names_a_data_set(tmp_path):
         n_train, n_test = 30, 10
 
     class Spec:
-        name, path, glyphs = "digits", None, Glyphs
+        name, path, glyphs, synthetic = "digits", None, Glyphs, None
 
     assert load(Spec).name == "digits"
     np.savez(tmp_path / "own.npz", x_train=np.zeros((4, 2, 2), np.uint8), y_train=np.array([0, 1, 0, 1]))

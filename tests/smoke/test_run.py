@@ -204,3 +204,14 @@ def test_every_key_of_the_summary_is_documented(small_run):
     keys = {re.sub(r"_(p05|p95|low|high)$", "", key) for part in named for key in part}
     missing = sorted(key for key in keys if f"`{key}`" not in page)
     assert not missing, f"not in docs/reference/summary.md: {missing}"
+
+
+def test_a_run_that_only_counts_its_training_costs_what_a_real_one_does(small_run, tmp_path):
+    sets = [*SMALL, "schemes=[full, random]", "training.backend=none"]
+    counted = nmsim.simulate(nmsim.load_config(BOARDS / "lpddr4.yaml", sets), out=tmp_path)
+    for scheme, facts in counted.summary["schemes"].items():
+        real = small_run.summary["schemes"][scheme]
+        assert facts["energy_fJ"] == real["energy_fJ"] and facts["time_ps"] == real["time_ps"]
+        assert facts["accuracy_mean"] is None and facts["accuracies"] == []
+    report = (counted.path / "report.html").read_text()
+    assert "nothing was trained" in report and not re.search(r"\bnan\b", report.split("<body>")[1])

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nmsim.data.glyphs import generate
 from nmsim.errors import ConfigError
-from nmsim.training import NetworkCost, training_arrays, training_steps
+from nmsim.training import NetworkCost, TrainingSteps, count_training, train, training_arrays
 from nmsim.training.chain import Residual
 from nmsim.training.layers import AvgPool2d, BatchNorm2d, Conv2d, Dense, Flatten, ReLU
 from nmsim.training.network import Network
@@ -27,7 +28,7 @@ def moved_bytes(cost: NetworkCost, batch: int, sram_bytes: int, n: int = 100) ->
     record = {a.name: a.row_bytes for a in training_arrays(cost, batch, sram_bytes)}
     record["images"] = cost.image_bytes
     moved = Counter()
-    for epoch in training_steps(cost, orders(n, 1), np.arange(n), batch, sram_bytes):
+    for epoch in TrainingSteps(cost, orders(n, 1), np.arange(n), batch, sram_bytes):
         for step in epoch:
             for transfer in step.transfers:
                 moved[transfer.array] += transfer.rows.size * record[transfer.array]
@@ -129,7 +130,7 @@ def test_every_row_of_the_subset_is_read_once_an_epoch_in_the_trained_order():
     cost = Network("softmax", (4, 4, 1), 2).cost()
     rows = np.sort(np.random.default_rng(1).choice(5_000, 130, replace=False))
     ran = orders(130, 3)
-    epochs = list(training_steps(cost, ran, rows, 64, AMPLE))
+    epochs = list(TrainingSteps(cost, ran, rows, 64, AMPLE))
     assert len(epochs) == 3
     for order, steps in zip(ran, epochs, strict=True):
         assert [len(step.transfers[0].rows) for step in steps] == [64, 64, 2]
@@ -140,7 +141,7 @@ def test_every_row_of_the_subset_is_read_once_an_epoch_in_the_trained_order():
 
 def test_the_operations_of_an_epoch_are_images_and_updates():
     cost = Network("cnn-s", (32, 32, 3), 10).cost("mac_int8")
-    (steps,) = training_steps(cost, orders(130, 1), np.arange(130), 64, AMPLE)
+    (steps,) = TrainingSteps(cost, orders(130, 1), np.arange(130), 64, AMPLE)
     total = sum(step.operations["mac_int8"] for step in steps)
     assert total == 130 * (cost.macs_forward + cost.macs_backward) + 3 * 3 * cost.parameters
     assert all(set(step.operations) == {"mac_int8"} and step.phase == "training" for step in steps)
@@ -178,6 +179,18 @@ def test_spilled_transfers_name_the_records_of_their_arrays():
     # 410,000 bytes less two batches of 64 · 3,072 leave 16,784: the weights fit and 6,784 of the gradients.
     assert arrays["gradients"] == -(-(18_412 - 6_784) // 1024)
     assert "weights" not in arrays
-    for step in next(training_steps(cost, orders(100, 1), np.arange(100), 64, 410_000)):
+    for step in TrainingSteps(cost, orders(100, 1), np.arange(100), 64, 410_000)[0]:
         for transfer in step.transfers[1:]:
             assert transfer.rows.size and transfer.rows.max() < arrays[transfer.array]
+
+
+@pytest.mark.parametrize("min_steps", [0, 11])
+def test_a_training_that_is_only_counted_has_the_orders_and_the_costs_of_a_real_one(min_steps):
+    X, y = generate(50)
+    options = {"network": "softmax", "epochs": 3, "batch_size": 16, "min_steps": min_steps, "seed": 4}
+    real = train(X, y, X, y, n_classes=10, **options)
+    counted = count_training(50, X.shape[1:], 10, momentum=0.9, **options)
+    assert counted.network == real.network and np.isnan(counted.accuracy)
+    for epoch in (*range(len(real.epoch_orders)), 1):  # and again from the beginning
+        assert np.array_equal(counted.epoch_orders[epoch], real.epoch_orders[epoch])
+    assert len(list(counted.epoch_orders)) == len(real.epoch_orders)

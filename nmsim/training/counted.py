@@ -1,0 +1,92 @@
+"""A training that is only counted: the orders of the images, and what they cost. Nothing is learnt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nmsim.rng import stream
+from nmsim.training.loop import TrainResult, epochs_for
+from nmsim.training.network import Network
+
+
+class DrawnOrders(Sequence):
+    """The orders in which a training reads its images, each drawn when it is asked for, and none kept.
+
+    Parameters
+    ----------
+    rows, epochs : int
+        Images of an epoch, and epochs.
+    seed : int
+        Of the training.
+    """
+
+    def __init__(self, rows: int, epochs: int, seed: int):
+        self._rows, self._epochs, self._seed = rows, epochs, seed
+        self._rewind()
+
+    def _rewind(self) -> None:
+        self._drawn, self._shuffle = 0, stream(self._seed, "training", "order")
+
+    def __len__(self) -> int:
+        return self._epochs
+
+    def __getitem__(self, epoch: int) -> np.ndarray:
+        """Return the order of an epoch, int64 of shape (rows,)."""
+        if not 0 <= epoch < self._epochs:
+            raise IndexError(f"there are {self._epochs} epochs")
+        if epoch < self._drawn:
+            self._rewind()
+        while True:
+            order = self._shuffle.permutation(self._rows)
+            self._drawn += 1
+            if self._drawn > epoch:
+                return order
+
+
+def count_training(
+    rows: int,
+    image_shape: tuple[int, int, int],
+    n_classes: int,
+    *,
+    network: str,
+    epochs: int,
+    batch_size: int,
+    min_steps: int,
+    momentum: float,
+    seed: int,
+    mac: str = "mac_fp16",
+    **_: Any,
+) -> TrainResult:
+    """Return what `train` would of so many images, as far as it is known without training.
+
+    Parameters
+    ----------
+    rows : int
+        Training images.
+    image_shape : tuple of int
+        Height, width and channels.
+    n_classes : int
+    network, epochs, batch_size, min_steps, momentum, seed, mac
+        As in `train`, whose other options change nothing that is counted.
+
+    Returns
+    -------
+    TrainResult
+        Orders and costs are those of `train`; the accuracy is NaN, and there is no model.
+    """
+    epochs = epochs_for(rows, epochs, batch_size, min_steps)
+    return TrainResult(
+        accuracy=math.nan,
+        loss_per_epoch=np.full(epochs, math.nan),
+        accuracy_per_epoch=np.full(epochs, math.nan),
+        epoch_orders=DrawnOrders(rows, epochs, seed),
+        epoch_moves=None,
+        network=Network(network, image_shape, n_classes).cost(mac, momentum=momentum > 0),
+        parameters=np.empty(0, np.float32),
+        model=None,
+        seed=seed,
+    )

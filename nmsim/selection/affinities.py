@@ -104,33 +104,59 @@ def affinities_of(
 def nearest_neighbours(codes: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
     """Return neighbours (n, k) int32, squared distances (n, k) float64, and the counts `early`, `late` (n,).
 
-    In the arithmetic of the codes' type (see `formats.Format`). Whole numbers take inner products from the
-    BLAS library, tile by tile, in the narrowest type in which these are exact: neither the library nor the
-    number of threads can change a distance. k may be 0.
+    In the arithmetic of the codes' type (see `formats.Format`). Inner products come from the BLAS library,
+    tile by tile. Those of whole numbers are taken in the narrowest type in which they are exact; in float32
+    they only rule out what is too far whatever the rounding. So neither the library nor the number of threads
+    can change a distance. k may be 0.
     """
     n = len(codes)
     indices, distances = np.empty((n, k), dtype=np.int32), np.empty((n, k))
     early, late = np.zeros((2, n), dtype=np.int64)
     if k == 0:
         return indices, distances, early, late
-    if codes.dtype.kind == "f":
+    if codes.dtype == np.float16:
         X = np.ascontiguousarray(codes, dtype=np.float32)
         columns = np.zeros((X.shape[1], -(-n // kernels.BLOCK) * kernels.BLOCK), dtype=np.float32)
         columns[:, :n] = X.T
-        half = codes.dtype == np.float16
-        kernels.nearest_float_neighbours(X, columns, half, indices, distances, early, late)
+        kernels.nearest_half_neighbours(X, columns, indices, distances, early, late)
         return indices, distances, early, late
-    X = _exact_float(codes)
-    norms = np.concatenate([(X[i : i + 1024].astype(np.float64) ** 2).sum(axis=1) for i in range(0, n, 1024)])
+    floating = codes.dtype.kind == "f"
+    X = np.ascontiguousarray(codes, dtype=np.float32) if floating else _exact_float(codes)
+    norms = screening_norms(X) if floating else _squared_norms(X)
     tile = min(n, max(1, _TILE_VALUES // n))
     scratch = np.empty((tile, n), dtype=X.dtype)
     for first in range(0, n, tile):
         rows = slice(first, min(first + tile, n))
-        dots = np.matmul(X[rows], X.T, out=scratch[: rows.stop - first])
-        kernels.nearest_neighbours(
-            dots, norms, first, indices[rows], distances[rows], early[rows], late[rows]
-        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            dots = np.matmul(X[rows], X.T, out=scratch[: rows.stop - first])
+        out = indices[rows], distances[rows], early[rows], late[rows]
+        if floating:
+            kernels.nearest_screened_neighbours(dots, norms, X, first, *out)
+        else:
+            kernels.nearest_neighbours(dots, norms, first, *out)
     return indices, distances, early, late
+
+
+def screening_norms(X: np.ndarray) -> np.ndarray:
+    """Return numbers h (n,) in float32 with h_i + h_j - x_i·x_j no more than half the distance in float32.
+
+    X is float32 (n, d). Half the squared norms, lowered by the share 4 (d + 8) u, u = 2^-24; NaN where they
+    are beyond float32.
+
+    With s = |x_i|² + |x_j|², an inner product in any order is wrong by at most d u |x_i||x_j| <= d u s / 2,
+    which counts twice in a distance D <= 2 s. In D itself d differences, products and sums are rounded, which
+    makes (d + 2) u D (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 3.1, first
+    order). The two sums that form the bound add 4 u s. Together less than (3 d + 8) u s; what is taken off
+    covers the higher orders as well while d u < 1/8.
+    """
+    half = 0.5 * _squared_norms(X) * (1 - 4 * (X.shape[1] + 8) * 2.0**-24)
+    return np.where(half > np.finfo(np.float32).max, np.nan, half).astype(np.float32)
+
+
+def _squared_norms(X: np.ndarray) -> np.ndarray:
+    """Return the squared norms in float64, a block of points at a time."""
+    blocks = [(X[i : i + 1024].astype(np.float64) ** 2).sum(axis=1) for i in range(0, len(X), 1024)]
+    return np.concatenate(blocks)
 
 
 def _exact_float(codes: np.ndarray) -> np.ndarray:

@@ -104,24 +104,95 @@ def _to_half(x):
 
 
 @njit(parallel=True, cache=True)
-def nearest_float_neighbours(X, columns, half, indices, distances, early, late):
-    """Write the k nearest neighbours of all points by distances in floating point.
+def nearest_screened_neighbours(dots, norms, X, first, indices, distances, early, late):
+    """Write the k nearest neighbours of a tile of points by distances in float32.
+
+    Parameters
+    ----------
+    dots : ndarray of float32, shape (q, n)
+        Inner products of points first … first+q-1 with all n points, summed in any order.
+    norms : ndarray of float32, shape (n,)
+        Half the squared norms of all points, lowered so far that norms[i] + norms[j] - dots[i, j] is no more
+        than half the distance in float32 (see `affinities.screening_norms`).
+    X : ndarray of float32, shape (n, d)
+        All points.
+    first, indices, distances, early, late
+        As in `nearest_neighbours`.
+
+    Notes
+    -----
+    Most points are too far by the lower bound alone. Of the others the distance is formed in the order of
+    summing of `formats.Format`, so that inner products decide nothing, nor does the library they come from.
+    A bound that cannot be formed is NaN, and rules nothing out.
+    """
+    n, k, half = len(X), indices.shape[1], np.float32(0.5)
+    for row in prange(dots.shape[0]):
+        own = first + row
+        lower = np.empty(BLOCK, dtype=np.float32)
+        sums = np.empty(16, dtype=np.float32)
+        nearest, found = distances[row], indices[row]
+        filled, entered, before = 0, 0, 0
+        for start in range(0, n, BLOCK):
+            size = min(BLOCK, n - start)
+            bound = half * np.float32(nearest[-1]) if filled == k else np.float32(np.inf)
+            near = 0
+            for lane in range(size):
+                lower[lane] = (norms[own] + norms[start + lane]) - dots[row, start + lane]
+                near += not (lower[lane] >= bound)
+            if start <= own < start + size:
+                near += 1
+            if near > 0:
+                for lane in range(size):
+                    j = start + lane
+                    if j == own:
+                        before = entered
+                    elif filled < k or not (lower[lane] >= half * np.float32(nearest[-1])):
+                        d2 = _distance(X[own], X[j], sums)
+                        if filled < k or d2 < nearest[-1]:
+                            entered += 1
+                            filled = _enter(found, nearest, filled, j, np.float64(d2))
+        early[row] = before
+        late[row] = entered - before
+
+
+@njit(inline="always")
+def _distance(x, y, sums):
+    """Return the squared distance of two points in float32: 16 partial sums, added in halves."""
+    d = len(x)
+    sums[:] = np.float32(0.0)
+    for start in range(0, d - d % 16, 16):
+        for lane in range(16):
+            difference = x[start + lane] - y[start + lane]
+            sums[lane] += difference * difference
+    for value in range(d - d % 16, d):
+        difference = x[value] - y[value]
+        sums[value % 16] += difference * difference
+    width = 8
+    while width > 0:
+        for lane in range(width):
+            sums[lane] += sums[lane + width]
+        width //= 2
+    return sums[0]
+
+
+@njit(parallel=True, cache=True)
+def nearest_half_neighbours(X, columns, indices, distances, early, late):
+    """Write the k nearest neighbours of all points by distances in float16.
 
     Parameters
     ----------
     X : ndarray of float32, shape (n, d)
-        All points; values of float16 where `half`.
+        All points; values of float16.
     columns : ndarray of float32, shape (d, m)
         X transposed and filled up with zeros to a multiple of `BLOCK` points.
-    half : bool
-        Differences, products and sums are rounded to float16 where true, else to float32.
     indices, distances, early, late
         As in `nearest_neighbours`.
 
     Notes
     -----
-    The order of summing is `formats.Format`'s: 16 partial sums, added in halves. 256 points are compared side
-    by side, so that every step fills the vector units.
+    Differences, products and sums are rounded to float16, in the order of summing of `formats.Format`: 16
+    partial sums, added in halves. A block of points is compared side by side, so that every step fills the
+    vector units.
     """
     n, d = X.shape
     for own in prange(n):
@@ -129,18 +200,12 @@ def nearest_float_neighbours(X, columns, half, indices, distances, early, late):
         filled, entered, before = 0, 0, 0
         for start in range(0, n, BLOCK):
             sums[:] = np.float32(0.0)
-            paired = 0 if half else d - d % 32
-            for value in range(0, paired, 32):
-                for lane in range(16):  # two values of one partial sum in one pass
-                    i, j = value + lane, value + lane + 16
-                    one, two = columns[i, start : start + BLOCK], columns[j, start : start + BLOCK]
-                    _add_two(X[own, i], one, X[own, j], two, sums[lane])
-            for value in range(paired, d):
-                _add_squares(X[own, value], columns[value, start : start + BLOCK], half, sums[value % 16])
+            for value in range(d):
+                _add_squares(X[own, value], columns[value, start : start + BLOCK], sums[value % 16])
             width = 8
             while width > 0:
                 for lane in range(width):
-                    _add(sums[lane], sums[lane + width], half)
+                    _add(sums[lane], sums[lane + width])
                 width //= 2
             size = min(BLOCK, n - start)
             filled, entered, before = _offer(
@@ -151,34 +216,17 @@ def nearest_float_neighbours(X, columns, half, indices, distances, early, late):
 
 
 @njit(inline="always")
-def _add_squares(x, others, half, sums):
+def _add_squares(x, others, sums):
     """Add (x - others)² for all points of a block."""
-    if half:
-        for lane in range(BLOCK):
-            difference = _to_half(x - others[lane])
-            sums[lane] = _to_half(sums[lane] + _to_half(difference * difference))
-    else:
-        for lane in range(BLOCK):
-            difference = x - others[lane]
-            sums[lane] += difference * difference
-
-
-@njit(inline="always")
-def _add_two(x, others, y, more, sums):
-    """Add (x - others)², then (y - more)², in float32."""
     for lane in range(BLOCK):
-        first, second = x - others[lane], y - more[lane]
-        sums[lane] = (sums[lane] + first * first) + second * second
+        difference = _to_half(x - others[lane])
+        sums[lane] = _to_half(sums[lane] + _to_half(difference * difference))
 
 
 @njit(inline="always")
-def _add(sums, more, half):
-    if half:
-        for lane in range(BLOCK):
-            sums[lane] = _to_half(sums[lane] + more[lane])
-    else:
-        for lane in range(BLOCK):
-            sums[lane] += more[lane]
+def _add(sums, more):
+    for lane in range(BLOCK):
+        sums[lane] = _to_half(sums[lane] + more[lane])
 
 
 @njit(fastmath=VECTOR, inline="always")

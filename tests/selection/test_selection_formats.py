@@ -28,6 +28,16 @@ def test_floating_point_neighbours_equal_those_of_the_slow_twin_to_the_bit(kind,
     assert np.array_equal(found[1], expected[1])
 
 
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (1, 30), (1, 1000), (1.5e18, 0), (1e17, 1e19)])
+def test_screening_by_inner_products_loses_no_float32_neighbour(scale, offset):
+    # Far from 0 and near each other, inner products tell little of distances; where squared norms come near
+    # float32's largest number, 3.4e38, or beyond it, nothing.
+    X = (np.random.default_rng(1).integers(0, 5, (300, 7)) * scale + offset).astype(np.float32)
+    expected = reference.nearest_neighbours(X, 20)
+    for ours, twins in zip(nearest_neighbours(X, 20)[:2], expected, strict=True):
+        assert np.array_equal(ours, twins)
+
+
 def test_fp32_distances_of_pixels_are_exactly_the_whole_number_ones():
     # 64 · 255² < 2^24: every partial sum is a whole number that float32 holds.
     whole, floating = (

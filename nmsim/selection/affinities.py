@@ -145,9 +145,9 @@ def screening_norms(X: np.ndarray) -> np.ndarray:
 
     With s = |x_i|² + |x_j|², an inner product in any order is wrong by at most d u |x_i||x_j| <= d u s / 2,
     which counts twice in a distance D <= 2 s. In D itself d differences, products and sums are rounded, which
-    makes (d + 2) u D (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 3.1, first
-    order). The two sums that form the bound add 4 u s. Together less than (3 d + 8) u s; what is taken off
-    covers the higher orders as well while d u < 1/8.
+    makes (d + 2) u D (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 3.1, to
+    first order). The two sums that form the bound add 4 u s. Together less than (3 d + 8) u s; what is taken
+    off covers the higher orders as well while d u < 1/8.
     """
     half = 0.5 * _squared_norms(X) * (1 - 4 * (X.shape[1] + 8) * 2.0**-24)
     return np.where(half > np.finfo(np.float32).max, np.nan, half).astype(np.float32)

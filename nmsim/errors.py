@@ -6,6 +6,7 @@
     ├── TraceFormatError     a damaged or unknown trace line             (exit 2)
     ├── ResourceLimitError   a run that would not fit this machine       (exit 2)
     ├── StoreError           an output folder that cannot be written     (exit 1)
+    ├── ClusterError         a scheduler or workers that cannot be used  (exit 1)
     └── ProtocolViolation    a command stream that breaks a DRAM timing  (exit 1)
 
 A message says where, what was found, what was expected and what to do, on one line; a user's mistake is
@@ -88,6 +89,10 @@ class ResourceLimitError(NmsimError):
 
 class StoreError(NmsimError):
     """An output folder that cannot be written."""
+
+
+class ClusterError(NmsimError):
+    """A scheduler or workers of a cluster that cannot be used."""
 
 
 class ProtocolViolation(NmsimError):  # noqa: N818 - the name checkers of DRAM traces use

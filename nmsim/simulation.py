@@ -52,8 +52,7 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
     """
     tell = progress or (lambda message, share: None)
     started = manifest.now()
-    check_board(config)
-    check_backend(config.training.backend, config.training.network)
+    refuse_early(config)
     with RunDir(out, config.name, config_hash(config)) as run:
         tell("reading the data", 0.0)
         dataset = load(config.dataset)
@@ -95,6 +94,17 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
         write_outputs(run.folder, record)
         final = run.publish(record)
     return load_run(final)
+
+
+def refuse_early(config: RunConfig) -> None:
+    """Refuse a configuration that cannot be run, before any work is done.
+
+    Raises
+    ------
+    NmsimError
+    """
+    check_board(config)
+    check_backend(config.training.backend, config.training.network)
 
 
 class _BoardThread:

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from nmsim._version import __version__
-from nmsim.cli import compare, config, crossover, data, doctor, plot, probe, replay, run, select, trace
+from nmsim.cli import compare, config, crossover, data, doctor, plot, probe, replay, run, select, sweep, trace
 from nmsim.errors import NmsimError
 
 INTERRUPTED = 130
@@ -87,6 +87,7 @@ app.command("run")(run.run)
 app.command("replay")(replay.replay)
 app.command("probe")(probe.probe)
 app.command("compare")(compare.compare)
+app.command("sweep")(sweep.sweep)
 app.command("crossover")(crossover.crossover)
 app.command("select")(select.select)
 app.command("plot")(plot.plot)

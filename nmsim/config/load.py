@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +47,58 @@ _PLAIN = {
 }
 
 
+@dataclass(frozen=True)
+class Override:
+    """A value that is given from outside a configuration's own files.
+
+    Attributes
+    ----------
+    path : str
+        Dotted.
+    value : object
+        As YAML gives it.
+    origin : Origin
+        Where it is written, for errors.
+    beneath : mapping of keys to Origin
+        The places within a value that is a mapping or a list.
+    """
+
+    path: str
+    value: Any
+    origin: Origin
+    beneath: Mapping[Path_, Origin] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Override:
+        """Return the override of a text `a.b=value`, as given to `--set`; the value is read as YAML."""
+        path, equals, value_text = text.partition("=")
+        where = f"--set {text}"
+        if not equals or not all(path.strip().split(".")):
+            raise ConfigError("an override is written a.b=value", file=where)
+        value, given = parse_yaml(f"value: {value_text}", where)
+        origin = Origin(where, source=COMMAND_LINE)
+        beneath = {keys[1:]: origin for keys in given if len(keys) > 1}
+        return cls(path.strip(), value["value"], origin, beneath)
+
+
+class Draft:
+    """A configuration that is read from its files and not yet checked, to be completed in several ways."""
+
+    def __init__(self, path: str | Path):
+        self._path = str(path)
+        self._tree, self._origins = read_extended(Path(path))
+
+    def complete(self, overrides: Sequence[Override] = ()) -> RunConfig:
+        """Return the validated configuration with these values on top, later ones winning."""
+        tree, origins = deepcopy(self._tree), dict(self._origins)
+        for override in overrides:
+            _override(tree, origins, override)
+        _locate_standard(tree, origins)
+        config = _validated(tree, origins, self._path)
+        _name_sources(config, tree)
+        return _validated(tree, origins, self._path)
+
+
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Return the validated configuration of a YAML file.
 
@@ -61,13 +115,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     ConfigError
         With file, line, path, what was found and a suggestion. `error.others` lists further problems.
     """
-    tree, origins = read_extended(Path(path))
-    for text in overrides:
-        _override(tree, origins, text)
-    _locate_standard(tree, origins)
-    config = _validated(tree, origins, str(path))
-    _name_sources(config, tree)
-    return _validated(tree, origins, str(path))
+    return Draft(path).complete([Override.parse(text) for text in overrides])
 
 
 def _validated(tree: dict[str, Any], origins: dict[Path_, Origin], file: str) -> RunConfig:
@@ -201,24 +249,20 @@ def _is_section(value: Any) -> bool:
     return isinstance(value, dict) and "value" not in value
 
 
-def _override(tree: dict[str, Any], origins: dict[Path_, Origin], text: str) -> None:
-    path_text, equals, value_text = text.partition("=")
-    path = tuple(path_text.strip().split("."))
-    where = f"--set {text}"
-    if not equals or not all(path):
-        raise ConfigError("an override is written a.b=value", file=where)
-    value, given = parse_yaml(f"value: {value_text}", where)
+def _override(tree: dict[str, Any], origins: dict[Path_, Origin], override: Override) -> None:
+    path, origin = tuple(override.path.split(".")), override.origin
     node = tree
     for depth, key in enumerate(path[:-1], start=1):
         node = node.setdefault(key, {})
         if not isinstance(node, dict):
-            raise ConfigError(f"{'.'.join(path[:depth])} is a value, not a section", file=where)
-    _merge(node, {path[-1]: value["value"]})
-    if not _is_section(value["value"]):
+            raise ConfigError(
+                f"{'.'.join(path[:depth])} is a value, not a section", file=origin.file, line=origin.line
+            )
+    _merge(node, {path[-1]: deepcopy(override.value)})
+    if not _is_section(override.value):
         for known in [p for p in origins if p[: len(path)] == path]:
             del origins[known]
-    origin = Origin(where, source=COMMAND_LINE)
-    _give(origins, {(*path, *beneath[1:]): origin for beneath in given if beneath})
+    _give(origins, {(*path, *keys): place for keys, place in {(): origin, **override.beneath}.items()})
     for depth in range(1, len(path)):
         origins.setdefault(path[:depth], origin)
 

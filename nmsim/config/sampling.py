@@ -88,13 +88,25 @@ def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     return _updated(config, tree)
 
 
+def known_exactly(config: RunConfig, path: str) -> RunConfig:
+    """Return the configuration with the physical value at a dotted path taken to be exact.
+
+    For a value that is varied on purpose and has no range of its own; others stay as they are.
+    """
+    quantity = quantities(config).get(path)
+    if quantity is None or not quantity.range_is_ours:
+        return config
+    exact = replace(quantity, low=quantity.value, high=quantity.value, range_is_ours=False)
+    return with_values(config, {path: exact})
+
+
 class _Tree(dict[str, Any]):
     """Values by the names of their sections; another mapping is a value."""
 
 
 def _updated(section: Any, tree: Any) -> Any:
     if isinstance(section, Quantity):
-        return replace(section, value=tree)
+        return tree if isinstance(tree, Quantity) else replace(section, value=tree)
     if not isinstance(tree, _Tree):
         return tree
     if isinstance(section, BaseModel):

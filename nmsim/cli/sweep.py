@@ -1,0 +1,66 @@
+"""`nmsim sweep`: a board with other values, point by point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmsim.cli.output import Json, Overrides, note, print_json, progress
+
+
+def sweep(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC", help="What is varied: a YAML file.")],
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where points, table and plots go.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Processes; all cores unless given.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", metavar="tcp://HOST:PORT", help="A dask cluster to use instead."),
+    ] = None,
+    tls_ca: Annotated[Path | None, typer.Option("--tls-ca", help="The cluster's CA, for tls://….")] = None,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate for it.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its key.")] = None,
+    max_points: Annotated[
+        int, typer.Option("--max-points", min=1, help="Refuse a sweep of more points.")
+    ] = 2000,
+    share: Annotated[
+        bool, typer.Option("--share/--no-share", help="Do work that points have in common once.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Run a grid, random points or a search over any values of a board, in parallel, and draw what comes out.
+
+    Points that stand in DIR already are not run again: to go on with a sweep that was interrupted, repeat it.
+    """
+    from nmsim.sweep.cluster import TLS, engine_of
+    from nmsim.sweep.run import Runner, planned
+    from nmsim.sweep.spec import read_spec
+
+    asked = read_spec(spec)
+    asked.check_size(max_points, None)
+    folder = out or Path("runs") / asked.name
+    with progress() as tell:
+        runner = Runner(folder, tell, note, share)
+        points = planned(asked, overrides or ())
+        engine = engine_of(jobs, scheduler, TLS(tls_ca, tls_cert, tls_key))
+        try:
+            runner.run(points, engine, len(points))
+        finally:
+            if runner.sweep.summaries:
+                table = runner.write_table()
+    done = runner.sweep
+    if as_json:
+        rows = done.table().astype(object)
+        print_json({"path": str(folder), "rows": rows.where(rows.notna(), None).to_dict("records")})
+    else:
+        typer.echo(f"table: {table}")
+    if done.errors:
+        first, reason = next(iter(done.errors.items()))
+        note(f"error: {len(done.errors)} of {len(done.points)} points failed; {first}: {reason}")
+        raise typer.Exit(1)

@@ -1,0 +1,134 @@
+"""A sweep from its file to its table; what is finished is not done again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nmsim.errors import ConfigError, NmsimError
+from nmsim.learning import Progress
+from nmsim.store import fs
+from nmsim.sweep.local import Engine
+from nmsim.sweep.points import TABLE, Folder, Point, message, table
+from nmsim.sweep.spec import Drafts, Spec, duration
+from nmsim.sweep.stages import check, point_stages
+
+#: Gives the engine when points are left to be run, from their configurations, and closes it.
+EngineOf = Callable[[Sequence[Point]], AbstractContextManager[Engine]]
+
+
+@dataclass
+class Sweep:
+    """What a sweep came to.
+
+    Attributes
+    ----------
+    points : list of Point
+    summaries, errors : dict
+        By the points' hashes.
+    reused : int
+        Points that were finished before.
+    """
+
+    points: list[Point] = field(default_factory=list)
+    summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    reused: int = 0
+
+    def table(self) -> pd.DataFrame:
+        """Return the table of all points."""
+        return table(self.points, self.summaries, self.errors)
+
+
+def planned(spec: Spec, overrides: Sequence[str] = ()) -> list[Point]:
+    """Return the points of a grid, or those drawn; values that cannot be together make a failed point."""
+    drafts = Drafts(spec, overrides)
+    drafts.check()
+    return [make_point(drafts, values) for values in spec.values()]
+
+
+def make_point(drafts: Drafts, values: dict[str, Any]) -> Point:
+    """Return the point of these values."""
+    try:
+        config = drafts.complete(values)
+        check(config)
+    except ConfigError as error:
+        return Point(values, None, message(error))
+    return Point(values, config)
+
+
+class Runner:
+    """Runs points and keeps them in the sweep's folder."""
+
+    def __init__(self, out: Path | str, tell: Progress, say: Callable[[str], None], share: bool = True):
+        self.folder, self._tell, self._say, self._share = Folder(out), tell, say, share
+        self.sweep = Sweep()
+
+    def run(self, points: Sequence[Point], engine_of: EngineOf, of: int) -> None:
+        """Run those of these points that are not finished; `of` is how many the whole sweep has.
+
+        Raises
+        ------
+        NmsimError
+            Where no point can be run any more. The finished ones stay.
+        """
+        sweep = self.sweep
+        sweep.points += points
+        left: dict[str, Point] = {}
+        for point in points:
+            if point.error is not None:
+                sweep.errors[point.key] = point.error
+                self.folder.write_error(point, point.error)
+            elif point.key in sweep.summaries or point.key in left:
+                continue
+            elif (summary := self.folder.summary(point)) is not None:
+                sweep.summaries[point.key] = summary
+                sweep.reused += 1
+            else:
+                left[point.key] = point
+        if left:
+            with engine_of(list(left.values())) as engine:
+                self._run(engine, left, of)
+
+    def _run(self, engine: Engine, left: dict[str, Point], of: int) -> None:
+        sweep, started, said = self.sweep, time.monotonic(), False
+        stages = [point_stages(point.config, key, self._share) for key, point in left.items()]
+        # Points that learn the same come one after another: what they share is held no longer than need be.
+        stages.sort(key=lambda stage: [need.key for need in stage.needs if need.key.startswith("learn")])
+        for done, (stage, result) in enumerate(engine.run(stages), start=1):
+            point = left[stage.key]
+            try:
+                if isinstance(result, Exception):
+                    sweep.errors[point.key] = message(result)
+                    self.folder.write_error(point, sweep.errors[point.key])
+                else:
+                    self.folder.write(point, result)
+                    sweep.summaries[point.key] = result
+            except NmsimError as error:
+                kept = f"Finished points, {len(sweep.summaries)} by now, are kept in {self.folder.path}"
+                error.hint = " ".join(filter(None, [error.hint, kept + "; run the same again to go on."]))
+                raise
+            taken = time.monotonic() - started
+            finished = len(sweep.summaries) + len(sweep.errors)
+            self._tell(f"{finished} of {of} points", finished / of)
+            if not said and taken > 10 and done < len(left):
+                said = True
+                self._say(
+                    f"{done} of {len(left)} points took {duration(taken)}; at this rate the others take "
+                    f"about {duration(taken / done * (len(left) - done))}"
+                )
+
+    def write_table(self) -> Path:
+        """Write the table of all points as CSV and Parquet; return the former."""
+        frame = self.sweep.table()
+        path = self.folder.path / TABLE
+        fs.write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+        with fs.staged_file(path.with_suffix(".parquet")) as file:
+            frame.to_parquet(file, index=False)
+        return path

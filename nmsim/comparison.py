@@ -97,7 +97,9 @@ def compare(config: RunConfig, plan: Plan, out: str | Path, progress: Progress |
         if (there / MANIFEST).exists():
             run = load_run(there)
         else:
-            run = simulate(run_config, out, lambda message, _, share=share: tell(message, share))
+            run = simulate(
+                run_config, out, lambda message, _, share=share: tell(message, share), report=False
+            )
         schemes, key = run.summary["schemes"], (common["network"], common["keep_ratio"])
         if "random" in schemes:
             random[key] = schemes["random"]["accuracies"]

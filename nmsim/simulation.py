@@ -28,7 +28,9 @@ from nmsim.trace.writer import TraceWriter
 from nmsim.training import TrainingSteps, check_backend, training_arrays
 
 
-def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | None = None) -> Run:
+def simulate(
+    config: RunConfig, out: str | Path = "runs", progress: Progress | None = None, report: bool = True
+) -> Run:
     """Return the finished run of a configuration, written to `<out>/<name>-<hash8>/`.
 
     Parameters
@@ -39,6 +41,8 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
         Folder that run folders are put in. A run of the same name and configuration is replaced.
     progress : callable, optional
         Called as `progress(message, share)` while the run goes on.
+    report : bool
+        Whether figures and `report.html` are made, which takes seconds; `nmsim report` makes them later.
 
     Raises
     ------
@@ -76,7 +80,6 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
             for learnt, board in (started_boards[scheme] for scheme in config.schemes)
         ]
         summary = summarise(config, dataset, in_order, writer)
-        tell("drawing the report", 0.9)
         fs.write_text(run.path("config.resolved.yaml"), dump_config(config))
         fs.write_json(run.path("summary.json"), summary)
         fs.write_text(run.path("energy.csv"), energy_table(config, in_order).to_csv(index=False))
@@ -91,7 +94,9 @@ def simulate(config: RunConfig, out: str | Path = "runs", progress: Progress | N
             threads=numba.get_num_threads(),
             started=started,
         )
-        write_outputs(run.folder, record)
+        if report:
+            tell("drawing the report", 0.9)
+            write_outputs(run.folder, record)
         final = run.publish(record)
     return load_run(final)
 

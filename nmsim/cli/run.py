@@ -24,6 +24,7 @@ def run(
     name: Annotated[
         str | None, typer.Option("--name", help="The run's name; the same as --set name=…")
     ] = None,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Draw figures and a report.")] = True,
     as_json: Json = False,
 ) -> None:
     """Select, train, simulate the board, and write a report.
@@ -43,12 +44,12 @@ def run(
     from nmsim.simulation import simulate
 
     with progress() as tell:
-        done = simulate(checked, out=out, progress=tell)
+        done = simulate(checked, out=out, progress=tell, report=report)
     if as_json:
         print_json({"path": str(done.path), **done.summary})
         return
     print_schemes(done.summary["schemes"])
-    typer.echo(f"report: {done.path / 'report.html'}")
+    typer.echo(f"report: {done.path / 'report.html'}" if report else f"run: {done.path}")
 
 
 def print_schemes(schemes: dict[str, dict[str, Any]]) -> None:

@@ -58,11 +58,10 @@ def test_the_method_of_the_page_is_found_and_selects(installed):
 
 def test_it_runs_on_either_side_of_a_board_and_is_priced_there(installed, tmp_path):
     schemes = "schemes=[full, random, middle-brightness@nmc, middle-brightness@host]"
-    run = simulate(load_config(BOARD, [*SMALL, schemes]), out=tmp_path / "runs")
+    run = simulate(load_config(BOARD, [*SMALL, schemes]), out=tmp_path / "runs", report=False)
     near, host = (run.summary["schemes"][f"middle-brightness@{place}"] for place in ("nmc", "host"))
     assert near["accuracies"] == host["accuracies"] and near["kept"] == host["kept"] == 30
     assert near["phases"]["brightness"]["pcb_bytes"] == 0 < host["phases"]["brightness"]["pcb_bytes"]
-    assert "middle-brightness@nmc" in (run.path / "report.html").read_text()
 
 
 def test_the_page_counts_in_kinds_that_hardware_knows(installed):

@@ -35,6 +35,6 @@ def test_a_board_has_the_published_peaks_of_its_class(board):
 @pytest.mark.parametrize("board", PUBLISHED)
 def test_a_board_runs_all_schemes(board, tmp_path):
     few = [*SMALL, "training.epochs=1", "training.seeds=1", "selection.de_sne.n_iter=20"]
-    run = nmsim.simulate(nmsim.load_config(BOARDS / f"{board}.yaml", few), out=tmp_path)
+    run = nmsim.simulate(nmsim.load_config(BOARDS / f"{board}.yaml", few), out=tmp_path, report=False)
     assert list(run.schemes["scheme"]) == list(SCHEMES)
     assert all(math.isfinite(x) and x > 0 for x in run.schemes["system_energy_fJ"])

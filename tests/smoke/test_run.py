@@ -112,21 +112,21 @@ def test_the_break_even_is_where_equally_long_trainings_cost_the_same(small_run)
 
 
 def test_the_same_seed_gives_the_same_run(small_run, tmp_path):
-    again = nmsim.simulate(nmsim.load_config(BOARDS / "lpddr4.yaml", SMALL), out=tmp_path)
+    again = nmsim.simulate(nmsim.load_config(BOARDS / "lpddr4.yaml", SMALL), out=tmp_path, report=False)
     assert again.summary == small_run.summary
     assert again.path.name == small_run.path.name
 
 
 def test_another_seed_gives_another_selection(small_run, tmp_path):
     config = nmsim.load_config(BOARDS / "lpddr4.yaml", [*SMALL, "seed=2", "schemes=[random]"])
-    other = nmsim.simulate(config, out=tmp_path)
+    other = nmsim.simulate(config, out=tmp_path, report=False)
     mine, theirs = (np.load(r.path / "selected_indices.random.npy") for r in (small_run, other))
     assert (mine != theirs).any()
 
 
 def test_a_run_without_a_trace_gives_the_same_energies(small_run, tmp_path):
     config = nmsim.load_config(BOARDS / "lpddr4.yaml", [*SMALL, "trace.level=off"])
-    run = nmsim.simulate(config, out=tmp_path)
+    run = nmsim.simulate(config, out=tmp_path, report=False)
     assert not list(run.path.glob("trace/*"))
     expected = {s: f["energy_fJ"] for s, f in small_run.summary["schemes"].items()}
     assert {s: f["energy_fJ"] for s, f in run.summary["schemes"].items()} == expected
@@ -134,21 +134,21 @@ def test_a_run_without_a_trace_gives_the_same_energies(small_run, tmp_path):
 
 def test_the_access_level_shows_every_access_by_itself(tmp_path):
     sets = [*SMALL, "trace.level=access", "schemes=[random]"]
-    run = nmsim.simulate(nmsim.load_config(BOARDS / "lpddr4.yaml", sets), out=tmp_path)
+    run = nmsim.simulate(nmsim.load_config(BOARDS / "lpddr4.yaml", sets), out=tmp_path, report=False)
     accesses = trace(run).query("cmd in ('RD', 'WR')")
     assert (accesses["count"] == 1).all()
     assert len(accesses) == run.summary["schemes"]["random"]["accesses"]
 
 
 def test_a_second_board_runs_as_well(tmp_path):
-    run = nmsim.simulate(nmsim.load_config(BOARDS / "ddr4_2400.yaml", SMALL), out=tmp_path)
+    run = nmsim.simulate(nmsim.load_config(BOARDS / "ddr4_2400.yaml", SMALL), out=tmp_path, report=False)
     assert run.summary["board"]["memory"] == "DDR4"
 
 
 def test_a_failing_run_leaves_nothing_behind(tmp_path):
     config = nmsim.load_config(BOARDS / "lpddr4.yaml", [*SMALL, "selection.keep_ratio=0.001"])
     with pytest.raises(NmsimError, match="below one sample a class"):
-        nmsim.simulate(config, out=tmp_path)
+        nmsim.simulate(config, out=tmp_path, report=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -192,7 +192,7 @@ def test_a_run_whose_sums_differ_by_a_femtojoule_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(TraceWriter, "phase_energy_fJ", property(one_more))
     config = nmsim.load_config(BOARDS / "lpddr4.yaml", [*SMALL, "schemes=[full]", "training.seeds=1"])
     with pytest.raises(NmsimError, match=r"energies of full do not sum to its ledger.*accesses, training"):
-        nmsim.simulate(config, out=tmp_path)
+        nmsim.simulate(config, out=tmp_path, report=False)
     assert not list(tmp_path.rglob("summary.json"))
 
 

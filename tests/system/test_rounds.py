@@ -54,7 +54,7 @@ def test_what_comes_before_a_round_is_the_hosts_everywhere(execute):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return simulate(load_config(BOARD, SMALL), out=tmp_path_factory.mktemp("runs"))
+    return simulate(load_config(BOARD, SMALL), out=tmp_path_factory.mktemp("runs"), report=False)
 
 
 def test_a_method_that_follows_the_training_learns_the_same_on_either_side(run):
@@ -80,7 +80,7 @@ def test_a_training_without_patches_reads_the_kept_ones_alone(tmp_path):
     sets = [s for s in SMALL if not s.startswith(("schemes", "selection.methods", "training.seeds"))]
     sets += ["schemes=[dq@host]", "training.seeds=1"]
     sets += ["selection.methods.dq.patch_drop=0.25", "selection.methods.dq.network_epochs=1"]
-    run = simulate(load_config(BOARD, sets), out=tmp_path)
+    run = simulate(load_config(BOARD, sets), out=tmp_path, report=False)
     row = run.schemes.set_index("scheme").loc["dq@host"]
     assert row["kept"] == 40  # 0.25 / (1 - 0.25) of 120
     # 48 of 64 patches of 4 · 4 · 3 bytes and 8 bytes of mask are 2,312; a record touches two bursts in part.

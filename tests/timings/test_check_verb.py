@@ -241,7 +241,7 @@ def test_what_a_run_writes_is_legal_as_far_as_it_is_shown(tmp_path, level):
     settings = ["dataset.name=digits", "selection.de_sne.n_iter=50", "training.network=softmax"]
     settings += ["training.epochs=2", "training.min_steps=0", "training.seeds=1", level]
     settings += ["memory.organization.ranks=2", "memory.controller.power_down_idle=100 ns"]
-    run = nmsim.simulate(nmsim.load_config(BOARD, settings), out=tmp_path)
+    run = nmsim.simulate(nmsim.load_config(BOARD, settings), out=tmp_path, report=False)
     result = check(run.path, "--json", config=None)
     found = json.loads(result.stdout)
     assert (result.exit_code, found["violations"]) == (0, 0), found["first"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from nmsim.report.canvas import GROUPS, PAPER, hovered
+from nmsim.report.canvas import GROUPS, PAPER, hovered, tone_on_group
 from nmsim.units import format_energy
 
 if TYPE_CHECKING:
@@ -76,10 +76,9 @@ def stack(
                 bar, f"{_row_name(pieces.index[row])}: {name}, {format_energy(energies_fJ[name].iloc[row])}"
             )
         if label_from is not None:
-            bright = sum(int(colour[i : i + 2], 16) * w for i, w in ((1, 0.3), (3, 0.59), (5, 0.11))) > 140
+            tone = tone_on_group(name)
             for row in np.flatnonzero(width >= label_from):
                 middle = left[row] + width[row] / 2
-                tone = "#101012" if bright else "#ffffff"
                 ax.text(middle, row, f"{width[row]:.0f}", color=tone, ha="center", va="center", fontsize=7.5)
         left = left + width
     ax.grid(axis="x")

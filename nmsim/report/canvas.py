@@ -120,7 +120,7 @@ class Plot:
         return [png, svg, csv]
 
     def png(self) -> bytes:
-        """Return the figure as a PNG of 150 dots an inch, on white, its sentence among the metadata."""
+        """Return the figure as a PNG on white, its sentence among the metadata."""
         buffer = io.BytesIO()
         about = {"Software": None, "Title": self.title, "Description": self.sentence}
         with self._laid_out():
@@ -152,8 +152,10 @@ class Plot:
         buffer, canvas = io.StringIO(), self.figure.canvas
         with self._laid_out():
             self.figure.patch.set_visible(False)  # a page shows through
+            self.figure.dpi = _RASTER_DPI
             FigureCanvasSVG(self.figure).print_svg(buffer, metadata={"Date": None})
             self.figure.patch.set_visible(True)
+            self.figure.dpi = _PNG_DPI
         self.figure.set_canvas(canvas)
         return _HOVERED.sub(r"<g><title>\1</title>", buffer.getvalue())
 
@@ -165,6 +167,8 @@ class Plot:
             self.figure.set_layout_engine("none")
 
 
+#: Dots an inch of PNG files, and of what an SVG holds as dots, such as thousands of points.
+_PNG_DPI, _RASTER_DPI = 150, 110
 _HOVER = "hover:"
 _HOVERED = re.compile(f'<g id="{_HOVER}([^"]*)">')
 _Drawn = TypeVar("_Drawn", bound="Artist")
@@ -190,7 +194,7 @@ def new_figure(height_in: float, width_in: float = 7.4) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_in, height_in), dpi=150, layout="constrained")
+    figure = Figure(figsize=(width_in, height_in), dpi=_PNG_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -214,8 +218,26 @@ def css_colours() -> tuple[str, str]:
 def _variables() -> dict[str, tuple[str, str]]:
     named = {"ink": (INK, _DARK_INK), "faint": (FAINT, _DARK_FAINT), "paper": (PAPER, _DARK_PAPER)}
     named |= {f"g{i}": (light, dark) for i, (_, light, dark) in enumerate(GROUPS.values())}
+    named |= {
+        f"t{i}": (_tone(light, i), _tone(dark, i)) for i, (_, light, dark) in enumerate(GROUPS.values())
+    }
     named |= {f"s{i}": (light, dark) for i, (light, dark, _) in enumerate(SCHEMES)}
     return named
+
+
+def tone_on_group(name: str) -> str:
+    """Return the colour of text on a piece of this group, black or white, whichever can be read better."""
+    index = list(GROUPS).index(name)
+    return _tone(GROUPS[name][1], index)
+
+
+def _tone(colour: str, index: int) -> str:
+    """Return nearly black or nearly white, in a shade of the group's own so that a page finds it again."""
+    shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    # Contrast by WCAG 2 is (brighter + 0.05) / (darker + 0.05): black wins above this luminance.
+    return f"#0808{index:02x}" if luminance > 0.179 else f"#fcfc{0xF0 + index:02x}"
 
 
 _BY_COLOUR = {light: name for name, (light, _) in _variables().items()}

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from nmsim.energy.components import COMPONENTS
 from nmsim.report import verdict
-from nmsim.report.axes import format_ratio
 from nmsim.report.canvas import Plot, css_colours
-from nmsim.report.plots import phase_order
-from nmsim.report.run import LAYERS, Run
-from nmsim.units import format_bytes, format_energy, format_time
-
-NONE = "–"
-
-
-class Table(NamedTuple):
-    """A table as text: the first cell of a row is its head."""
-
-    title: str
-    head: list[str]
-    rows: list[list[str]]
-    folded: bool = False
+from nmsim.report.run import Run
+from nmsim.report.tables import components_table, data_table, layer_tables, names, phases_table, schemes_table
+from nmsim.units import format_bytes, format_energy
 
 
 class Check(NamedTuple):
@@ -36,11 +25,7 @@ class Check(NamedTuple):
     holds: bool
 
 
-def render(
-    run: Run,
-    plots: Sequence[Plot],
-    trace_energy: pd.DataFrame | None,
-) -> str:
+def render(run: Run, plots: Sequence[Plot], trace_energy: pd.DataFrame | None) -> str:
     """Return the report of a run as HTML.
 
     Parameters
@@ -52,6 +37,31 @@ def render(
     trace_energy : DataFrame or None
         Energy by scheme, phase and component as summed from the trace; None where there is no trace.
     """
+    return page(
+        "report.html.j2",
+        title=f"nmsim run {run.summary.get('name', run.path.name)}",
+        headline=verdict.headline(run),
+        findings=verdict.findings(run),
+        rule=verdict.RULE,
+        schemes=schemes_table(run),
+        layers=layer_tables(run),
+        phases=phases_table(run),
+        components=components_table(run),
+        plots=plots,
+        checks=checks(run, trace_energy),
+        assumed=list(run.summary.get("assumed", [])),
+        samples=(run.summary.get("uncertainty") or {}).get("samples"),
+        scaled=scaled(run),
+        facts=facts(run),
+        provenance=provenance(run),
+    )
+
+
+def page(template: str, **content: Any) -> str:
+    """Return a page from a template in `templates/`, with the style, the script and the figures' colours.
+
+    Everything in `content` is text and is escaped; the SVG of a `Plot` is taken as it is.
+    """
     from jinja2 import Environment, PackageLoader
     from markupsafe import Markup
 
@@ -59,116 +69,25 @@ def render(
         loader=PackageLoader("nmsim.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["tight"] = tight
+    # Markup: made by canvas from the figure alone; matplotlib escapes the text in it.
+    environment.filters["svg"] = lambda plot: Markup(plot.svg())
+    environment.filters["numbers"] = data_table
+    loader = environment.loader
+    assert loader is not None
+    style, script = (loader.get_source(environment, name)[0] for name in ("style.css", "script.js"))
     light, dark = css_colours()
-    return environment.get_template("report.html.j2").render(
-        name=run.summary.get("name", run.path.name),
-        headline=verdict.headline(run),
-        findings=verdict.findings(run),
-        rule=verdict.RULE,
-        tables=[schemes_table(run), ratios_table(run), phases_table(run), components_table(run)],
-        # Markup: made by canvas from the figure alone; matplotlib escapes the text in it.
-        figures=[(plot.title, plot.sentence, Markup(plot.svg())) for plot in plots],
-        checks=checks(run, trace_energy),
-        assumed=list(run.summary.get("assumed", [])),
-        scaled=scaled(run),
-        facts=facts(run),
-        provenance=provenance(run),
-        colours={"light": Markup(light), "dark": Markup(dark)},
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template(template).render(
+        style=Markup(style.replace("/* light */", light).replace("/* dark */", dark)),
+        script=Markup(script),
+        script_sha256=digest,
+        **content,
     )
 
 
 def tight(text: str) -> str:
     """Return a sentence whose numbers are not parted from their units at the end of a line."""
     return re.sub(r"(?<=\d) (?=%|±|[fpnµmkMGTP]?[JsB]\b)|(?<=±) ", "\u00a0", text)
-
-
-def schemes_table(run: Run) -> Table:
-    """Return what each scheme reached and took."""
-    head = ["scheme", "images kept", "epochs", "accuracy", "seeds", "system energy", "time"]
-    head += ["over the board", "of it before training", "row hits"]
-    rows = []
-    for _, row in run.schemes.iterrows():
-        accesses = row["row_hits"] + row["row_misses"] + row["row_conflicts"]
-        rows.append(
-            [
-                row["scheme"],
-                f"{row['kept']:,}",
-                str(row["epochs"]),
-                verdict.format_accuracy(row),
-                str(row["seeds"]),
-                format_energy(row["system_energy_fJ"]),
-                format_time(row["time_ps"]),
-                format_bytes(row["pcb_bytes"]),
-                format_bytes(row["pcb_bytes_before_training"]),
-                f"{row['row_hits'] / accesses * 100:.1f} %" if accesses else NONE,
-            ]
-        )
-    return Table("Schemes", head, rows)
-
-
-def ratios_table(run: Run) -> Table:
-    """Return the three energies with their ratios to `full`, and from which epoch on a scheme has saved.
-
-    Beside each value stands the band in which 90 % of the boards lie that could be this one, where known.
-    """
-    head = ["scheme"]
-    for title in LAYERS.values():
-        head += [f"{title} energy", "to full", "break-even (epochs)"]
-    rows, bands = [], run.bands.set_index(["scheme", "quantity"])
-
-    def with_band(scheme: str, quantity: str, value: str, say: Callable[[float], str]) -> str:
-        if (scheme, quantity) not in bands.index:
-            return value
-        low, high = (NONE if pd.isna(end) else say(end) for end in bands.loc[(scheme, quantity)])
-        return f"{value} ({low} to {high})"
-
-    for _, row in run.schemes.iterrows():
-        scheme = row["scheme"]
-        cells = [scheme]
-        for layer in LAYERS:
-            ratio, epochs = row[f"ratio_{layer}"], row[f"break_even_{layer}_epochs"]
-            compared = not pd.isna(ratio) and scheme != "full"
-            cells.append(with_band(scheme, f"{layer}_fJ", format_energy(row[f"{layer}_fJ"]), format_energy))
-            cells.append(
-                with_band(scheme, f"ratio_{layer}", format_ratio(ratio), format_ratio) if compared else NONE
-            )
-            often = "never" if pd.isna(epochs) else f"{epochs:.1f}"
-            cells.append(
-                with_band(scheme, f"break_even_{layer}_epochs", often, "{:.1f}".format) if compared else NONE
-            )
-        rows.append(cells)
-    return Table("Three energies, never mixed", head, rows)
-
-
-def phases_table(run: Run) -> Table:
-    """Return energy, time and bytes over the board of every phase and scheme."""
-    schemes = list(run.schemes["scheme"])
-    cells = run.phases.set_index(["phase", "scheme"])
-    rows = []
-    for phase in phase_order(run.phases):
-        row = [phase.replace("_", " ")]
-        for scheme in schemes:
-            if (phase, scheme) not in cells.index:
-                row.append(NONE)
-                continue
-            values = cells.loc[(phase, scheme)]
-            parts = [format_energy(values["energy_fJ"]), format_time(values["time_ps"])]
-            parts += [format_bytes(values["pcb_bytes"])] if values["pcb_bytes"] else []
-            row.append(" · ".join(parts))
-        rows.append(row)
-    return Table("Phases: energy · time · bytes over the board", ["phase", *schemes], rows)
-
-
-def components_table(run: Run) -> Table:
-    """Return energy by component and scheme."""
-    wide = run.energy.pivot_table(index="component", columns="scheme", values="energy_fJ", aggfunc="sum")
-    schemes = [scheme for scheme in run.schemes["scheme"] if scheme in wide]
-    rows = [
-        [meaning, *(format_energy(value) for value in wide.loc[name, schemes].fillna(0))]
-        for name, (meaning, _) in COMPONENTS.items()
-        if name in wide.index and wide.loc[name].fillna(0).any()
-    ]
-    return Table("Energy by component", ["component", *schemes], rows, folded=True)
 
 
 def checks(run: Run, trace_energy: pd.DataFrame | None) -> list[Check]:
@@ -213,17 +132,11 @@ def scaled(run: Run) -> list[str]:
 
 def facts(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return what was simulated, in groups of (name, value)."""
-    groups = []
-    for title in ("board", "near_memory", "dataset", "training", "trace"):
-        group = run.summary.get(title)
-        if isinstance(group, dict):
-            groups.append(
-                (
-                    title.replace("_", " "),
-                    [(key.replace("_", " "), _text(value)) for key, value in group.items()],
-                )
-            )
-    return groups
+    titles = ("board", "near_memory", "dataset", "training", "trace")
+    groups = [(title, run.summary.get(title)) for title in titles]
+    return [
+        (title.replace("_", " "), names(group.items())) for title, group in groups if isinstance(group, dict)
+    ]
 
 
 def provenance(run: Run) -> list[tuple[str, str]]:
@@ -231,14 +144,4 @@ def provenance(run: Run) -> list[tuple[str, str]]:
     manifest = dict(run.manifest)
     if isinstance(manifest.get("peak_memory_bytes"), int):
         manifest["peak_memory"] = format_bytes(manifest.pop("peak_memory_bytes"))
-    return [(key.replace("_", " "), _text(value)) for key, value in manifest.items()]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
-    if isinstance(value, list):
-        return ", ".join(_text(inner) for inner in value)
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return NONE if value is None else str(value)
+    return names(manifest.items())

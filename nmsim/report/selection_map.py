@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: The colour of what is selected.
 CHOSEN = "#d55e00"
 #: Images shown of a class at most, and their pixels along a side.
-PICTURES, PIXELS = 8, 48
+PICTURES, PIXELS = 6, 48
 #: Length of a picture's side, and of a panel's, in inches.
 _PICTURE_IN, _PANEL_IN = 0.26, 1.42
 

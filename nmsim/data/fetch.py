@@ -71,7 +71,7 @@ def fetch(name: str, cache_dir: Path | None = None, progress: Progress | None = 
             if entry.unpack:
                 _unpack(file, stage, dict(entry.unpack))
                 if file is not given:
-                    file.unlink()
+                    fs.remove(file)
             elif file is given:
                 with reading(given), open(given, "rb") as content:
                     fs.write_chunks(stage / remote.name, _chunks(content, given))

@@ -5,19 +5,23 @@ A reader sees the old content or the new, never a part: what is being written st
     .<name>.<host>-<pid>-<random>.stage     not finished
     .<name>.<host>-<pid>-<random>.old       finished before, waiting for its successor's rename
 
-which an exception removes. What a killed process leaves is cleared up by the next `staged_dir` in the same
-folder: the process number in the name says that nobody is at work on it any more.
+which an exception removes. What a killed process leaves is cleared up by the next one that writes there: the
+process number in the name and the lock on it (see `lock`) say that nobody is at work on it any more. A folder
+is published with its parent locked, and is locked itself while it grows: there is one process at work on it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import glob
 import json
 import os
 import platform
 import re
 import secrets
 import shutil
+import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +31,10 @@ from typing import IO, Any
 import numpy as np
 
 from nmsim.errors import StoreError
+from nmsim.store import lock
+
+NOTHING_CHANGED = "nothing was changed"
+IN_PLACE = "it is in place, but may not outlast a power cut"
 
 #: Tells machines that share a folder apart: a process number means something on its own host only.
 _HOST = f"{zlib.crc32(platform.node().encode()):08x}"
@@ -68,14 +76,32 @@ def _absolute(path: Path | str) -> Path:
     return Path(os.path.abspath(path))
 
 
+#: What systems and file systems say that cannot make names durable.
+_CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF, errno.EISDIR}
+
+
 def _flush_folder(folder: Path) -> None:
     """Make the names in `folder` durable; file systems that cannot are left alone."""
-    with suppress(OSError):
+    try:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
+
+
+def _discard(path: Path) -> None:
+    """Remove a file or folder of ours; where that fails twice, it stays for the next process to clear."""
+    for _ in range(2):
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+            return
 
 
 @contextmanager
@@ -94,8 +120,9 @@ def staged_file(path: Path | str) -> Iterator[IO[bytes]]:
     """
     path = _absolute(path)
     stage = _hidden(path, "stage")
-    with _as_store_error(path, "nothing was changed"):
+    with _as_store_error(path, NOTHING_CHANGED):
         path.parent.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(path.parent)
         try:
             with open(stage, "xb") as file:
                 yield file
@@ -103,9 +130,22 @@ def staged_file(path: Path | str) -> Iterator[IO[bytes]]:
                 os.fsync(file.fileno())
             os.replace(stage, path)
         except BaseException:
-            stage.unlink(missing_ok=True)
+            _discard(stage)
             raise
+    with _as_store_error(path, IN_PLACE):
         _flush_folder(path.parent)
+
+
+def remove(path: Path | str) -> None:
+    """Remove a file, if it is there.
+
+    Raises
+    ------
+    StoreError
+        Where the operating system refuses.
+    """
+    with _as_store_error(Path(path), NOTHING_CHANGED):
+        Path(path).unlink(missing_ok=True)
 
 
 def write_chunks(path: Path | str, chunks: Iterable[bytes]) -> None:
@@ -155,7 +195,8 @@ def staged_dir(final: Path | str) -> Iterator[Path]:
     """Give an empty folder that becomes `final`, with everything in it, when the block ends well.
 
     An exception, an interrupt included, removes it and leaves `final` as it was. A finished folder that
-    stood there is replaced as a whole.
+    stood there is replaced as a whole. Folders of different names can be made side by side, by any number of
+    processes; of one name there is one at a time.
 
     Parameters
     ----------
@@ -170,40 +211,90 @@ def staged_dir(final: Path | str) -> Iterator[Path]:
     Raises
     ------
     StoreError
-        Where the operating system refuses.
+        Where the operating system refuses, or another process is making the same folder.
     """
     final = _absolute(final)
-    stage = _hidden(final, "stage")
-    with _as_store_error(final, "nothing was changed"):
+    stage, handle = _hidden(final, "stage"), None
+    with _as_store_error(final, NOTHING_CHANGED):
         final.parent.mkdir(parents=True, exist_ok=True)
-        clear_leftovers(final.parent)
-        stage.mkdir()
     try:
+        with _as_store_error(final, NOTHING_CHANGED), lock.locked(final.parent):
+            clear_leftovers(final.parent)
+            _refuse_rival(final)
+            stage.mkdir()
+            handle = lock.hold(stage)
         yield stage
-        with _as_store_error(final, "nothing was changed"):
+        with _as_store_error(final, NOTHING_CHANGED), lock.locked(final.parent):
             for folder, _, _ in os.walk(stage):
                 _flush_folder(Path(folder))
-            _exchange(stage, final)
-    except BaseException:
-        shutil.rmtree(stage, ignore_errors=True)
+            old = _exchange(stage, final)
+    except BaseException as error:
+        _discard(stage)
+        if isinstance(error, StoreError):
+            _name_as_seen(error, stage, final)
         raise
-
-
-def _exchange(stage: Path, final: Path) -> None:
-    """Rename `stage` to `final`; what stood there steps aside first and comes back if that fails."""
-    if final.is_dir() and not final.is_symlink():
-        aside = _hidden(final, "old")
-        os.rename(final, aside)
+    finally:
+        lock.release(handle)
+    with _as_store_error(final, IN_PLACE):
         try:
-            os.rename(stage, final)
-        except BaseException:
-            os.rename(aside, final)
-            raise
-        _flush_folder(final.parent)
-        shutil.rmtree(aside, ignore_errors=True)
-    else:
+            _flush_folder(final.parent)
+        finally:
+            _discard(old)
+
+
+def _name_as_seen(error: StoreError, stage: Path, final: Path) -> None:
+    """Make an error about a file in a staged folder name it as the user knows it: it comes to nothing."""
+    file = Path(error.file or "")
+    if file.is_relative_to(stage):
+        error.file = final / file.relative_to(stage)
+        error.message = error.message.replace(IN_PLACE, NOTHING_CHANGED)
+
+
+def _refuse_rival(final: Path) -> None:
+    for entry in final.parent.glob(f".{glob.escape(final.name)}.*.stage"):
+        match = _LEFTOVER.fullmatch(entry.name)
+        if match and match["name"] == final.name and lock.is_held(entry):
+            raise StoreError(
+                f"another process is at work on this already (number {match['pid']})",
+                file=final,
+                hint="Wait for it, or choose another folder or name.",
+            )
+
+
+def _exchange(stage: Path, final: Path) -> Path:
+    """Rename `stage` to `final`; return the name of what stood there, to be removed.
+
+    Where the system cannot do that in one step, what stands there steps aside first and comes back if the
+    second step fails; if there is none, because the process was killed, `clear_leftovers` brings it back.
+    """
+    if not final.is_dir() or final.is_symlink():
         os.rename(stage, final)
-        _flush_folder(final.parent)
+        return stage
+    if _swap(stage, final):
+        return stage
+    aside = _hidden(final, "old")
+    os.rename(final, aside)
+    try:
+        os.rename(stage, final)
+    except BaseException:
+        os.rename(aside, final)
+        raise
+    return aside
+
+
+def _swap(one: Path, other: Path) -> bool:
+    """Exchange two names at once, as Linux can (renameat2(2)); False where the system cannot."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of <fcntl.h> and <linux/fs.h>
+    if renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(other))
 
 
 def _alive(pid: int) -> bool:
@@ -225,13 +316,13 @@ def clear_leftovers(folder: Path) -> None:
         if not match or match["host"] != _HOST or _alive(int(match["pid"])):
             continue
         leftover, final = folder / entry, folder / match["name"]
+        if lock.is_held(leftover):  # by a process that counts otherwise: of another container
+            continue
         with suppress(OSError):  # another process may be clearing up as well
             if match["kind"] == "old" and not final.exists():
                 os.rename(leftover, final)
-            elif leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
             else:
-                leftover.unlink()
+                _discard(leftover)
 
 
 def ensure_writable(folder: Path | str) -> Path:
@@ -243,12 +334,9 @@ def ensure_writable(folder: Path | str) -> Path:
         Where it cannot: better before a run than after it.
     """
     folder = _absolute(folder)
-    probe = _hidden(folder / "probe", "stage")
     with _as_store_error(folder, "nothing was run"):
         folder.mkdir(parents=True, exist_ok=True)
-        with open(probe, "xb") as file:
-            try:
-                file.write(b"nmsim")
-            finally:
-                probe.unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"nmsim")
+            file.flush()
     return folder

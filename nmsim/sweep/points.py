@@ -75,7 +75,7 @@ class Folder:
                 folder / "config.resolved.yaml", point.config.model_dump(mode="json", exclude_none=True)
             )
         fs.write_json(folder / SUMMARY, summary)
-        (folder / ERROR).unlink(missing_ok=True)
+        fs.remove(folder / ERROR)
 
     def write_error(self, point: Point, error: str) -> None:
         """Write why a point failed."""

@@ -17,7 +17,21 @@ import typer
 from typer.core import TyperGroup
 
 from nmsim._version import __version__
-from nmsim.cli import compare, config, crossover, data, doctor, plot, probe, replay, run, select, sweep, trace
+from nmsim.cli import (
+    compare,
+    config,
+    crossover,
+    data,
+    doctor,
+    plot,
+    probe,
+    replay,
+    report,
+    run,
+    select,
+    sweep,
+    trace,
+)
 from nmsim.errors import NmsimError
 
 INTERRUPTED = 130
@@ -91,6 +105,7 @@ app.command("sweep")(sweep.sweep)
 app.command("crossover")(crossover.crossover)
 app.command("select")(select.select)
 app.command("plot")(plot.plot)
+app.command("report")(report.report)
 app.add_typer(trace.app, name="trace")
 app.add_typer(data.app, name="data")
 app.add_typer(config.app, name="config")

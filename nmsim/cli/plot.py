@@ -17,11 +17,18 @@ def plot(
     ),
     as_json: Json = False,
 ) -> None:
-    """Draw where the energy goes, from the trace itself; prints the files it wrote."""
-    from nmsim.report.outputs import plot_trace
+    """Draw the figures of a run, energies from the trace itself; or those that a trace alone gives.
 
-    files = [str(file) for file in plot_trace(path, out)]
+    Each is written as PNG, SVG and CSV; prints the files it wrote. With --json, also what each figure shows.
+    """
+    from nmsim.report.outputs import draw
+
+    drawn = [(figure, [str(file) for file in files]) for figure, files in draw(path, out)]
+    files = [file for _, of_figure in drawn for file in of_figure]
     if as_json:
-        print_json({"files": files})
+        figures = [
+            {"name": f.name, "title": f.title, "sentence": f.sentence, "files": own} for f, own in drawn
+        ]
+        print_json({"files": files, "figures": figures})
     else:
         typer.echo("\n".join(files))

@@ -157,7 +157,7 @@ class Plot:
             self.figure.patch.set_visible(True)
             self.figure.dpi = _PNG_DPI
         self.figure.set_canvas(canvas)
-        return _HOVERED.sub(r"<g><title>\1</title>", buffer.getvalue())
+        return _HOVERED.sub(r"<g><title>\2</title>", buffer.getvalue())
 
     @contextmanager
     def _laid_out(self) -> Iterator[None]:
@@ -170,7 +170,8 @@ class Plot:
 #: Dots an inch of PNG files, and of what an SVG holds as dots, such as thousands of points.
 _PNG_DPI, _RASTER_DPI = 150, 110
 _HOVER = "hover:"
-_HOVERED = re.compile(f'<g id="{_HOVER}([^"]*)">')
+#: matplotlib quotes an id that holds double quotes with single ones.
+_HOVERED = re.compile(rf"""<g id=(["']){_HOVER}(.*?)\1>""")
 _Drawn = TypeVar("_Drawn", bound="Artist")
 
 

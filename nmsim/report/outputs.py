@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,15 @@ from nmsim.report.banks import banks
 from nmsim.report.canvas import Plot
 from nmsim.report.outcomes import row_outcomes
 from nmsim.report.run import LAYERS, Run, load_run
+from nmsim.report.runs import load_runs, render_runs
 from nmsim.report.selection_map import selection_map
 from nmsim.report.tornado import tornado
 from nmsim.store import fs
+from nmsim.store.manifest import MANIFEST
 
 REPORT = "report.html"
+#: Where a comparison of runs goes unless it is said where.
+COMPARISON = "comparison.html"
 
 
 def write_outputs(run_dir: Path | str, manifest: Mapping[str, Any] | None = None) -> list[Path]:
@@ -37,12 +41,43 @@ def write_outputs(run_dir: Path | str, manifest: Mapping[str, Any] | None = None
         Where the run is missing or damaged, or the folder cannot be written.
     """
     run = load_run(run_dir, manifest)
-    sums = _sums(run)
-    drawn = run_figures(run, sums)
-    written = [path for figure in drawn for path in figure.save(run.path / "plots")]
-    page = html.render(run, drawn, None if sums is None else frames.energy_by_component(sums))
+    page, figures = _page(run)
+    written = [path for figure in figures for path in figure.save(run.path / "plots")]
     fs.write_text(run.path / REPORT, page)
     return [*written, run.path / REPORT]
+
+
+def _page(run: Run) -> tuple[str, list[Plot]]:
+    """Return a run's report, and the figures in it."""
+    sums = _sums(run)
+    figures = run_figures(run, sums)
+    return html.render(run, figures, None if sums is None else frames.energy_by_component(sums)), figures
+
+
+def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
+    """Write the report of finished runs anew and return its path.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Of one run: its figures and its `report.html` are made again. Of several: they are compared.
+    out : Path, optional
+        Where the page goes instead; a run's folder is then left as it is.
+
+    Raises
+    ------
+    DataError, StoreError, TraceFormatError
+        Where something is no run, is damaged or cannot be compared, or the page cannot be written.
+    """
+    if len(folders) == 1 and out is None:
+        return write_outputs(folders[0])[-1]
+    if len(folders) == 1:
+        text = _page(load_run(folders[0]))[0]
+    else:
+        text = render_runs(load_runs(folders))
+    path = Path(COMPARISON) if out is None else out
+    fs.write_text(path, text)
+    return path
 
 
 def run_figures(run: Run, sums: pd.DataFrame | None) -> list[Plot]:
@@ -76,23 +111,32 @@ def _sums(run: Run) -> pd.DataFrame | None:
     return _in_order(frames.trace_sums(run.path), list(run.schemes["scheme"])) if run.trace_files else None
 
 
-def plot_trace(source: Run | Path | str, out_dir: Path | str) -> list[Path]:
-    """Draw the energy breakdown, the three energies and the banks from a trace alone; return the files.
+def draw(source: Path, out_dir: Path) -> list[tuple[Plot, list[Path]]]:
+    """Draw all figures of a run, or those that a trace alone gives; return each with its files.
 
     Parameters
     ----------
-    source : Run, Path or str
-        A run, its folder, a folder of trace parts, or one Parquet file.
-    out_dir : Path or str
+    source : Path
+        A run's folder, a folder of trace parts, or one Parquet file.
+    out_dir : Path
         Where the figures go; made if need be.
 
     Raises
     ------
-    TraceFormatError, StoreError
-        Where there is no trace, it is damaged, or the figures cannot be written.
+    DataError, StoreError, TraceFormatError
+        Where there is neither run nor trace, it is damaged, or the figures cannot be written.
     """
+    if (source / MANIFEST).is_file():
+        run = load_run(source)
+        figures = run_figures(run, _sums(run))
+    else:
+        figures = _trace_figures(source)
+    return [(figure, figure.save(out_dir)) for figure in figures]
+
+
+def _trace_figures(trace: Path) -> list[Plot]:
     # Boards are simulated in an order of their own; `full` is what the others are compared with.
-    sums = _in_order(frames.trace_sums(source.path if isinstance(source, Run) else source), ["full"])
+    sums = _in_order(frames.trace_sums(trace), ["full"])
     energy = frames.energy_by_component(sums)
     figures = [
         plots.energy_breakdown(energy),
@@ -100,7 +144,7 @@ def plot_trace(source: Run | Path | str, out_dir: Path | str) -> list[Path]:
         plots.layers(frames.energy_by_layer(sums)),
         banks(sums),
     ]
-    return [path for figure in figures if figure is not None for path in figure.save(Path(out_dir))]
+    return [figure for figure in figures if figure is not None]
 
 
 def _in_order(sums: pd.DataFrame, first: list[str]) -> pd.DataFrame:

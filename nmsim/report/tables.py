@@ -29,11 +29,12 @@ class Cell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table for people; the first cell of a row is its head."""
+    """A table for people; the first cell of a row is its head, the first `texts` columns are texts."""
 
     title: str
     head: list[str]
     rows: list[list[Cell]]
+    texts: int = 1
 
 
 def number(value: float, say: Callable[[float], str], note: str = "") -> Cell:
@@ -143,7 +144,8 @@ def data_table(plot: Plot) -> Table | None:
     if len(plot.data) > SHOWN_ROWS:
         return None
     rows = [[_plain(value) for value in row] for row in plot.data.itertuples(index=False, name=None)]
-    return Table(f"Numbers of “{plot.title}”", [str(name) for name in plot.data.columns], rows)
+    texts = next((i for i, cell in enumerate(rows[0]) if cell.value is not None), 1) if rows else 1
+    return Table(f"Numbers of “{plot.title}”", [str(name) for name in plot.data.columns], rows, texts)
 
 
 def _plain(value: Any) -> Cell:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+import yaml
 
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.trace.schema import trace_table
@@ -133,6 +134,7 @@ def make_run(
     with_trace: bool = True,
     with_map: bool = True,
     spread: float | None = 1.2,
+    length_mm: float = 30,
 ) -> Path:
     """Write a run folder whose summary, energy table and trace agree, and return it.
 
@@ -242,6 +244,9 @@ def make_run(
         "schemes": summary_schemes,
     }
     (folder / "summary.json").write_text(json.dumps(summary))
+    length = {"value": length_mm, "unit": "mm", "source": "made up", "range": [10, 80]}
+    settings = {"name": "lpddr4", "seed": 1, "link": {"length": length}, "schemes": list(schemes)}
+    (folder / "config.resolved.yaml").write_text(yaml.safe_dump(settings))
     manifest = {
         "manifest_version": 1,
         "status": "complete",

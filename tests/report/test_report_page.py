@@ -18,7 +18,7 @@ from nmsim.errors import NmsimError, TraceFormatError
 from nmsim.report import frames, plots
 from nmsim.report.canvas import GROUPS, SCHEMES, css_colours, scheme_style
 from nmsim.report.html import checks, render, scaled, tight
-from nmsim.report.outputs import plot_trace, write_outputs
+from nmsim.report.outputs import draw, write_outputs
 from nmsim.report.run import load_run
 
 FIGURES = {"layers", "accuracy_energy", "energy_breakdown", "energy_phases", "phases", "selection_map"}
@@ -191,32 +191,31 @@ def test_a_run_without_trace_map_or_manifest_on_disk_still_gets_a_report(tmp_pat
     assert "kept no trace" in (folder / "report.html").read_text()
 
 
-def test_a_trace_is_drawn_from_a_run_a_folder_or_a_file(tmp_path: Path):
+def test_a_run_is_drawn_whole_and_a_trace_alone_as_far_as_it_goes(tmp_path: Path):
     run_folder = make_run(tmp_path / "run", schemes=("full",), images=100)
-    parts = run_folder / "trace"
-    drawn = []
-    for index, source in enumerate((load_run(run_folder), run_folder, parts, parts / "part-00000.parquet")):
-        files = plot_trace(source, tmp_path / str(index))
-        assert {path.name for path in files} >= {"energy_breakdown.png", "layers.csv"}
+    parts, drawn = run_folder / "trace", []
+    for index, source in enumerate((run_folder, parts, parts / "part-00000.parquet")):
+        names = {figure.name for figure, _ in draw(source, tmp_path / str(index))}
+        assert names >= {"energy_breakdown", "energy_phases", "layers", "banks"}
+        assert ("accuracy_energy" in names) == (source == run_folder)
         drawn.append(pd.read_csv(tmp_path / str(index) / "energy_breakdown.csv")["energy_fJ"].sum())
     whole = load_run(run_folder).schemes["system_energy_fJ"].sum()
-    assert drawn[:3] == [whole] * 3
-    assert 0 < drawn[3] < whole  # one part of two
+    assert drawn[:2] == [whole] * 2
+    assert 0 < drawn[2] < whole  # one part of two
 
 
-def test_where_there_is_no_trace_that_is_said(tmp_path: Path):
-    folder = make_run(tmp_path / "run", images=100, with_trace=False)
+def test_where_there_is_neither_run_nor_trace_that_is_said(tmp_path: Path):
     (tmp_path / "empty").mkdir()
-    for source in (folder, tmp_path / "empty", tmp_path / "nowhere"):
+    for source in (tmp_path / "empty", tmp_path / "nowhere"):
         with pytest.raises(TraceFormatError, match=r"there is no trace|no such file"):
-            plot_trace(source, tmp_path / "out")
+            draw(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_an_output_folder_that_is_a_file_is_refused(run_folder: Path, tmp_path: Path):
     (tmp_path / "out").write_text("")
     with pytest.raises(NmsimError):
-        plot_trace(run_folder, tmp_path / "out")
+        draw(run_folder / "trace", tmp_path / "out")
 
 
 def test_every_component_is_in_one_group_of_the_legend():

@@ -6,10 +6,28 @@ VENV   ?= .venv
 JOBS   ?= 2
 BIN    := $(VENV)/bin
 
-.PHONY: run test lint verify compare bench clean
+# Where the run of CONFIG lies: its name, and the hash of what it means.
+RUN_FOLDER = $(BIN)/python -c "import nmsim, nmsim.config as c; r = nmsim.load_config('$(CONFIG)'); \
+  print(f'runs/{r.name}-{c.config_hash(r)[:8]}')"
+
+.PHONY: run run-once plot report test lint verify compare bench clean
 
 run: $(VENV)/.installed            ## set up, run the default board, say where the report is
 > $(BIN)/nmsim run $(CONFIG)
+
+run-once: $(VENV)/.installed       ## the same, unless the run stands there already
+> test -e "$$($(RUN_FOLDER))/manifest.json" || $(BIN)/nmsim run $(CONFIG)
+
+plot: run-once                     ## draw the figures of the run anew: PNG, SVG and CSV in its plots/
+> run="$$($(RUN_FOLDER))" && $(BIN)/nmsim plot "$$run" --out "$$run/plots"
+
+report: run-once                   ## write the report of the run anew
+> $(BIN)/nmsim report "$$($(RUN_FOLDER))"
+
+# Where both are asked for at once, the run comes first and once.
+ifneq (,$(filter run,$(MAKECMDGOALS)))
+run-once: run
+endif
 
 test: $(VENV)/.installed-dev       ## set up with the dev extra and pass the tests
 > $(BIN)/python -m pytest -m "not slow" --numprocesses $(JOBS) --dist loadfile

@@ -16,7 +16,8 @@ from nmsim.errors import ConfigError
 from nmsim.learning import Progress
 from nmsim.report.comparison import COLUMNS
 from nmsim.report.run import Run, load_run
-from nmsim.selection.api import method_parameters
+from nmsim.selection.api import method_parameters, selector_class
+from nmsim.selection.selector import Reusable, follows_training
 from nmsim.simulation import simulate
 from nmsim.store.manifest import MANIFEST
 from nmsim.system.schemes import split_scheme
@@ -90,6 +91,7 @@ def compare(config: RunConfig, plan: Plan, out: str | Path, progress: Progress |
     runs = list(plan.runs(config))
     rows: list[dict[str, Any]] = []
     random: dict[tuple[str, float], list[float]] = {}
+    fits: dict[str, Reusable] = {}
     for index, (run_config, common) in enumerate(runs):
         share = index / len(runs)
         tell(f"{common['network']}, {common['keep_ratio']:.3g} kept", share)
@@ -97,9 +99,11 @@ def compare(config: RunConfig, plan: Plan, out: str | Path, progress: Progress |
         if (there / MANIFEST).exists():
             run = load_run(there)
         else:
-            run = simulate(
-                run_config, out, lambda message, _, share=share: tell(message, share), report=False
-            )
+
+            def tell_on(message: str, _: float | None, share: float = share) -> None:
+                tell(message, share)
+
+            run = simulate(run_config, out, tell_on, report=False, fits=fits)
         schemes, key = run.summary["schemes"], (common["network"], common["keep_ratio"])
         if "random" in schemes:
             random[key] = schemes["random"]["accuracies"]
@@ -108,8 +112,11 @@ def compare(config: RunConfig, plan: Plan, out: str | Path, progress: Progress |
 
 
 def selects_with_network(scheme: str) -> bool:
-    """Return whether a scheme's method has a network of its own to select with."""
-    return scheme != "full" and "network" in method_parameters(split_scheme(scheme)[0])
+    """Return whether a scheme's method has a network of its own to select with, not that which is trained."""
+    if scheme == "full":
+        return False
+    method, _ = split_scheme(scheme)
+    return "network" in method_parameters(method) and not follows_training(selector_class(method))
 
 
 def _run_config(

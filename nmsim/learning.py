@@ -7,6 +7,7 @@ one selection and one training. `selection_key` and `learning_key` say what each
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,9 +22,9 @@ from nmsim.data import Dataset
 from nmsim.data.dataset import LIMIT_BYTES
 from nmsim.errors import ResourceLimitError
 from nmsim.report.selection_map import pictures
-from nmsim.selection.api import create, fit, method_parameters
+from nmsim.selection.api import checked_fit, create, fit, method_parameters
 from nmsim.selection.budget import total_budget
-from nmsim.selection.selector import Selector, follows_training
+from nmsim.selection.selector import Reusable, Selector, follows_training
 from nmsim.store import fs
 from nmsim.system.schemes import make_selector, split_scheme
 from nmsim.training import NetworkCost, TrainResult, count_training, train
@@ -141,10 +142,22 @@ def images_per_epoch(config: RunConfig, dataset: Dataset, selector: Selector | N
 
 
 class Learner:
-    """Selections and trainings of a run, each computed once and shared by the schemes that use it."""
+    """Selections and trainings of a run, each computed once and shared by the schemes that use it.
 
-    def __init__(self, config: RunConfig, dataset: Dataset, tell: Progress):
+    Parameters
+    ----------
+    config : RunConfig
+    dataset : Dataset
+    tell : callable
+    fits : dict, optional
+        What runs on the same data share: fits that other keep ratios can go on from. It is added to.
+    """
+
+    def __init__(
+        self, config: RunConfig, dataset: Dataset, tell: Progress, fits: dict[str, Reusable] | None = None
+    ):
         self._config, self._dataset, self._tell = config, dataset, tell
+        self._fits = {} if fits is None else fits
         self._selectors: dict[str, Selector] = {}
         self._learnt: dict[str, Learnt] = {}
 
@@ -155,8 +168,21 @@ class Learner:
         method, _ = split_scheme(scheme)
         if method not in self._selectors:
             self._tell(f"{method}: selecting", 0.1)
-            self._selectors[method] = select(self._config, self._dataset, method)
+            self._selectors[method] = self._fitted(scheme, method)
         return self._selectors[method]
+
+    def _fitted(self, scheme: str, method: str) -> Selector:
+        """Return a selection, from the fit of another keep ratio where there is one to go on from."""
+        facts = {**selection_key(self._config, scheme), "keep_ratio": None}
+        key = json.dumps(facts, sort_keys=True)
+        if key in self._fits:
+            return checked_fit(
+                self._fits[key].refit(self._config.selection.keep_ratio), len(self._dataset.y_train)
+            )
+        selector = select(self._config, self._dataset, method)
+        if isinstance(selector, Reusable):
+            self._fits[key] = selector
+        return selector
 
     def learn(self, scheme: str, share: float) -> Learnt:
         """Return what a scheme selected and learnt."""

@@ -17,7 +17,7 @@ from nmsim.energy.data_bits import LineActivity
 from nmsim.learning import Learner, Learnt, Progress, training_seeds
 from nmsim.report.outputs import write_outputs
 from nmsim.report.run import Run, load_run
-from nmsim.selection.selector import follows_training
+from nmsim.selection.selector import Reusable, follows_training
 from nmsim.store import fs, manifest
 from nmsim.store.rundir import RunDir
 from nmsim.summary import SchemeResult, energy_table, summarise
@@ -29,7 +29,11 @@ from nmsim.training import TrainingSteps, check_backend, training_arrays
 
 
 def simulate(
-    config: RunConfig, out: str | Path = "runs", progress: Progress | None = None, report: bool = True
+    config: RunConfig,
+    out: str | Path = "runs",
+    progress: Progress | None = None,
+    report: bool = True,
+    fits: dict[str, Reusable] | None = None,
 ) -> Run:
     """Return the finished run of a configuration, written to `<out>/<name>-<hash8>/`.
 
@@ -43,6 +47,8 @@ def simulate(
         Called as `progress(message, share)` while the run goes on.
     report : bool
         Whether figures and `report.html` are made, which takes seconds; `nmsim report` makes them later.
+    fits : dict, optional
+        Handed from run to run, it lets those that differ in the keep ratio share what does not depend on it.
 
     Raises
     ------
@@ -62,7 +68,7 @@ def simulate(
         dataset = load(config.dataset)
         Board(config, "", [_images(dataset)], dataset.y_train, None)  # refuses a memory that is too small
         lines = line_contents(config, {"images": dataset.X_train})
-        learner = Learner(config, dataset, tell)
+        learner = Learner(config, dataset, tell, fits)
         started_boards: dict[str, tuple[Learnt, Board]] = {}
         writer = None if config.trace.level == "off" else TraceWriter(run.path("trace"))
         with writer or nullcontext(), _BoardThread() as boards:

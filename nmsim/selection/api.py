@@ -137,8 +137,12 @@ def fit(selector: Selector, X: np.ndarray, y: np.ndarray) -> Selector:
         As `Selector.fit` does; where the result is not the exact budget of ascending and distinct records.
     """
     selector.fit(X, y)
+    return checked_fit(selector, len(X))
+
+
+def checked_fit(selector: Selector, n: int) -> Selector:
+    """Return a fitted selector of n records, or raise DataError as `fit` does."""
     chosen = selector.indices_
-    n = len(X)
     budget = selector.budget(n) if hasattr(selector, "budget") else total_budget(n, selector.keep_ratio)
     whole = isinstance(chosen, np.ndarray) and chosen.dtype == np.int64 and chosen.ndim == 1
     if not whole or len(chosen) != budget:
@@ -148,10 +152,10 @@ def fit(selector: Selector, X: np.ndarray, y: np.ndarray) -> Selector:
             found=found,
             expected=f"int64 ({budget},)",
         )
-    if chosen[0] < 0 or chosen[-1] >= len(X) or (np.diff(chosen) <= 0).any():
+    if chosen[0] < 0 or chosen[-1] >= n or (np.diff(chosen) <= 0).any():
         raise DataError(
             f"{type(selector).__name__} chose what cannot be chosen",
-            expected=f"ascending, distinct numbers from 0 to {len(X) - 1}",
+            expected=f"ascending, distinct numbers from 0 to {n - 1}",
         )
     return selector
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from nmsim.rng import stream
 from nmsim.selection import desne_work, embedding, features, sampling, searches
 from nmsim.selection.affinities import Affinities, affinities_of, nearest_neighbours
 from nmsim.selection.formats import FORMATS
-from nmsim.selection.selector import Estimator, check_choice, check_number
+from nmsim.selection.selector import Classes, Reusable, check_choice, check_number
 
 SCOPES = ("per_class", "global")
 
@@ -83,7 +83,36 @@ class MapFit:
         return max(trial.n_neighbours for trial in self.trials)
 
 
-class DESNE(Estimator):
+@dataclass(frozen=True, eq=False)
+class _Map:
+    """A finished map, whatever is sampled from it; `early`, `late`, `perplexity` as in `Affinities`."""
+
+    trial: Trial
+    points: np.ndarray
+    perplexity: np.ndarray
+    early: np.ndarray
+    late: np.ndarray
+
+    @classmethod
+    def of(
+        cls, target: float, joint: Affinities, points: np.ndarray, divergence: float, meshes: dict[int, int]
+    ) -> _Map:
+        counts = joint.n_neighbours, joint.search_steps, len(joint.P)
+        trial = Trial(target, *counts, meshes, float(divergence))
+        return cls(trial, points, joint.perplexity, joint.early, joint.late)
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """The maps of a class, or of all, and the generator as they left it."""
+
+    label: int | None
+    members: np.ndarray
+    rng: np.random.Generator
+    maps: list[_Map]
+
+
+class DESNE(Reusable):
     """Select a representative subset by DE-SNE, the near-memory sampling method of arXiv 2508.02313.
 
     Which parts of it are published and which are choices of this project is said in the documentation
@@ -192,16 +221,17 @@ class DESNE(Estimator):
         ConfigError
             For a parameter out of its range.
         """
-        y, labels, _, budgets = self.checked(X, y)
+        return self._fit(X, y)
+
+    def _learn(self, X: np.ndarray, classes: Classes) -> None:
+        """Make the maps."""
         made = features.extract(
             X, self.features, self.pool_size, self.n_features, self.random_state, self.number_format
         )
         if self.scope == "per_class":
-            groups = [(int(label), np.flatnonzero(y == label)) for label in labels]
+            groups = [(int(label), np.flatnonzero(classes.y == label)) for label in classes.labels]
         else:
-            groups, budgets = [(None, np.arange(len(X), dtype=np.int64))], np.array([budgets.sum()])
-        self.embedding_ = np.empty((len(X), 2), dtype=np.float32)
-        self.perplexity_ = np.empty(len(X))
+            groups = [(None, np.arange(len(X), dtype=np.int64))]
         self.n_iter_ = self.n_iter
         rngs = [
             stream(self.random_state, "selection", "de-sne", "all" if g is None else g) for g, _ in groups
@@ -227,21 +257,32 @@ class DESNE(Estimator):
             self.forces,
         )
         finished = iter(zip(joints, *embedding.embed(joints, starts, descent), strict=True))
+        self._groups = [
+            _Group(group, members, rng, [_Map.of(target, *next(finished)) for target in wanted])
+            for (group, members), rng, wanted in zip(groups, rngs, targets, strict=True)
+        ]
+        self._facts = desne_work.Facts.of(X, made, self.n_iter, self.kernel)
+
+    def _choose(self, classes: Classes) -> None:
+        """Choose a map of each group where there are several, and sample it."""
+        budgets = classes.budgets if self.scope == "per_class" else [classes.budgets.sum()]
+        self.embedding_ = np.empty((len(classes.y), 2), dtype=np.float32)
+        self.perplexity_ = np.empty(len(classes.y))
         self.maps_ = []
-        for (group, members), wanted, share, rng in zip(groups, targets, budgets, rngs, strict=True):
-            made_maps = list(islice(finished, len(wanted)))
-            trials = tuple(
-                self._trial(target, *one, int(share)) for target, one in zip(wanted, made_maps, strict=True)
-            )
-            best = max(range(len(trials)), key=lambda i: trials[i].entropy or 0.0)
-            joint, Y, *_ = made_maps[best]
-            self.embedding_[members], self.perplexity_[members] = Y, joint.perplexity
-            taken = sampling.sample(Y, int(share), self.sampling, rng)
-            self.maps_.append(MapFit(group, members, joint.early, joint.late, trials, trials[best], taken))
+        for group, share in zip(self._groups, map(int, budgets), strict=True):
+            maps, members = group.maps, group.members
+            if self.sampling == "entropy":
+                maps = [
+                    replace(m, trial=replace(m.trial, entropy=sampling.occupancy_entropy(m.points, share)))
+                    for m in maps
+                ]
+            best = max(maps, key=lambda m: m.trial.entropy or 0.0)
+            self.embedding_[members], self.perplexity_[members] = best.points, best.perplexity
+            taken = sampling.sample(best.points, share, self.sampling, deepcopy(group.rng))
+            trials = tuple(m.trial for m in maps)
+            self.maps_.append(MapFit(group.label, members, best.early, best.late, trials, best.trial, taken))
         self.kl_divergence_ = {fit.group: fit.chosen.kl_divergence for fit in self.maps_}
         self.indices_ = np.sort(np.concatenate([fit.members[fit.sample.chosen] for fit in self.maps_]))
-        self._facts = desne_work.Facts.of(X, made, self.n_iter, self.kernel)
-        return self
 
     def _targets(self, n: int) -> tuple[float, ...]:
         """Return the perplexities of the maps that a group of n gets; none above what its number allows."""
@@ -253,19 +294,6 @@ class DESNE(Estimator):
     def _neighbours(self, codes: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return the lists that serve all maps of a group."""
         return nearest_neighbours(codes, min(len(codes) - 1, int(3 * max(self._targets(len(codes))))))
-
-    def _trial(
-        self,
-        target: float,
-        joint: Affinities,
-        Y: np.ndarray,
-        kl_divergence: float,
-        meshes: dict[int, int],
-        budget: int,
-    ) -> Trial:
-        entropy = sampling.occupancy_entropy(Y, budget) if self.sampling == "entropy" else None
-        counts = joint.n_neighbours, joint.search_steps, len(joint.P)
-        return Trial(target, *counts, meshes, float(kl_divergence), entropy)
 
     def arrays(self) -> list[ArraySpec]:
         """Return the arrays that the steps touch; "images" is the data set itself."""

@@ -18,9 +18,15 @@ from nmsim.selection.network import (
     pair_work,
     similarity_array,
 )
-from nmsim.selection.network_patches import kept_patches, number_kept, painted_over, patch_importance
+from nmsim.selection.network_patches import (
+    importance_work,
+    kept_patches,
+    number_kept,
+    painted_over,
+    patch_importance,
+)
 from nmsim.selection.random import INDEX_BYTES, INSTRUCTIONS_PER_DRAW
-from nmsim.selection.selector import Estimator, check_choice, check_number
+from nmsim.selection.selector import Classes, Reusable, check_choice, check_number
 
 PASSES = ("cached", "released")
 
@@ -119,7 +125,26 @@ def pick_step(rows: np.ndarray, n: int, group: int) -> Step:
     return Step(BINS, (Transfer("similarities", rows),), work, group=group)
 
 
-class DatasetQuantization(Estimator):
+def draw_step(amount: int) -> Step:
+    """Return the drawing of so many records from bins."""
+    return Step("sampling", operations={"cpu_instruction": INSTRUCTIONS_PER_DRAW * amount})
+
+
+def bin_arrays(
+    network: TrainedNetwork, bins: Sequence[ClassBins], values: int, budget: int
+) -> list[ArraySpec]:
+    """Return what a network, features of `values` numbers, the bins of them and the result lie in."""
+    sizes = [len(own.members) for own in bins]
+    return [
+        ArraySpec("images", sum(sizes), network.cost.image_bytes, per_image=True),
+        *network.arrays(),
+        ArraySpec("features", sum(sizes), 4 * values, per_image=True),
+        similarity_array(sizes),
+        ArraySpec("indices", budget, INDEX_BYTES),
+    ]
+
+
+class DatasetQuantization(Reusable):
     """Select the same share of bins that graph cut makes of a network's gradients (DQ, arXiv 2308.10524).
 
     Parameters
@@ -201,27 +226,35 @@ class DatasetQuantization(Estimator):
         ConfigError
             For a parameter out of its range.
         """
-        y, labels, _, budgets = self.checked(X, y)
-        images, codes, n_classes = as_images(X, y)
-        everything = np.arange(len(X))
+        return self._fit(X, y)
+
+    def _learn(self, X: np.ndarray, classes: Classes) -> None:
+        """Train the network and fill the bins."""
+        self._images, codes, n_classes = as_images(X, classes.y)
+        images, everything = self._images, np.arange(len(X))
         self.network_ = TrainedNetwork.on(
             images, codes, n_classes, everything, self._network_parameters(), self.random_state, "dq"
         )
         seen = LastLayer.of(self.network_.model, images, codes) if self.passes == "cached" else None
-        self.bins_, chosen = [], []
-        for label, budget in zip(labels, budgets, strict=True):
-            members = np.flatnonzero(y == label)
+        self.bins_ = []
+        for label in classes.labels:
+            members = np.flatnonzero(classes.y == label)
             if seen is not None:
                 similarities = seen.of_rows(members).similarities()
                 own = ClassBins.of(int(label), members, similarities, self.n_bins)
             else:
                 own = ClassBins(int(label), members, self._cut_as_released(images[members], codes[members]))
             self.bins_.append(own)
-            chosen += own.draw(int(budget), stream(self.random_state, "selection", "dq", int(label)))
-        self.indices_ = np.sort(np.concatenate(chosen))
         self._values = self.network_.model.last_layer(images[:1])[0].shape[1] + n_classes
-        self.training_images_ = self._without_patches(images[self.indices_]) if self.patch_drop else None
-        return self
+
+    def _choose(self, classes: Classes) -> None:
+        """Draw from the bins, and drop patches."""
+        chosen = []
+        for own, budget in zip(self.bins_, classes.budgets, strict=True):
+            chosen += own.draw(int(budget), stream(self.random_state, "selection", "dq", own.group))
+        self.indices_ = np.sort(np.concatenate(chosen))
+        kept = self._images[self.indices_]
+        self.training_images_ = self._without_patches(kept) if self.patch_drop else None
 
     def budget(self, n: int) -> int:
         """Return how many of n images are kept: with fewer patches of each, more of them."""
@@ -233,15 +266,8 @@ class DatasetQuantization(Estimator):
 
     def arrays(self) -> list[ArraySpec]:
         """Return the arrays that the steps touch; "images" is the data set itself."""
-        n = sum(len(c.members) for c in self.bins_)
-        return [
-            ArraySpec("images", n, self.network_.cost.image_bytes, per_image=True),
-            *self.network_.arrays(),
-            ArraySpec("features", n, 4 * self._values, per_image=True),
-            similarity_array([len(c.members) for c in self.bins_]),
-            *([self._patch_array()] if self.patch_drop else ()),
-            ArraySpec("indices", len(self.indices_), INDEX_BYTES),
-        ]
+        own = bin_arrays(self.network_, self.bins_, self._values, len(self.indices_))
+        return [*own, *([self._patch_array()] if self.patch_drop else ())]
 
     def steps(self, buffer_bytes: int, units: int = 1) -> Iterator[Step]:
         """Return training, passes, similarities, bins and draws, for a buffer that the SoC has.
@@ -259,14 +285,11 @@ class DatasetQuantization(Estimator):
             else:
                 yield from own.cut_work(self._values, buffer_bytes)
         budget = len(self.indices_)
-        yield Step("sampling", operations={"cpu_instruction": INSTRUCTIONS_PER_DRAW * budget})
+        yield draw_step(budget)
         if self.patch_drop:
-            store, order = np.arange(budget), self._patches.bit_length()
             yield from self.network_.forward_work(PATCHES, self.indices_, buffer_bytes, None)
-            # Maps, weighted and interpolated; the search for the least patches.
-            work = {"mac_fp32": self._values + 2 * self._patches, "compare": self._patches * order}
-            work = {kind: budget * count for kind, count in work.items()}
-            yield Step(PATCHES, (Transfer(KEPT_PATCHES, store, write=True),), work)
+            stored = Transfer(KEPT_PATCHES, np.arange(budget), write=True)
+            yield Step(PATCHES, (stored,), importance_work(budget, self._values, self._patches))
         yield Step("indices", (Transfer("indices", np.arange(budget), write=True),))
 
     def _without_patches(self, images: np.ndarray) -> np.ndarray:

@@ -10,17 +10,21 @@ import numpy as np
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.rng import stream
 from nmsim.selection.budget import apportion
-from nmsim.selection.dq import FEATURES, NETWORK, ClassBins
+from nmsim.selection.dq import FEATURES, NETWORK, ClassBins, bin_arrays, draw_step
 from nmsim.selection.network import (
     LastLayer,
     NetworkParameters,
     TrainedNetwork,
     as_images,
-    similarity_array,
 )
-from nmsim.selection.network_patches import kept_patches, painted_over, patch_grid, patch_importance
-from nmsim.selection.random import INDEX_BYTES, INSTRUCTIONS_PER_DRAW
-from nmsim.selection.selector import Estimator, check_number
+from nmsim.selection.network_patches import (
+    importance_work,
+    kept_patches,
+    painted_over,
+    patch_grid,
+    patch_importance,
+)
+from nmsim.selection.selector import Classes, Reusable, check_number
 
 ACTIVE, SCORES = "active_training", "error_reduction"
 
@@ -77,7 +81,7 @@ class ActiveRound:
     added: np.ndarray
 
 
-class ActiveQuantization(Estimator):
+class ActiveQuantization(Reusable):
     """Select from bins as DQ does, with amounts found by active learning (DQAS, arXiv 2407.07268).
 
     Parameters
@@ -156,76 +160,69 @@ class ActiveQuantization(Estimator):
         ConfigError
             For a parameter out of its range, or a network without feature maps where patches are dropped.
         """
-        y, labels, sizes, budgets = self.checked(X, y)
-        budget = int(budgets.sum())
-        images, codes, n_classes = as_images(X, y)
-        parameters = NetworkParameters(self.network, self.network_epochs)
+        return self._fit(X, y)
+
+    def _learn(self, X: np.ndarray, classes: Classes) -> None:
+        """Train the first network, drop patches and fill the bins."""
+        images, self._codes, self._n_classes = as_images(X, classes.y)
         everything = np.arange(len(X))
-        self.network_ = TrainedNetwork.on(
-            images, codes, n_classes, everything, parameters, self.random_state, "dqas"
-        )
+        self.network_ = self._trained(images, everything)
         if self.patch_drop:
             kept = kept_patches(
                 patch_importance(self.network_.model, images, self.patch_side), self.patch_drop
             )
             images = painted_over(images, kept, self.patch_side)
-        self._cut(LastLayer.of(self.network_.model, images, codes), y, labels)
-        self.initial_ = self._draw(max(len(labels), round(self.initial_share * budget)), sizes)
-        chosen, self.rounds_ = np.zeros(len(X), bool), []
+        self._images = images
+        self._cut(LastLayer.of(self.network_.model, images, self._codes), classes.y, classes.labels)
+        self._values = self._n_classes + self.network_.model.last_layer(images[:1])[0].shape[1]
+        self._patches = int(np.prod(patch_grid(images.shape[1:3], self.patch_side))) if self.patch_drop else 0
+
+    def _choose(self, classes: Classes) -> None:
+        """Draw the first records, and let the loop add the others."""
+        images, codes, budget = self._images, self._codes, int(classes.budgets.sum())
+        first = max(len(classes.labels), round(self.initial_share * budget))
+        self.initial_ = self._draw(first, classes.sizes)
+        chosen, self.rounds_ = np.zeros(len(images), bool), []
         chosen[self.initial_] = True
         for number in range(self.n_rounds):
             missing = budget - int(chosen.sum())
             if not missing:
                 break
-            trained = TrainedNetwork.on(
-                images,
-                codes,
-                n_classes,
-                np.flatnonzero(chosen),
-                parameters,
-                self.random_state,
-                "dqas",
-                number,
-            )
+            trained = self._trained(images, np.flatnonzero(chosen), number)
             pool = np.flatnonzero(~chosen)
             gains = expected_reductions(LastLayer.of(trained.model, images[pool], codes[pool]))
             added = self._best(pool, gains, -(-missing // (self.n_rounds - number)))
             chosen[added] = True
             self.rounds_.append(ActiveRound(trained, pool, added))
         self.indices_ = np.flatnonzero(chosen)
-        self._values = n_classes + self.network_.model.last_layer(images[:1])[0].shape[1]
-        self._patches = int(np.prod(patch_grid(images.shape[1:3], self.patch_side))) if self.patch_drop else 0
-        return self
+
+    def _trained(self, images: np.ndarray, rows: np.ndarray, *number: int) -> TrainedNetwork:
+        """Return a network that was trained on these rows; `number` is that of the turn of the loop."""
+        parameters = NetworkParameters(self.network, self.network_epochs)
+        given = self._codes, self._n_classes, rows, parameters, self.random_state
+        return TrainedNetwork.on(images, *given, "dqas", *number)
 
     def arrays(self) -> list[ArraySpec]:
         """Return the arrays that the steps touch; "images" is the data set itself."""
-        n = sum(len(own.members) for own in self.bins_)
-        return [
-            ArraySpec("images", n, self.network_.cost.image_bytes, per_image=True),
-            *self.network_.arrays(),
-            ArraySpec("features", n, 4 * self._values, per_image=True),
-            *([ArraySpec("patches", n, -(-self._patches // 8), per_image=True)] if self._patches else ()),
-            similarity_array([len(own.members) for own in self.bins_]),
-            ArraySpec("indices", len(self.indices_), INDEX_BYTES),
-        ]
+        own = bin_arrays(self.network_, self.bins_, self._values, len(self.indices_))
+        if not self._patches:
+            return own
+        return [*own, ArraySpec("patches", len(self._codes), -(-self._patches // 8), per_image=True)]
 
     def steps(self, buffer_bytes: int, units: int = 1) -> Iterator[Step]:
         """Return the first training, features, bins and draws, then the turns of the loop."""
-        n = sum(len(own.members) for own in self.bins_)
-        everything, cost = np.arange(n), self.network_.cost
+        n, cost = len(self._codes), self.network_.cost
+        everything = np.arange(n)
         yield from self.network_.training_work(NETWORK, buffer_bytes)
         yield from self.network_.forward_work(FEATURES, everything, buffer_bytes, "features")
         if self._patches:
-            # Maps, weighted and interpolated; the search for the least patches; the mean colour; and the
-            # network once more on the image, which is in the buffer still.
-            sums = {"mac_fp32": n * self._values + 2 * n * self._patches, "add_int32": n * cost.image_bytes}
-            order = {"compare": n * self._patches * max(1, self._patches.bit_length())}
-            moves = (Transfer("patches", everything, write=True),)
-            yield Step(FEATURES, moves, {**sums, **order, cost.mac: n * cost.macs_forward})
+            # And the mean colour, and the network once more on the image, which is in the buffer still.
+            work = importance_work(n, self._values, self._patches)
+            work |= {"add_int32": n * cost.image_bytes, cost.mac: n * cost.macs_forward}
+            yield Step(FEATURES, (Transfer("patches", everything, write=True),), work)
         for own in self.bins_:
             yield from own.cut_work(self._values, buffer_bytes)
-        drawn = INSTRUCTIONS_PER_DRAW * len(self.initial_)
-        yield Step("sampling", operations={"cpu_instruction": drawn})
+        yield draw_step(len(self.initial_))
         for turn in self.rounds_:
             yield from turn.network.training_work(ACTIVE, buffer_bytes)
             yield from turn.network.forward_work(SCORES, turn.pool, buffer_bytes, "features")

@@ -11,10 +11,11 @@ from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.rng import stream
 from nmsim.selection.network import NetworkParameters, TrainedNetwork, as_images, loss_gradients
 from nmsim.selection.network_facility import closeness, facility_location
-from nmsim.selection.network_int8 import CALIBRATION_IMAGES, Int8Copy
+from nmsim.selection.network_int8 import CALIBRATION_IMAGES, Int8Copy, check_quantised
 from nmsim.selection.random import INDEX_BYTES
 from nmsim.selection.selector import Estimator, check_number
-from nmsim.training import Model, train
+from nmsim.training import NETWORKS, Model, train
+from nmsim.training.network import LARGE_NETWORKS
 
 FEEDBACK, WEIGHTS, FORWARD, FACILITY, LEARNED = "feedback", "weights", "forward", "facility", "learned"
 
@@ -125,7 +126,13 @@ class NeSSA(Estimator):
         check_number("reselect_every", self.reselect_every, 1, 100_000, whole=True)
         check_number("drop_share", self.drop_share, 0, 0.999)
         NetworkParameters(self.network, self.network_epochs).check()
+        self.check_network(self.network)
         check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
+
+    @staticmethod
+    def check_network(name: str) -> None:
+        """Raise ConfigError for a network that has no 8-bit copy."""
+        check_quantised(name, (NETWORKS | LARGE_NETWORKS)[name])
 
     def start(self, X: np.ndarray, y: np.ndarray) -> NeSSA:
         """Make ready to choose from 8-bit images X, shape (n, height, width[, channels]), and return self.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from nmsim.selection.greedy_kernels import lazy_facility_location
 from nmsim.selection.network import RESOLUTION
@@ -16,13 +17,23 @@ def closeness(gradients: np.ndarray) -> np.ndarray:
 
     Rounded to multiples of `network.RESOLUTION`.
     """
-    g = gradients.astype(np.float64)
-    squares = (g * g).sum(axis=1)
-    d2 = squares[:, None] + squares - 2.0 * (g @ g.T)
-    np.fill_diagonal(d2, 0.0)
-    distances = np.sqrt(np.maximum(d2, 0.0))
-    near = np.maximum(FARTHEST - distances, 0.0)
-    return (np.rint(near / RESOLUTION) * RESOLUTION).astype(np.float32)
+    near = np.empty((len(gradients), len(gradients)), np.float32)
+    _write_closeness(gradients.astype(np.float64), near)
+    return near
+
+
+@njit(cache=True, nogil=True)
+def _write_closeness(g, near):
+    """Write `closeness` of gradients g, float64 (n, c), into near, float32 (n, n)."""
+    for i in range(len(g)):
+        near[i, i] = np.rint(FARTHEST / RESOLUTION) * RESOLUTION
+        for j in range(i):
+            d2 = 0.0
+            for k in range(g.shape[1]):
+                d2 += (g[i, k] - g[j, k]) ** 2
+            value = np.float32(np.rint(max(FARTHEST - np.sqrt(d2), 0.0) / RESOLUTION) * RESOLUTION)
+            near[i, j] = value
+            near[j, i] = value
 
 
 def facility_location(similarities: np.ndarray, budget: int) -> tuple[np.ndarray, int]:

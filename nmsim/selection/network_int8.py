@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from nmsim.errors import ConfigError
 from nmsim.training import Model
-from nmsim.training.layers import AvgPool2d, Conv2d, Dense, Flatten, MaxPool2d, ReLU
+from nmsim.training.layers import AvgPool2d, Conv2d, Dense, Flatten, Layer, MaxPool2d, ReLU
 from nmsim.training.model import frozen
 from nmsim.training.network import Chunk, Network
 from nmsim.training.planes import LANES, Planes, Shape
@@ -136,13 +136,18 @@ class Int8Copy:
         return found
 
 
-def _float64_of(model: Model) -> Model:
-    for layer in model.network.layers:
+def check_quantised(name: str, layers: Sequence[Layer]) -> None:
+    """Raise ConfigError for a network with a layer that has no int8 form here."""
+    for layer in layers:
         if not isinstance(layer, (Conv2d, Dense, *_KEEPING)):
             raise ConfigError(
-                f"the network {model.network.name} has no int8 form: {type(layer).__name__} is not quantised",
+                f"the network {name} has no int8 form: {type(layer).__name__} is not quantised",
                 expected="a network of convolutions, dense layers, pooling and ReLU, such as cnn-s",
             )
+
+
+def _float64_of(model: Model) -> Model:
+    check_quantised(model.network.name, model.network.layers)
     channels, height, width = model.network.shapes[0]
     network = Network(model.network.layers, (height, width, channels), model.network.n_classes, np.float64)
     parameters = model.parameters.astype(np.float64)

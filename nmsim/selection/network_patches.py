@@ -82,6 +82,14 @@ def painted_over(images: np.ndarray, kept: np.ndarray, side: int) -> np.ndarray:
     return np.where(mask, images, means[:, None, None, :])
 
 
+def importance_work(n: int, values: int, patches: int) -> dict[str, int]:
+    """Return the arithmetic beside a forward pass of n images: weighted maps, interpolation, the search.
+
+    `values` are the numbers of an image's last layer: classes and features.
+    """
+    return {"mac_fp32": n * (values + 2 * patches), "compare": n * patches * patches.bit_length()}
+
+
 def _interpolation(n: int, m: int) -> np.ndarray:
     """Return the matrix (m, n) that interpolates n values linearly at the centres of m equal parts."""
     at = np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1)

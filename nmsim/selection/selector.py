@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from copy import copy
 from difflib import get_close_matches
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -32,9 +34,10 @@ class Selector(Protocol):
     What a class may say besides, and what is taken where it does not: `places`, where its steps can be
     executed, of `PLACES` (`("host",)`); `host_only`, why not near memory (no reason is given);
     `check_parameters()`, which raises ConfigError for parameters out of their range before any data is read
-    (`fit` finds out); `budget(n)`, how many of n records are kept (`total_budget`). After `fit`:
-    `training_images_`, what a training gets in place of the chosen records, if not None, and
-    `training_array`, the array that holds these (the records themselves). A constructor's `number_format` is
+    (`fit` finds out); `check_network(name)`, the same for a network whose training it cannot follow;
+    `budget(n)`, how many of n records are kept (`total_budget`). After `fit`: `training_images_`, what a
+    training gets in place of the chosen records, if not None, and `training_array`, the array that holds
+    these (the records themselves). A constructor's `number_format` is
     given the format of the board's units. `Estimator` has what concerns the parameters.
     """
 
@@ -166,14 +169,58 @@ class Estimator:
         return f"{type(self).__name__}({values})"
 
 
+class Reusable(Estimator):
+    """Base of methods most of whose work does not depend on how much is kept.
+
+    A class writes `_learn`, the part that does not, and `_choose`, the part that does. What `_learn` sets is
+    never changed by `_choose`, so that fits of several keep ratios can share it.
+    """
+
+    @abstractmethod
+    def _learn(self, X: np.ndarray, classes: Classes) -> None:
+        """Do what does not depend on the keep ratio."""
+
+    @abstractmethod
+    def _choose(self, classes: Classes) -> None:
+        """Choose the budget of each class, and set `indices_`."""
+
+    def _fit(self, X: np.ndarray, y: np.ndarray) -> Reusable:
+        """Do both, after checking all that is given."""
+        self._classes = self.checked(X, y)
+        self._learn(X, self._classes)
+        self._choose(self._classes)
+        return self
+
+    def refit(self, keep_ratio: float) -> Reusable:
+        """Return what a fit of the same data with this keep ratio would be, and repeat only what must be.
+
+        Raises
+        ------
+        DataError
+            For a keep ratio that cannot be used.
+        """
+        other = copy(self)
+        other.keep_ratio = keep_ratio
+        y, labels, sizes, _ = self._classes
+        other._classes = Classes(y, labels, sizes, class_budgets(sizes, other.budget(len(y))))
+        other._choose(other._classes)
+        return other
+
+
 def check_labels(y: np.ndarray, n: int) -> np.ndarray:
     """Return labels as int64, shape (n,).
 
     Raises
     ------
     DataError
-        Where they are not n whole numbers.
+        Where they are missing, or not n whole numbers.
     """
+    if y is None:
+        raise DataError(
+            "the labels are missing, and every class keeps its own share",
+            expected=f"a whole number for each of the {n} records",
+            hint="Give every record the label 0 to select from all of them as one class.",
+        )
     y = np.asarray(y)
     if y.shape != (n,):
         raise DataError("labels and records differ in number", found=f"shape {y.shape}", expected=f"({n},)")

@@ -10,7 +10,7 @@ from nmsim.errors import DataError
 from nmsim.selection import create, select
 from nmsim.selection.api import _BUILT_IN, method_parameters, method_places, selector_class
 from nmsim.selection.budget import class_budgets
-from nmsim.selection.selector import PLACES
+from nmsim.selection.selector import PLACES, Reusable
 
 #: Parameters with which a method is quick.
 SMALL_NETWORK = {"network": "softmax", "network_epochs": 1}
@@ -62,6 +62,39 @@ def test_constant_images_duplicates_and_tiny_classes_meet_the_budget(method):
 
 
 @every_method
+def test_classes_smaller_than_any_neighbourhood_or_one_record_meet_the_budget(method):
+    X, _ = data(11)
+    params = {name: value for name, value in FAST.get(method, {}).items() if name != "perplexity"}
+    y = np.repeat([0, 1, 2, 3], [3, 5, 2, 1])
+    chosen = select(X, y, 0.5, method, 1, **params)
+    assert len(chosen) == len(set(chosen)) == 6 and set(y[chosen]) == {0, 1, 2, 3}
+
+
+@every_method
+def test_all_that_is_given_is_checked_before_any_work(method, monkeypatch):
+    kind = selector_class(method)
+
+    def refuse(*given):
+        raise DataError("refused")
+
+    monkeypatch.setattr(kind, "checked", refuse)
+    with pytest.raises(DataError, match="refused"):  # and no work could be done on this
+        kind(0.2, **FAST.get(method, {})).fit(None, None)
+
+
+@pytest.mark.parametrize("method", [m for m in _BUILT_IN if issubclass(selector_class(m), Reusable)])
+def test_a_fit_of_another_ratio_goes_on_to_what_a_fit_from_the_beginning_would_be(method):
+    X, y = data()
+    first, other = (create(method, ratio, 1, **FAST.get(method, {})).fit(X, y) for ratio in (0.4, 0.1))
+    again = first.refit(0.1)
+    assert np.array_equal(again.indices_, other.indices_) and again.keep_ratio == 0.1
+    assert [s.operations for s in again.steps(999, 2)] == [s.operations for s in other.steps(999, 2)]
+    assert len(first.indices_) == 48 and first.keep_ratio == 0.4
+    with pytest.raises(DataError, match="below one sample a class"):
+        first.refit(0.01)
+
+
+@every_method
 @pytest.mark.parametrize("kind", [np.uint8, np.float32, np.int64])
 @pytest.mark.parametrize("shape", [(64,), (8, 8, 3)])
 def test_records_of_any_shape_and_real_type_are_taken(method, kind, shape):
@@ -83,6 +116,7 @@ def test_what_cannot_be_selected_from_is_refused_with_the_reason(method):
         (X[:0], y[:0], 0.2, "no records"),
         (X, y[:-1], 0.2, "differ in number"),
         (X, y / 2, 0.2, "not whole numbers"),
+        (X, None, 0.2, "labels are missing"),
         (X, y, 0.01, "below one sample a class"),
         (X, y, 0, "keep ratio"),
     ):

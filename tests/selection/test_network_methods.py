@@ -83,6 +83,7 @@ def test_what_is_no_image_is_refused(method):
         ("nessa", {"reselect_every": 0}, "reselect_every"),
         ("nessa", {"drop_share": 1}, "drop_share"),
         ("nessa", {"network_epochs": 1.5}, "network_epochs"),
+        ("nessa", {"network": "resnet-8"}, "resnet-8 has no int8 form: BatchNorm2d is not quantised"),
     ],
 )
 def test_parameters_that_cannot_be_meant_are_refused(method, params, message):

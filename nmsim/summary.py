@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nmsim.break_even import break_even
 from nmsim.config import RunConfig, config_hash
 from nmsim.config.schema import quantities
 from nmsim.data import Dataset
@@ -88,7 +89,7 @@ def summarise(
     for scheme, facts in schemes.items():
         facts |= _against_full(scheme, schemes, training)
     courses = {result.scheme: result.course for result in results}
-    epochs = {scheme: facts["epochs"] for scheme, facts in schemes.items()}
+    epochs = {scheme: (facts["epochs"], facts["reselect_every"]) for scheme, facts in schemes.items()}
     band, uncertainty = bands(config, courses, epochs)
     for scheme, facts in schemes.items():
         for phase, ends in band[scheme].pop("phases").items():
@@ -148,6 +149,7 @@ def _scheme(result: SchemeResult, frame: pd.DataFrame, prices: PriceList) -> dic
         "seeds": learnt.seeds,
         "kept": len(learnt.rows),
         "epochs": len(learnt.epoch_orders),
+        "reselect_every": getattr(learnt.selector, "reselect_every", None),
         "energy_fJ": {**energies, "total": sum(energies.values())},
         **{f"{layer}_fJ": layers[layer] for layer in LAYERS},
         "time_ps": sum(duration for _, duration in course.phases.values()),
@@ -219,21 +221,19 @@ def _layers(frame: pd.DataFrame) -> dict[str, int]:
 def _against_full(
     scheme: str, schemes: dict[str, Any], training: dict[str, dict[str, int]]
 ) -> dict[str, Any]:
-    """Return the ratios to `full`, and the epochs from which the scheme costs less than it.
-
-    The break-even compares trainings of equally many epochs: what comes before the training, over what an
-    epoch saves. None where an epoch saves nothing.
-    """
+    """Return the ratios to `full`, and the epochs from which the scheme costs less than it."""
     if "full" not in schemes:
         return {"ratio_to_full": None, "break_even_epochs": None}
-    ratios, break_even = {}, {}
+    own, full = schemes[scheme], schemes["full"]
+    ratios, epochs = {}, {}
     for layer in LAYERS:
-        mine, full = schemes[scheme][f"{layer}_fJ"], schemes["full"][f"{layer}_fJ"]
-        ratios[layer] = mine / full if full else None
+        mine, whole = own[f"{layer}_fJ"], full[f"{layer}_fJ"]
+        ratios[layer] = mine / whole if whole else None
         epoch, full_epoch = (training[s][layer] / schemes[s]["epochs"] for s in (scheme, "full"))
         before = mine - training[scheme][layer]
-        break_even[layer] = before / (full_epoch - epoch) if full_epoch > epoch else None
-    return {"ratio_to_full": ratios, "break_even_epochs": None if scheme == "full" else break_even}
+        found = float(break_even(before, full_epoch - epoch, own["epochs"], own["reselect_every"]))
+        epochs[layer] = found if np.isfinite(found) else None
+    return {"ratio_to_full": ratios, "break_even_epochs": None if scheme == "full" else epochs}
 
 
 def _check_conservation(schemes: dict[str, Any], writer: TraceWriter | None) -> None:

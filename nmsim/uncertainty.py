@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from nmsim.break_even import break_even
 from nmsim.config.sampling import Factor, drawn, factors, latin_hypercube, one_at_a_time
 from nmsim.config.schema import RunConfig
 from nmsim.dram.commands import BACKGROUND_STATES
@@ -70,6 +71,8 @@ class Outcome:
     time_ps : ndarray, shape (phases, samples)
     epochs : int
         Of the training.
+    reselect_every : int or None
+        Epochs between two selections, where there are several.
     """
 
     phases: tuple[str, ...]
@@ -77,6 +80,7 @@ class Outcome:
     dataset_fJ: np.ndarray
     time_ps: np.ndarray
     epochs: int
+    reselect_every: int | None
 
     def layers(self, training_only: bool = False) -> dict[str, np.ndarray]:
         """Return the three energies, shape (samples,), of everything or of the training alone."""
@@ -86,7 +90,7 @@ class Outcome:
         return dict(zip(LAYERS, three, strict=True))
 
 
-def outcome(course: Course, epochs: int, variants: Variants) -> Outcome:
+def outcome(course: Course, epochs: int, variants: Variants, reselect_every: int | None = None) -> Outcome:
     """Return what a course takes in each of the variants of its board."""
     samples = variants.samples
     index = {phase: i for i, phase in enumerate(course.phases)}
@@ -105,11 +109,11 @@ def outcome(course: Course, epochs: int, variants: Variants) -> Outcome:
         energy[index[phase]] += taken
         if array in DATASET_ARRAYS:
             dataset[index[phase]] += taken[_DDR].sum(axis=0)
-    return Outcome(tuple(index), energy, dataset, time_ps, epochs)
+    return Outcome(tuple(index), energy, dataset, time_ps, epochs, reselect_every)
 
 
 def bands(
-    config: RunConfig, courses: Mapping[str, Course], epochs: Mapping[str, int]
+    config: RunConfig, courses: Mapping[str, Course], epochs: Mapping[str, tuple[int, int | None]]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Return the bands of every energy, time and ratio of each scheme, and what decides on the ratios.
 
@@ -119,8 +123,8 @@ def bands(
         `simulation.samples` says how many boards are drawn, `seed` which.
     courses : mapping of str to Course
         Scheme -> what it did.
-    epochs : mapping of str to int
-        Scheme -> training epochs.
+    epochs : mapping of str to (int, int or None)
+        Scheme -> training epochs, and those between two selections where there are several.
 
     Returns
     -------
@@ -134,10 +138,14 @@ def bands(
     unknown = factors(config)
     points = latin_hypercube(config.simulation.samples, len(unknown), config.seed)
     many = Variants(config, unknown, points)
-    drawn_of = {scheme: outcome(course, epochs[scheme], many) for scheme, course in courses.items()}
+
+    def outcomes(variants: Variants) -> dict[str, Outcome]:
+        return {s: outcome(course, epochs[s][0], variants, epochs[s][1]) for s, course in courses.items()}
+
+    drawn_of = outcomes(many)
     found = {scheme: _scheme_bands(scheme, drawn_of) for scheme in courses}
     single = Variants(config, unknown, one_at_a_time(len(unknown)))
-    single_of = {scheme: outcome(course, epochs[scheme], single) for scheme, course in courses.items()}
+    single_of = outcomes(single)
     tornado = {
         scheme: {layer: _tornado(unknown, ratio) for layer, ratio in _ratios(scheme, single_of).items()}
         for scheme in courses
@@ -208,7 +216,7 @@ def _break_even(scheme: str, outcomes: Mapping[str, Outcome]) -> dict[str, np.nd
     for layer in LAYERS:
         saved = full_epoch[layer] / full.epochs - epoch[layer] / own.epochs
         before = whole[layer] - epoch[layer]
-        found[layer] = np.where(saved > 0, before / np.where(saved > 0, saved, 1), np.inf)
+        found[layer] = break_even(before, saved, own.epochs, own.reselect_every)
     return found
 
 

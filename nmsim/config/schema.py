@@ -441,6 +441,9 @@ class DeSne(Section):
     features: Literal["raw", "pool", "random_projection", "pca"] = Field(
         "pool", description="What distances are taken between."
     )
+    pool_size: Annotated[int, Field(ge=1, le=64, strict=True)] = Field(
+        2, description="Side in pixels of what features: pool takes the mean of."
+    )
     perplexity: Annotated[float, Field(gt=1)] = Field(
         30.0, description="Neighbours that an image counts as near."
     )

@@ -14,6 +14,7 @@ import numpy as np
 
 from nmsim.errors import ConfigError, DataError
 from nmsim.rng import stream
+from nmsim.selection import kernels
 from nmsim.selection.formats import FORMATS, Format
 
 KINDS = ("raw", "pool", "random_projection", "pca")
@@ -130,7 +131,11 @@ def extract(
         make = _pooling(shape, pool_size) if pooled else _flat
         width = len(make(np.zeros((1, *shape)))[0])
         largest = form.checked_distance(width * 255.0**2, width)
-        codes = _rounded(numbers, make, width, form, form.scale_for(largest))
+        scale = form.scale_for(largest)
+        if pooled and eight_bit:
+            codes = _pooled_bytes(X, pool_size, width, form, scale)
+        else:
+            codes = _rounded(numbers, make, width, form, scale)
         # One addition a value, and one to round each mean; the division is a shift.
         adding = {"add_int32": values + width} if pooled else {}
         stored = pooled or not eight_bit or number_format != "int8"
@@ -243,6 +248,21 @@ def _pooling(shape: tuple[int, ...], size: int) -> Callable[[np.ndarray], np.nda
         return _flat(total / size**2)
 
     return pool
+
+
+def _pooled_bytes(X: np.ndarray, size: int, width: int, form: Format, scale: float) -> np.ndarray:
+    """Return what `_rounded` makes of pooled 8-bit images, to the bit, by way of whole sums."""
+    rows, columns = X.shape[1:3]
+    channels = int(np.prod(X.shape[3:]))
+    step = max(1, _CHUNK_VALUES // (rows * columns * channels))
+    codes = np.empty((len(X), width), dtype=form.dtype)
+    for start in range(0, len(X), step):
+        part = np.ascontiguousarray(X[start : start + step]).reshape(-1, rows, columns * channels)
+        sums = np.empty((len(part), -(-rows // size), -(-columns // size) * channels), dtype=np.int32)
+        kernels.pool_sums(part, size, channels, sums)
+        means = (_flat(sums) - 128 * size**2) / size**2
+        codes[start : start + len(part)] = form.rounded(means * scale)
+    return codes
 
 
 def _projecting(axes: np.ndarray, mean: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

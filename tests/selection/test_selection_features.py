@@ -96,3 +96,13 @@ def test_records_that_cannot_be_measured_are_refused(X, message):
 def test_unknown_features_are_refused():
     with pytest.raises(ConfigError, match=r"unknown features.*pool"):
         extract(images(), "pol", 2, 1, 0)
+
+
+@pytest.mark.parametrize("shape", [(7, 9, 3), (8, 8), (33, 20, 1)])
+@pytest.mark.parametrize("number_format", ["int8", "fp16", "fp32"])
+def test_bytes_pool_to_the_bit_as_the_same_numbers_in_floating_point(shape, number_format):
+    X = np.random.default_rng(1).integers(0, 256, (9, *shape), dtype=np.uint8)
+    X[0, 0, 0], X[1, 0, 0] = 0, 255  # so that the range of the numbers is that of bytes
+    for size in (2, 3, 16):
+        of_bytes, of_numbers = (extract(x, "pool", size, 1, 0, number_format) for x in (X, X.astype(float)))
+        assert np.array_equal(of_bytes.codes, of_numbers.codes)

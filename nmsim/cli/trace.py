@@ -1,9 +1,9 @@
-"""`nmsim trace`: sum up an energy trace, convert it, or check the commands of a trace or file."""
+"""`nmsim trace`: look at an energy trace, convert it, or check the commands of a trace or file."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,35 +13,122 @@ from nmsim.cli.output import Json, Overrides, note, picoseconds, print_json, pri
 if TYPE_CHECKING:
     from nmsim.dram.spec import DramSpec
     from nmsim.trace.checking import Verdict
+    from nmsim.trace.exporters.window import Window
 
-app = typer.Typer(help="Sum up an energy trace, convert it, or check its commands.", no_args_is_help=True)
+app = typer.Typer(help="Look at an energy trace, convert it, or check its commands.", no_args_is_help=True)
 
 TracePath = Annotated[
     Path, typer.Argument(metavar="RUN|TRACE", help="A run's folder, its trace, or one part.")
 ]
+FromTime = Annotated[
+    str | None, typer.Option("--from", metavar="TIME", help="Leave out what starts earlier: '10 us'.")
+]
+_UNTIL_HELP = "Leave out what starts then or later."
+UntilTime = Annotated[str | None, typer.Option("--until", "--to", metavar="TIME", help=_UNTIL_HELP)]
+Scheme = Annotated[str | None, typer.Option("--scheme", help="Only this scheme.")]
+Phase = Annotated[str | None, typer.Option("--phase", help="Only this phase.")]
+ChannelNumber = Annotated[int | None, typer.Option("--channel", min=0, help="Only this channel.")]
 #: Where a run keeps the configuration that it ran with.
 RESOLVED_CONFIG = "config.resolved.yaml"
+MANIFEST = "manifest.json"
+#: What `head` shows people of a row; --json has all columns.
+_HEAD = ("t_ps", "dur_ps", "scheme", "phase", "cmd", "channel", "rank", "bankgroup", "bank", "row", "col")
+_HEAD += ("bytes", "source", "row_outcome", "array", "count", "energy_fJ")
 
 
 @app.command()
-def summary(path: TracePath, as_json: Json = False) -> None:
+def summary(
+    path: TracePath,
+    start: FromTime = None,
+    end: UntilTime = None,
+    scheme: Scheme = None,
+    phase: Phase = None,
+    channel: ChannelNumber = None,
+    as_json: Json = False,
+) -> None:
     """Print commands, bytes and energy by scheme, phase and command."""
-    from nmsim.trace.reader import open_trace
+    from nmsim.trace.exporters.window import nothing_in, rows_of
+    from nmsim.trace.reader import SUMMARY_COLUMNS, open_trace
     from nmsim.units import format_bytes, format_energy
 
-    trace = open_trace(path)
-    frame = trace.summary()
+    window, trace = _window(start, end, scheme, phase, channel), open_trace(path)
+    columns = [*SUMMARY_COLUMNS, "channel"]
+    frame = trace.summary(rows_of(trace, window, columns))
+    if frame.empty and window.text:
+        raise nothing_in(trace, window)
+    _note_unfinished(path)
     if as_json:
-        total = int(frame["energy_fJ"].sum())
+        total, rows = int(frame["energy_fJ"].sum()), int(frame["rows"].sum())
         groups = frame.to_dict(orient="records")
-        print_json({"path": str(path), "rows": trace.rows, "energy_fJ": total, "groups": groups})
+        print_json({"path": str(path), "rows": rows, "energy_fJ": total, "groups": groups})
         return
     rows = [
         (g.scheme, g.phase, g.cmd, f"{g.count:,}", format_bytes(g.bytes), format_energy(g.energy_fJ))
         for g in frame.itertuples()
     ]
     print_table(["scheme", "phase", "command", "count", "bytes", "energy"], rows, text=3)
-    typer.echo(f"rows: {trace.rows:,}; energy: {format_energy(frame['energy_fJ'].sum())}")
+    typer.echo(f"rows: {frame['rows'].sum():,}; energy: {format_energy(frame['energy_fJ'].sum())}")
+
+
+@app.command()
+def head(
+    path: TracePath,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many.")] = 20,
+    start: FromTime = None,
+    end: UntilTime = None,
+    scheme: Scheme = None,
+    phase: Phase = None,
+    channel: ChannelNumber = None,
+    as_json: Json = False,
+) -> None:
+    """Print the first rows of a trace, or of a part of it; --json has all columns."""
+    from nmsim.trace.exporters.window import nothing_in, rows_of
+    from nmsim.trace.reader import open_trace
+    from nmsim.trace.schema import SCHEMA
+
+    window, trace = _window(start, end, scheme, phase, channel), open_trace(path)
+    found: list[dict[str, Any]] = []
+    for batch in rows_of(trace, window, list(SCHEMA.names)):
+        found += batch.slice(0, rows - len(found)).to_pylist()
+        if len(found) == rows:
+            break
+    if not found and window.text:
+        raise nothing_in(trace, window)
+    _note_unfinished(path)
+    if as_json:
+        print_json({"path": str(path), "rows": found})
+        return
+    texts = {"scheme", "phase", "cmd", "source", "row_outcome", "array"}
+    shown = [name for name in _HEAD if name in texts] + [name for name in _HEAD if name not in texts]
+    cells = ([f"{row[n]:,}" if n not in texts else row[n] or "" for n in shown] for row in found)
+    print_table(shown, cells, text=len(texts))
+
+
+@app.command()
+def plot(
+    path: TracePath,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the figures go.")] = Path("plots"),
+    bins: Annotated[int, typer.Option("--bins", min=1, max=10_000, help="Steps of time of a figure.")] = 200,
+    start: FromTime = None,
+    end: UntilTime = None,
+    scheme: Scheme = None,
+    phase: Phase = None,
+    channel: ChannelNumber = None,
+    as_json: Json = False,
+) -> None:
+    """Draw power, accesses of each bank and row outcomes over time; prints the files it wrote."""
+    from nmsim.report.over_time import over_time
+    from nmsim.trace.bins import bin_trace
+    from nmsim.trace.reader import open_trace
+
+    window, trace = _window(start, end, scheme, phase, channel), open_trace(path)
+    figures = over_time(bin_trace(trace, bins, window))
+    files = [str(file) for figure in figures for file in figure.save(out)]
+    _note_unfinished(path)
+    if as_json:
+        print_json({"files": files})
+    else:
+        typer.echo("\n".join(files))
 
 
 @app.command("export", help="The same as convert.")
@@ -52,15 +139,11 @@ def convert(
         Literal["csv", "perfetto", "drampower", "ramulator"], typer.Option("--to", help="Format to write.")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write.")],
-    start: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Leave out what starts earlier: '10 us'.")
-    ] = None,
-    end: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="Leave out what starts then or later.")
-    ] = None,
-    scheme: Annotated[str | None, typer.Option("--scheme", help="Only this scheme.")] = None,
-    phase: Annotated[str | None, typer.Option("--phase", help="Only this phase.")] = None,
-    channel: Annotated[int | None, typer.Option("--channel", help="Only this channel.")] = None,
+    start: FromTime = None,
+    end: Annotated[str | None, typer.Option("--until", metavar="TIME", help=_UNTIL_HELP)] = None,
+    scheme: Scheme = None,
+    phase: Phase = None,
+    channel: ChannelNumber = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -76,11 +159,9 @@ def convert(
     All but CSV get the single commands only; how many aggregated rows were left out is printed.
     """
     from nmsim.system.board import controller_spec, dram_spec
-    from nmsim.trace.exporters.window import Window
     from nmsim.trace.reader import open_trace
 
-    window = Window(picoseconds(start, "--from"), picoseconds(end, "--until"), scheme, phase, channel)
-    trace = open_trace(path)
+    window, trace = _window(start, end, scheme, phase, channel), open_trace(path)
     if to == "csv":
         from nmsim.trace.exporters.csv import export_csv
 
@@ -182,6 +263,24 @@ def _print_verdict(path: Path, spec: DramSpec, verdict: Verdict) -> None:
         note(f"{stretches}; {verdict.unchecked:,} commands are in the trace as sums only, and were not")
     if not verdict.has_end:
         note(f"{path} has no END line: it may lack its last commands")
+
+
+def _window(
+    start: str | None, end: str | None, scheme: str | None, phase: str | None, channel: int | None
+) -> Window:
+    """Return what the options choose."""
+    from nmsim.trace.exporters.window import Window
+
+    from_ps, to_ps = picoseconds(start, "--from"), picoseconds(end, "--until")
+    if from_ps is not None and to_ps is not None and to_ps <= from_ps:
+        raise typer.BadParameter(f"{end} is not after --from {start}", param_hint="--until")
+    return Window(from_ps, to_ps, scheme, phase, channel)
+
+
+def _note_unfinished(path: Path) -> None:
+    """Say so where a trace lies in a folder that is no finished run."""
+    if (path / "trace").is_dir() and not (path / MANIFEST).exists():
+        note(f"{path} has no {MANIFEST}: it is no finished run, and its trace may lack its end")
 
 
 def _board(path: Path, config: Path | None) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from nmsim.trace.schema import SCHEMA
 
 #: Rows of a batch at most.
 BATCH_ROWS = 1 << 16
+
+#: What a summary is made of: the texts that rows are summed under, then the sums.
+SUMMARY_COLUMNS = ("scheme", "phase", "cmd", "count", "bytes", "energy_fJ")
 
 _PART = re.compile(r"part-(\d{5,})\.parquet")
 _WRITE_AGAIN = "It is damaged or was not written to its end; run again to write it anew."
@@ -75,14 +78,19 @@ class Trace:
                     if batch.num_rows:
                         yield batch.select(wanted)
 
-    def summary(self) -> pd.DataFrame:
+    def summary(self, batches: Iterable[pa.RecordBatch] | None = None) -> pd.DataFrame:
         """Return rows, commands, bytes and energy by scheme, phase and command.
 
         Columns: scheme phase cmd rows count bytes energy_fJ, in the order in which they first occur.
+
+        Parameters
+        ----------
+        batches : iterable of RecordBatch, optional
+            Rows of this trace with the columns `SUMMARY_COLUMNS`; all by default.
         """
-        keys, sums = ["scheme", "phase", "cmd"], ["count", "bytes", "energy_fJ"]
+        keys, sums = list(SUMMARY_COLUMNS[:3]), list(SUMMARY_COLUMNS[3:])
         totals: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-        for batch in self.batches([*keys, *sums]):
+        for batch in self.batches(SUMMARY_COLUMNS) if batches is None else batches:
             # Dictionary columns are grouped by their texts: the codes of two batches need not agree.
             grouped = pa.table(batch).group_by(keys, use_threads=False)
             wanted = [("count", "count"), *((name, "sum") for name in sums)]

@@ -87,7 +87,7 @@ def test_perfetto_has_the_single_commands_and_the_rest_is_said(nmsim, run, tmp_p
         result.stdout == "trace.json: 3 rows\n" and "aggregated rows left out: 1 (45.0 pJ)" in result.stderr
     )
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
-    assert [e["name"] for e in events if e["ph"] == "X"] == ["ACT", "RD", "RD"]
+    assert [e["name"] for e in events if e["ph"] == "X"] == ["ACT", "RD", "RD", "training"]
 
 
 def test_a_time_window_is_given_with_units(nmsim_json, run):
@@ -162,3 +162,40 @@ def test_plot_draws_from_the_trace_alone_and_names_its_files(nmsim_json, run, tm
 
 def test_plot_of_nothing_is_one_line(refused):
     assert "absent" in refused("plot", "absent")
+
+
+def test_head_shows_the_first_rows_with_every_column(nmsim_json, nmsim, run):
+    rows = nmsim_json("trace", "head", run, "-n", 2)["rows"]
+    assert [row["cmd"] for row in rows] == ["ACT", "RD"]
+    assert rows[1]["t_ps"] == 18_125 and rows[1]["rd_fJ"] == 50 and rows[0]["array"] is None
+    assert [
+        r["cmd"] for r in nmsim_json("trace", "head", run, "--from", "18 ns", "--to", "20 ns")["rows"]
+    ] == ["RD"]
+    assert "18,125" in nmsim("trace", "head", run).stdout
+
+
+def test_a_summary_may_be_of_a_time_and_a_channel(nmsim_json, refused, run):
+    groups = nmsim_json("trace", "summary", run, "--from", "1 ns", "--until", "20 ns")["groups"]
+    assert [(g["cmd"], g["count"]) for g in groups] == [("RD", 1)]
+    assert "channel 7" in refused("trace", "summary", run / "trace", "--channel", 7)
+
+
+def test_plot_over_time_writes_picture_and_numbers(nmsim_json, refused, run, tmp_path):
+    files = nmsim_json("trace", "plot", run, "--out", "p", "--bins", 10)["files"]
+    names = {"power_by_component", "power_by_command", "banks_over_time"}  # the rows name no outcome
+    assert {Path(f).stem for f in files} == names
+    assert all((tmp_path / file).stat().st_size > 0 for file in files)
+    table = (tmp_path / "p" / "power_by_command.csv").read_text().splitlines()
+    assert table[0] == "scheme,start_ps,end_ps,cmd,energy_fJ" and len(table) == 1 + 10 * 2
+    assert "no such phase" in refused("trace", "plot", run / "trace", "--phase", "x", "--out", "q")
+
+
+def test_a_trace_without_a_manifest_is_said_to_be_of_no_finished_run(nmsim, run):
+    assert "manifest.json" in nmsim("trace", "head", run).stderr
+    (run / "manifest.json").write_text("{}")
+    assert nmsim("trace", "head", run).stderr == ""
+
+
+def test_a_time_that_ends_before_it_begins_is_wrong_usage(nmsim, run):
+    result = nmsim("trace", "head", run, "--from", "3 us", "--to", "2 us")
+    assert result.exit_code == 2 and "not after" in result.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pytest
 from trace_samples import commands_table, random_table
 
@@ -65,7 +66,16 @@ def events_of(path: Path) -> tuple[list[dict], list[dict], dict]:
     document = json.loads(path.read_text())
     events = document["traceEvents"]
     assert {e["ph"] for e in events} <= {"X", "M"}
-    return [e for e in events if e["ph"] == "X"], [e for e in events if e["ph"] == "M"], document["otherData"]
+    named = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
+    of_banks = [e for e in events if not named[e["pid"]].endswith("phases")]
+    commands, names = ([e for e in of_banks if e["ph"] == ph] for ph in "XM")
+    return commands, names, document["otherData"]
+
+
+def phases_of(path: Path) -> list[tuple[str, float, float]]:
+    """Return name, start and end of every phase of a picture, in us."""
+    events = json.loads(path.read_text())["traceEvents"]
+    return [(e["name"], e["ts"], e["ts"] + e["dur"]) for e in events if e.get("cat") == "phase"]
 
 
 def test_csv_holds_every_row_and_column(tmp_path):
@@ -76,6 +86,15 @@ def test_csv_holds_every_row_and_column(tmp_path):
     for name in ("t_ps", "energy_fJ", "bank"):
         assert back[name].tolist() == table[name].to_pylist()
     assert back["array"].fillna("").tolist() == [text or "" for text in table["array"].to_pylist()]
+
+
+def test_csv_read_back_is_the_trace_to_the_last_column(tmp_path):
+    trace = make(tmp_path / "t", random_table(200, 7), aggregate())
+    export_csv(trace, tmp_path / "t.csv")
+    plain = {f.name: pa.string() if pa.types.is_dictionary(f.type) else f.type for f in SCHEMA}
+    options = pa.csv.ConvertOptions(column_types=plain, null_values=[""], strings_can_be_null=True)
+    back = pa.csv.read_csv(tmp_path / "t.csv", convert_options=options)
+    assert back.to_pylist() == [row for batch in trace.batches() for row in batch.to_pylist()]
 
 
 def test_csv_of_a_window_holds_that_scheme_phase_and_channel(tmp_path):
@@ -120,6 +139,22 @@ def test_perfetto_slices_of_a_track_do_not_overlap(tmp_path):
         track = event["pid"], event["tid"]
         assert event["ts"] >= ends.get(track, 0.0) - 1e-9
         ends[track] = event["ts"] + event["dur"]
+
+
+def test_perfetto_has_a_track_of_the_phases_of_a_scheme_one_after_the_other(tmp_path):
+    table = random_table(300, 4)
+    export_perfetto(make(tmp_path / "t", table), tmp_path / "t.json")
+    rows = table.to_pandas().assign(end_ps=lambda r: r["t_ps"] + r["dur_ps"])
+    spans = rows.groupby("phase", observed=True).agg(start=("t_ps", "min"), end=("end_ps", "max")) / 1e6
+    cut = min(spans.loc["features", "end"], spans.loc["training", "start"])
+    assert phases_of(tmp_path / "t.json") == [
+        ("features", pytest.approx(spans.loc["features", "start"]), pytest.approx(cut)),
+        (
+            "training",
+            pytest.approx(spans.loc["training", "start"]),
+            pytest.approx(spans.loc["training", "end"]),
+        ),
+    ]
 
 
 def test_perfetto_leaves_aggregates_out_and_says_so(tmp_path):

@@ -33,7 +33,8 @@ def export_perfetto(
 ) -> Exported:
     """Write the single commands of an energy trace as trace-event JSON.
 
-    A process stands for a channel of a scheme, a thread for a bank. Aggregated rows are left out; how many,
+    A process stands for a channel of a scheme, a thread for a bank; one more process shows the phases of each
+    scheme, as far as its commands reach. Aggregated rows are left out; how many,
     and with how much energy, stands in the result and under `otherData` in the file.
 
     Parameters
@@ -169,17 +170,18 @@ class _Tracks:
     _pids: dict[tuple[str, int, str], int] = field(default_factory=dict)
     _tids: dict[tuple[int, tuple[int, ...]], int] = field(default_factory=dict)
     _waiting: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
+    _phases: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def events(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Yield the events that `rows` complete."""
         for row in rows:
+            if row["phase"]:
+                yield from self._phase(row)
             channel, source = row["channel"], "" if row["channel"] >= 0 else row["source"]
-            process = (row["scheme"] or "", channel, source)
-            if process not in self._pids:
-                self._pids[process] = len(self._pids) + 1
-                name = f"{process[0]} " + (f"channel {channel}" if channel >= 0 else source)
-                yield _named("process_name", self._pids[process], 0, name.strip())
-            pid = self._pids[process]
+            name = f"channel {channel}" if channel >= 0 else source
+            pid, new = self._process(row["scheme"] or "", channel, source)
+            if new:
+                yield _named("process_name", pid, 0, f"{row['scheme'] or ''} {name}".strip())
             bank = tuple(row[name] for name in ("rank", "bankgroup", "bank"))
             if (pid, bank) not in self._tids:
                 # Numbered by bank, so that threads stand in the order of banks whichever comes first.
@@ -213,6 +215,30 @@ class _Tracks:
     def rest(self) -> Iterator[dict[str, Any]]:
         """Yield the last event of every thread."""
         yield from self._waiting.values()
+        yield from self._phases.values()
+
+    def _process(self, scheme: str, channel: int, source: str) -> tuple[int, bool]:
+        """Return the number of a process, and whether it is new."""
+        process, known = (scheme, channel, source), len(self._pids)
+        pid = self._pids.setdefault(process, known + 1)
+        return pid, len(self._pids) > known
+
+    def _phase(self, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Let a scheme's phase last until this command ends; yield the one before where it is another."""
+        pid, new = self._process(row["scheme"] or "", -1, "phases")
+        if new:
+            yield _named("process_name", pid, 0, f"{row['scheme'] or ''} phases".strip())
+            yield _named("thread_name", pid, 1, "phases")
+        start, end = row["t_ps"] / 1e6, (row["t_ps"] + row["dur_ps"]) / 1e6
+        now = self._phases.get(pid)
+        if now is not None and now["name"] == row["phase"]:
+            now["dur"] = max(now["dur"], end - now["ts"])
+            return
+        if now is not None:
+            now["dur"] = max(0.0, min(now["dur"], start - now["ts"]))
+            yield now
+        event = {"ph": "X", "name": row["phase"], "cat": "phase", "pid": pid, "tid": 1}
+        self._phases[pid] = {**event, "ts": start, "dur": end - start, "args": {}}
 
 
 def _named(kind: str, pid: int, tid: int, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from nmsim.errors import TraceFormatError
 from nmsim.trace.reader import Trace
+from nmsim.units import format_time
 
 #: The columns that say which bank, row and column a command goes to.
 ADDRESS = ("channel", "rank", "bankgroup", "bank", "row", "col")
@@ -35,6 +36,11 @@ class Window:
     phase: str | None = None
     channel: int | None = None
 
+    @property
+    def text(self) -> str:
+        """Return what is chosen, for messages; empty where that is everything."""
+        return ", ".join(f"{name} {value}" for name, value in vars(self).items() if value is not None)
+
 
 @dataclass
 class Exported:
@@ -57,25 +63,46 @@ def check_not_empty(done: Exported, trace: Trace, window: Window) -> None:
     """Raise TraceFormatError where an export has come to its end without a row."""
     if done.rows:
         return
-    chosen = {name: value for name, value in vars(window).items() if value is not None}
-    for name in ("scheme", "phase"):
-        known = [text for text in trace.summary()[name].unique().tolist() if text]
-        if name in chosen and chosen[name] not in known:
-            raise TraceFormatError(
-                f"the trace has no such {name}",
-                file=trace.path,
-                found=chosen[name],
-                expected=" or ".join(known) or None,
-            )
+    check_choice_exists(trace, window)
     aggregates = (
         f"{done.left_out_rows} aggregated rows, and no single command" if done.left_out_rows else None
     )
     raise TraceFormatError(
         "nothing in the trace is to be written",
         file=trace.path,
-        found=aggregates or ", ".join(f"{name} {value}" for name, value in chosen.items()) or "no row",
+        found=aggregates or window.text or "no row",
         hint="Run with --set trace.level=access to keep every command." if aggregates else None,
     )
+
+
+def nothing_in(trace: Trace, window: Window) -> TraceFormatError:
+    """Return the error that a trace has no row in a window; it says what there is instead."""
+    check_choice_exists(trace, window)
+    message, first, last = "nothing in the trace lies in this window", None, None
+    for batch in trace.batches(["t_ps"]):
+        span = pc.min_max(batch.column(0)).as_py()
+        first = span["min"] if first is None else min(first, span["min"])
+        last = span["max"] if last is None else max(last, span["max"])
+    if first is None or last is None:
+        return TraceFormatError("this trace holds no rows", file=trace.path)
+    hint = f"Rows of the whole trace start from {format_time(first)} to {format_time(last)}."
+    return TraceFormatError(message, file=trace.path, found=window.text or None, hint=hint)
+
+
+def check_choice_exists(trace: Trace, window: Window) -> None:
+    """Raise TraceFormatError where the trace has not the scheme or the phase of a window."""
+    for name in ("scheme", "phase"):
+        chosen = getattr(window, name)
+        if chosen is None:
+            continue
+        known = [text for text in trace.summary()[name].unique().tolist() if text]
+        if chosen not in known:
+            raise TraceFormatError(
+                f"the trace has no such {name}",
+                file=trace.path,
+                found=chosen,
+                expected=" or ".join(known) or None,
+            )
 
 
 def rows_of(trace: Trace, window: Window, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "formats"))
-from trace_samples import random_table  # noqa: E402
+from trace_samples import random_table
 
 from nmsim.trace.schema import SCHEMA
 from nmsim.trace.writer import TraceWriter

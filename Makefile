@@ -10,7 +10,7 @@ BIN    := $(VENV)/bin
 RUN_FOLDER = $(BIN)/python -c "import nmsim, nmsim.config as c; r = nmsim.load_config('$(CONFIG)'); \
   print(f'runs/{r.name}-{c.config_hash(r)[:8]}')"
 
-.PHONY: run run-once plot report test lint verify compare bench clean
+.PHONY: run run-once plot report test lint verify compare bench docs clean
 
 run: $(VENV)/.installed            ## set up, run the default board, say where the report is
 > $(BIN)/nmsim run $(CONFIG)
@@ -44,6 +44,10 @@ compare: $(VENV)/.installed         ## methods over keep ratios, against random,
 bench: $(VENV)/.installed-dev      ## timings, as ratios to something measured in the same run
 > for b in benchmarks/[a-z]*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
+docs: $(VENV)/.installed-docs      ## fill the tables of the reference, build the site into build/site; any broken link fails
+> $(BIN)/python tests/docs/reference_tables.py
+> NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
 clean:                             ## remove what the commands above made, but not runs/
 > rm -rf $(VENV) build *.egg-info && find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -55,3 +59,6 @@ $(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: setup.cfg pyproject.toml | $(VENV)/bin/python
 > $(BIN)/python -m pip install --quiet --editable '.[dev]' && touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: setup.cfg pyproject.toml | $(VENV)/bin/python
+> $(BIN)/python -m pip install --quiet --editable '.[docs]' && touch $@ $(VENV)/.installed

@@ -19,7 +19,7 @@ from nmsim.report.run import Run, load_run
 from nmsim.selection.api import method_parameters, selector_class
 from nmsim.selection.selector import Reusable, follows_training
 from nmsim.simulation import simulate
-from nmsim.store.manifest import MANIFEST
+from nmsim.store.manifest import is_complete
 from nmsim.system.schemes import split_scheme
 
 
@@ -96,14 +96,14 @@ def compare(config: RunConfig, plan: Plan, out: str | Path, progress: Progress |
         share = index / len(runs)
         tell(f"{common['network']}, {common['keep_ratio']:.3g} kept", share)
         there = Path(out) / f"{run_config.name}-{config_hash(run_config)[:8]}"
-        if (there / MANIFEST).exists():
+        if is_complete(there):
             run = load_run(there)
         else:
 
             def tell_on(message: str, _: float | None, share: float = share) -> None:
                 tell(message, share)
 
-            run = simulate(run_config, out, tell_on, report=False, fits=fits)
+            run = simulate(run_config, out, tell_on, report=False, fits=fits, resume=True)
         schemes, key = run.summary["schemes"], (common["network"], common["keep_ratio"])
         if "random" in schemes:
             random[key] = schemes["random"]["accuracies"]

@@ -17,6 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from nmsim import stop
 from nmsim.config import RunConfig
 from nmsim.data import Dataset
 from nmsim.data.dataset import LIMIT_BYTES
@@ -61,6 +62,16 @@ class Learnt:
     epoch_orders: Sequence[np.ndarray]
 
 
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What remains of a training: with the first seed all that `Learnt` has, with others the accuracy."""
+
+    accuracy: float | None
+    network: NetworkCost
+    epoch_orders: Sequence[np.ndarray]
+    selector: Selector | None
+
+
 def selection_key(config: RunConfig, scheme: str) -> dict[str, Any]:
     """Return all that the selection of a scheme depends on, in JSON's types; {} where there is none."""
     if scheme == "full":
@@ -96,8 +107,16 @@ def select(config: RunConfig, dataset: Dataset, method: str) -> Selector:
     return fit(selector, dataset.X_train, dataset.y_train)
 
 
-def learn(config: RunConfig, dataset: Dataset, scheme: str, selector: Selector | None) -> Learnt:
+def learn(
+    config: RunConfig,
+    dataset: Dataset,
+    scheme: str,
+    selector: Selector | None,
+    finished: dict[str, Any] | None = None,
+) -> Learnt:
     """Return what the trainings of a scheme come to, on what its selector chose; `full` has none.
+
+    Trainings that are among the `finished` pieces of work are not done again; new ones are added.
 
     Notes
     -----
@@ -121,12 +140,24 @@ def learn(config: RunConfig, dataset: Dataset, scheme: str, selector: Selector |
         rows = everything if chosen is None else chosen.indices_
         return _train(config, dataset, rows, getattr(chosen, "training_images_", None), seed)
 
-    with ThreadPoolExecutor(numba.get_num_threads()) as pool:
-        results = list(pool.map(trained, seeds, selectors))
-    first = selectors[0]
-    rows = everything if first is None else first.indices_
-    accuracies = [float(result.accuracy) for result in results if result.model is not None]
-    return Learnt(first, rows, accuracies, len(seeds), results[0].network, results[0].epoch_orders)
+    def once(seed: int, chosen: Selector | None) -> Trained:
+        name = f"training {split_scheme(scheme)[0]} {seed}"
+        if name not in finished:
+            result = trained(seed, chosen)
+            accuracy = None if result.model is None else float(result.accuracy)
+            first = seed == seeds[0]
+            finished[name] = Trained(
+                accuracy, result.network, result.epoch_orders if first else (), chosen if first else None
+            )
+        return finished[name]
+
+    finished = {} if finished is None else finished
+    with stop.at_borders(), ThreadPoolExecutor(numba.get_num_threads()) as pool:
+        results = list(pool.map(once, seeds, selectors))
+    first = results[0]
+    rows = everything if first.selector is None else first.selector.indices_
+    accuracies = [result.accuracy for result in results if result.accuracy is not None]
+    return Learnt(first.selector, rows, accuracies, len(seeds), first.network, first.epoch_orders)
 
 
 def training_seeds(config: RunConfig) -> list[int]:
@@ -151,13 +182,21 @@ class Learner:
     tell : callable
     fits : dict, optional
         What runs on the same data share: fits that other keep ratios can go on from. It is added to.
+    finished : dict, optional
+        Pieces of work by name that need not be done; what is finished is added.
     """
 
     def __init__(
-        self, config: RunConfig, dataset: Dataset, tell: Progress, fits: dict[str, Reusable] | None = None
+        self,
+        config: RunConfig,
+        dataset: Dataset,
+        tell: Progress,
+        fits: dict[str, Reusable] | None = None,
+        finished: dict[str, Any] | None = None,
     ):
         self._config, self._dataset, self._tell = config, dataset, tell
         self._fits = {} if fits is None else fits
+        self._finished = {} if finished is None else finished
         self._selectors: dict[str, Selector] = {}
         self._learnt: dict[str, Learnt] = {}
 
@@ -167,8 +206,11 @@ class Learner:
             return None
         method, _ = split_scheme(scheme)
         if method not in self._selectors:
-            self._tell(f"{method}: selecting", 0.1)
-            self._selectors[method] = self._fitted(scheme, method)
+            name = f"selection {method}"
+            if name not in self._finished:
+                self._tell(f"{method}: selecting", 0.1)
+                self._finished[name] = self._fitted(scheme, method)
+            self._selectors[method] = self._finished[name]
         return self._selectors[method]
 
     def _fitted(self, scheme: str, method: str) -> Selector:
@@ -190,7 +232,7 @@ class Learner:
         if method not in self._learnt:
             self._tell(f"{scheme}: training with {self._config.training.seeds} seeds", share)
             selector = self.select(scheme)
-            self._learnt[method] = learn(self._config, self._dataset, scheme, selector)
+            self._learnt[method] = learn(self._config, self._dataset, scheme, selector, self._finished)
         return self._learnt[method]
 
     def by_length(self) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
 
+from nmsim import stop
 from nmsim.access.work import ArraySpec, Step
 from nmsim.config import RunConfig, config_hash, dump_config
 from nmsim.data import Dataset, load
@@ -19,6 +22,7 @@ from nmsim.report.outputs import write_outputs
 from nmsim.report.run import Run, load_run
 from nmsim.selection.selector import Reusable, follows_training
 from nmsim.store import fs, manifest
+from nmsim.store.kept import KEPT, read_kept, write_kept
 from nmsim.store.rundir import RunDir
 from nmsim.summary import SchemeResult, energy_table, summarise
 from nmsim.system.board import Board, SelectionWork, check_board, line_contents
@@ -27,6 +31,9 @@ from nmsim.system.schemes import split_scheme
 from nmsim.trace.writer import TraceWriter
 from nmsim.training import TrainingSteps, check_backend, training_arrays
 
+#: How often a request to stop is looked for while boards are simulated.
+_PAUSE_S = 0.2
+
 
 def simulate(
     config: RunConfig,
@@ -34,6 +41,7 @@ def simulate(
     progress: Progress | None = None,
     report: bool = True,
     fits: dict[str, Reusable] | None = None,
+    resume: bool = False,
 ) -> Run:
     """Return the finished run of a configuration, written to `<out>/<name>-<hash8>/`.
 
@@ -49,62 +57,119 @@ def simulate(
         Whether figures and `report.html` are made, which takes seconds; `nmsim report` makes them later.
     fits : dict, optional
         Handed from run to run, it lets those that differ in the keep ratio share what does not depend on it.
+    resume : bool
+        Whether to go on from what an interrupted run of this name and configuration kept, if there is one.
 
     Raises
     ------
     NmsimError
         See `nmsim.errors`; nothing is left behind in `out`.
+    Interrupted
+        Where SIGINT or SIGTERM came (in the main thread): a KeyboardInterrupt. What was selected and trained
+        by then is kept in the run's folder, whose manifest says `interrupted`; unless a finished run stands
+        there, which stays.
 
     Notes
     -----
     Selection and training are computed once for all schemes that share them: `METHOD@nmc` and
     `METHOD@host` have the same indices and the same accuracy, and differ in what the board does.
     """
-    tell = progress or (lambda message, share: None)
+
+    def tell(message: str, share: float | None) -> None:
+        stop.check()
+        if progress is not None:
+            progress(message, share)
+
     started = manifest.now()
     refuse_early(config)
-    with RunDir(out, config.name, config_hash(config)) as run:
-        tell("reading the data", 0.0)
-        dataset = load(config.dataset)
-        Board(config, "", [_images(dataset)], dataset.y_train, None)  # refuses a memory that is too small
-        lines = line_contents(config, {"images": dataset.X_train})
-        learner = Learner(config, dataset, tell, fits)
-        started_boards: dict[str, tuple[Learnt, Board]] = {}
-        writer = None if config.trace.level == "off" else TraceWriter(run.path("trace"))
-        with writer or nullcontext(), _BoardThread() as boards:
-            # All selections first: their kernels use every core, while a training leaves one to the boards.
-            # Then the short trainings, so that their boards run beside the long ones.
-            for index, scheme in enumerate(by_length := learner.by_length()):
-                learnt = learner.learn(scheme, 0.2 + 0.6 * index / len(by_length))
-                board, *course = prepare(config, dataset, scheme, learnt, writer, lines)
-                boards.execute(board, *course)
-                started_boards[scheme] = (learnt, board)
-            tell("simulating the boards", 0.8)
-            boards.wait()
-        in_order = [
-            SchemeResult(learnt, board.course())
-            for learnt, board in (started_boards[scheme] for scheme in config.schemes)
-        ]
-        summary = summarise(config, dataset, in_order, writer)
-        fs.write_text(run.path("config.resolved.yaml"), dump_config(config))
-        fs.write_json(run.path("summary.json"), summary)
-        fs.write_text(run.path("energy.csv"), energy_table(config, in_order).to_csv(index=False))
-        for result in in_order:
-            name = f"selected_indices.{result.scheme.replace('@', '-')}.npy"
-            fs.write_npy(run.path(name), result.learnt.rows)
-        learner.write_map(run.path("selection.npz"))
-        record = manifest.build_manifest(
-            config=config.model_dump(mode="json"),
-            seeds=[config.seed, *training_seeds(config)],
-            dataset_sha256=dataset.sha256,
-            threads=numba.get_num_threads(),
-            started=started,
-        )
-        if report:
-            tell("drawing the report", 0.9)
-            write_outputs(run.folder, record)
+    with stop.at_borders(), RunDir(out, config.name, config_hash(config)) as run:
+        work = _Work(config, started, {} if fits is None else fits)
+        try:
+            record = _fill(run, work, tell, report, resume)
+        except KeyboardInterrupt as request:
+            raise _keep(run, work) from request
         final = run.publish(record)
     return load_run(final)
+
+
+class _Work:
+    """What a run has come to so far: its data, once they are read, and its finished pieces by name."""
+
+    def __init__(self, config: RunConfig, started: datetime, fits: dict[str, Reusable]):
+        self.config, self.started, self.fits = config, started, fits
+        self.dataset: Dataset | None = None
+        self.finished: dict[str, Any] = {}
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what a run reads again when it is resumed."""
+        names = ("X_train", "y_train", "X_test", "y_test")
+        return {} if self.dataset is None else {name: getattr(self.dataset, name) for name in names}
+
+    def manifest(self, status: str) -> dict[str, Any]:
+        """Return the run's manifest."""
+        return manifest.build_manifest(
+            config=self.config.model_dump(mode="json"),
+            seeds=[self.config.seed, *training_seeds(self.config)],
+            dataset_sha256="" if self.dataset is None else self.dataset.sha256,
+            threads=numba.get_num_threads(),
+            started=self.started,
+            status=status,
+        )
+
+
+def _keep(run: RunDir, work: _Work) -> stop.Interrupted:
+    """Publish the finished pieces of an interrupted run, where no finished run stands; return what to say."""
+    if manifest.is_complete(run.final):
+        return stop.Interrupted(f"interrupted; the finished run {run.final} is as it was")
+    if not work.finished and (run.final / manifest.MANIFEST).exists():  # it may have kept something
+        return stop.Interrupted(f"interrupted; to finish it: nmsim run --resume {run.final}")
+    kept = write_kept(run, work.finished, work.arrays)
+    fs.write_text(run.path("config.resolved.yaml"), dump_config(work.config))
+    run.publish({**work.manifest(manifest.INTERRUPTED), KEPT: kept})
+    return stop.Interrupted(f"interrupted; to finish it: nmsim run --resume {run.final}")
+
+
+def _fill(run: RunDir, work: _Work, tell: Progress, report: bool, resume: bool) -> dict[str, Any]:
+    """Do all of a run's work and write its outputs; return its manifest."""
+    config = work.config
+    tell("reading the data", 0.0)
+    dataset = work.dataset = load(config.dataset)
+    if resume:
+        work.finished |= read_kept(run.final, dataset.sha256, work.arrays)
+    Board(config, "", [_images(dataset)], dataset.y_train, None)  # refuses a memory that is too small
+    lines = line_contents(config, {"images": dataset.X_train})
+    learner = Learner(config, dataset, tell, work.fits, work.finished)
+    started_boards: dict[str, tuple[Learnt, Board]] = {}
+    writer = None if config.trace.level == "off" else TraceWriter(run.path("trace"))
+    with writer or nullcontext(), _BoardThread() as boards:
+        # All selections first: their kernels use every core, while a training leaves one to the boards.
+        # Then the short trainings, so that their boards run beside the long ones.
+        for index, scheme in enumerate(by_length := learner.by_length()):
+            learnt = learner.learn(scheme, 0.2 + 0.6 * index / len(by_length))
+            board, *course = prepare(config, dataset, scheme, learnt, writer, lines)
+            boards.execute(board, *course)
+            started_boards[scheme] = (learnt, board)
+        tell("simulating the boards", 0.8)
+        boards.wait()
+    in_order = [
+        SchemeResult(learnt, board.course())
+        for learnt, board in (started_boards[scheme] for scheme in config.schemes)
+    ]
+    summary = summarise(config, dataset, in_order, writer)
+    fs.write_text(run.path("config.resolved.yaml"), dump_config(config))
+    fs.write_json(run.path("summary.json"), summary)
+    fs.write_text(run.path("energy.csv"), energy_table(config, in_order).to_csv(index=False))
+    for result in in_order:
+        name = f"selected_indices.{result.scheme.replace('@', '-')}.npy"
+        fs.write_npy(run.path(name), result.learnt.rows)
+    learner.write_map(run.path("selection.npz"))
+    stop.check()
+    record = work.manifest(manifest.COMPLETE)
+    if report:
+        tell("drawing the report", 0.9)
+        write_outputs(run.folder, record)
+    return record
 
 
 def refuse_early(config: RunConfig) -> None:
@@ -138,6 +203,8 @@ class _BoardThread:
     def wait(self) -> None:
         """Return when all boards are done; raise what the first failing one raised."""
         for _, future in self._started:
+            while not wait([future], timeout=_PAUSE_S).done:
+                stop.check()
             future.result()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

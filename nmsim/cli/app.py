@@ -48,9 +48,9 @@ class _Verbs(TyperGroup):
             others = len(getattr(error, "others", ()))
             more = f" ({others} more: see nmsim config check)" if others else ""
             raise _end(f"error: {error}{more}", error.exit_code) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             _debug()
-            raise _end("interrupted; nothing half-written is left", INTERRUPTED) from None
+            raise _end(str(error) or "interrupted; nothing half-written is left", INTERRUPTED) from None
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # who read the output has gone; that is for typer to end

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nmsim.cli.board import load_board
-from nmsim.cli.output import ConfigFile, Json, Overrides, note, print_json, print_table, progress
+from nmsim.cli.output import Json, Overrides, note, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from nmsim.config import RunConfig
+
+
+_RUNS = Path("runs")
 
 
 def run(
-    config: ConfigFile,
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG", help="A board, such as hw_configs/lpddr4.yaml.")
+    ] = None,
     overrides: Overrides = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Folder that run folders are put in.")
-    ] = Path("runs"),
+    ] = _RUNS,
     seed: Annotated[
         int | None, typer.Option("--seed", help="The run's seed; the same as --set seed=N.")
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", help="The run's name; the same as --set name=…")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Finish an interrupted run, by its folder.")
     ] = None,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Draw figures and a report.")] = True,
     as_json: Json = False,
@@ -36,20 +47,61 @@ def run(
     options = list(overrides or [])
     options += [] if seed is None else [f"seed={seed}"]
     options += [] if name is None else [f"name={json.dumps(name)}"]
-    checked = load_board(config, options)
-    replaced = out / f"{checked.name}-{config_hash(checked)[:8]}"
-    if (replaced / "manifest.json").exists():
-        note(f"this run exists already and will be replaced: {replaced}")
+    if resume is not None:
+        if config is not None or options or out != _RUNS:
+            raise typer.BadParameter(
+                "a run is resumed as it was begun: leave all else out but --report", param_hint="--resume"
+            )
+        checked, out = _begun(resume), resume.absolute().parent
+    elif config is None:
+        raise typer.BadParameter("name a board, or an interrupted run with --resume", param_hint="CONFIG")
+    else:
+        checked = load_board(config, options)
 
+    from nmsim.report.run import load_run
     from nmsim.simulation import simulate
+    from nmsim.store.manifest import is_complete
 
-    with progress() as tell:
-        done = simulate(checked, out=out, progress=tell, report=report)
+    there = out / f"{checked.name}-{config_hash(checked)[:8]}"
+    finished = is_complete(there)
+    if resume is not None and finished:
+        note(f"this run is finished already: {there}")
+        done, report = load_run(there), (there / "report.html").exists()
+    else:
+        if finished:
+            note(f"this run exists already and will be replaced: {there}")
+        with progress() as tell:
+            done = simulate(checked, out=out, progress=tell, report=report, resume=resume is not None)
     if as_json:
         print_json({"path": str(done.path), **done.summary})
         return
     print_schemes(done.summary["schemes"])
     typer.echo(f"report: {done.path / 'report.html'}" if report else f"run: {done.path}")
+
+
+def _begun(folder: Path) -> RunConfig:
+    """Return the configuration that a run was begun with.
+
+    Raises
+    ------
+    StoreError
+        Where there is no run, or its configuration has been changed.
+    """
+    from nmsim.config import config_hash
+    from nmsim.errors import StoreError
+    from nmsim.store.manifest import COMPLETE, INTERRUPTED, read_manifest
+
+    read_manifest(folder, (COMPLETE, INTERRUPTED))
+    file = folder / "config.resolved.yaml"
+    config = load_board(file)
+    expected, found = folder.absolute().name, f"{config.name}-{config_hash(config)[:8]}"
+    if found != expected:
+        hint = "A changed configuration is another run: nmsim run CONFIG."
+        raise StoreError(
+            "this is not the configuration that the run was begun with",
+            file=file, found=found, expected=expected, hint=hint,
+        )  # fmt: skip
+    return config
 
 
 def print_schemes(schemes: dict[str, dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nmsim import stop
 from nmsim.selection import kernels, searches
 
 #: Largest difference between the perplexity asked for and reached: equal to three decimals.
@@ -126,6 +127,7 @@ def nearest_neighbours(codes: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
     tile = min(n, max(1, _TILE_VALUES // n))
     scratch = np.empty((tile, n), dtype=X.dtype)
     for first in range(0, n, tile):
+        stop.check()
         rows = slice(first, min(first + tile, n))
         with np.errstate(over="ignore", invalid="ignore"):
             dots = np.matmul(X[rows], X.T, out=scratch[: rows.stop - first])

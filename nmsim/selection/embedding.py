@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import get_num_threads, parallel_chunksize, set_num_threads
 
+from nmsim import stop
 from nmsim.selection import kernels
 from nmsim.selection.affinities import Affinities
 from nmsim.selection.features import principal_axes
@@ -218,6 +219,7 @@ def embed(
     rates = (descent.learning_rate / descent.early_exaggeration * forces.sizes).astype(np.float32)
     early = round(descent.exaggeration_share * descent.n_iter)
     for iteration in range(descent.n_iter):
+        stop.check()
         exaggerated = iteration < early
         Z = forces.evaluate(Y).astype(np.float32)
         kernels.descend(

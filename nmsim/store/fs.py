@@ -182,12 +182,25 @@ def write_npy(path: Path | str, array: np.ndarray) -> None:
         np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
-def write_npz(path: Path | str, **arrays: np.ndarray) -> None:
-    """Write arrays of numbers under their names in NumPy's `.npz` format, compressed."""
+def write_npz(path: Path | str, compressed: bool = True, **arrays: np.ndarray) -> None:
+    """Write arrays of numbers under their names in NumPy's `.npz` format."""
     if any(np.asanyarray(array).dtype.hasobject for array in arrays.values()):
         raise ValueError("arrays of objects would be pickled")
     with staged_file(path) as file:
-        np.savez_compressed(file, **arrays)
+        (np.savez_compressed if compressed else np.savez)(file, **arrays)
+
+
+def empty(folder: Path | str) -> None:
+    """Remove what a folder that is being made holds.
+
+    Raises
+    ------
+    StoreError
+        Where the operating system refuses.
+    """
+    with _as_store_error(Path(folder), NOTHING_CHANGED):
+        for entry in Path(folder).iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +21,8 @@ from nmsim.errors import StoreError
 MANIFEST = "manifest.json"
 #: Raised when a key changes its meaning.
 MANIFEST_VERSION = 1
+#: Whether a run came to its end.
+COMPLETE, INTERRUPTED = "complete", "interrupted"
 
 #: What the numbers can depend on.
 _PACKAGES = (
@@ -110,7 +112,7 @@ def build_manifest(
     dataset_sha256: str,
     threads: int,
     started: datetime,
-    status: str = "complete",
+    status: str = COMPLETE,
 ) -> dict[str, Any]:
     """Return a run's manifest, ready for JSON; call it last, for it also notes the time and the memory.
 
@@ -150,18 +152,34 @@ def build_manifest(
     }
 
 
-def read_manifest(run: Path | str) -> dict[str, Any]:
-    """Return the manifest of a finished run.
+def nmsim_version() -> str:
+    """Return the version that a manifest names."""
+    return nmsim.__version__
+
+
+def is_complete(run: Path | str) -> bool:
+    """Return whether a finished run stands in a folder, by its manifest."""
+    try:
+        read_manifest(run)
+    except StoreError:
+        return False
+    return True
+
+
+def read_manifest(run: Path | str, status: Collection[str] = (COMPLETE,)) -> dict[str, Any]:
+    """Return a run's manifest.
 
     Parameters
     ----------
     run : Path or str
         The run's folder.
+    status : collection of str
+        What the run may be: `COMPLETE`, `INTERRUPTED`.
 
     Raises
     ------
     StoreError
-        Where there is none, or it is damaged.
+        Where there is none, it is damaged, or the run is something else.
     """
     path = Path(run) / MANIFEST
     try:
@@ -184,5 +202,12 @@ def read_manifest(run: Path | str) -> dict[str, Any]:
             found=f"manifest_version {found}",
             expected=str(MANIFEST_VERSION),
             hint="Read it with the version of nmsim that wrote it.",
+        )
+    if manifest.get("status") not in status:
+        interrupted = manifest.get("status") == INTERRUPTED
+        raise StoreError(
+            "this run was interrupted" if interrupted else "this run is not an interrupted one",
+            file=run,
+            hint=f"Finish it: nmsim run --resume {run}" if interrupted else None,
         )
     return manifest

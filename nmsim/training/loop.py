@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nmsim import stop
 from nmsim.errors import ConfigError, DataError
 from nmsim.rng import stream
 from nmsim.training import kernels
@@ -183,6 +184,7 @@ def train(
             moves.append(draw(augmentation, rows.size, draws))
             sums = np.zeros(2)
             for step in range(steps):
+                stop.check()
                 part = slice(step * batch_size, (step + 1) * batch_size)
                 done = (epoch * steps + step + 0.5) / (epochs * steps)
                 rate = learning_rate * SCHEDULES[schedule](done)

@@ -205,7 +205,8 @@ WRITING = re.compile(
     r"|\bos\.(?:remove|rename|replace|makedirs|link|symlink|truncate)|\bshutil\.(?:rmtree|move|copy|make_archive)"
     r"|\bnp\.(?:save|memmap)|\b(?:NamedTemporaryFile|TemporaryDirectory|mkdtemp|mkstemp)\b"
     r"|\.to_(?:csv|parquet|json|feather|pickle)\((?!index=|file\b|orient=|lineterminator=|\))"
-    r"|ParquetWriter\((?!\s*self\._sink)|(?:Zip|Gzip|Tar)File\([^)]*[\"'][wax]|\bpickle\b"
+    r"|ParquetWriter\((?!\s*self\._sink)|(?:Zip|Gzip|Tar)File\([^)]*[\"'][wax]"
+    r"|\bimport (?:c?[Pp]ickle|shelve|marshal|joblib|dill)\b"
 )
 
 

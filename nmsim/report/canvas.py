@@ -161,10 +161,13 @@ class Plot:
 
     @contextmanager
     def _laid_out(self) -> Iterator[None]:
-        """Lay the figure out in the first drawing only: that takes as long as the drawing itself."""
+        """Lay the figure out once for all formats, by the dots of PNG: it takes as long as a drawing."""
         with drawing():
+            engine = self.figure.get_layout_engine()
+            if engine is not None:
+                engine.execute(self.figure)
+                self.figure.set_layout_engine("none")
             yield
-            self.figure.set_layout_engine("none")
 
 
 #: Dots an inch of PNG files, and of what an SVG holds as dots, such as thousands of points.

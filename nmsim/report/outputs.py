@@ -16,6 +16,7 @@ from nmsim.report.outcomes import row_outcomes
 from nmsim.report.run import LAYERS, Run, load_run
 from nmsim.report.runs import load_runs, render_runs
 from nmsim.report.selection_map import selection_map
+from nmsim.report.timeline import timeline
 from nmsim.report.tornado import tornado
 from nmsim.store import fs
 from nmsim.store.manifest import MANIFEST
@@ -103,6 +104,7 @@ def run_figures(run: Run, sums: pd.DataFrame | None) -> list[Plot]:
         None if selection is None else selection_map(selection),
         row_outcomes(run.schemes),
         None if sums is None else banks(sums),
+        None if sums is None else timeline(sums, run.path),
     ]
     return [figure for figure in figures if figure is not None]
 
@@ -143,6 +145,7 @@ def _trace_figures(trace: Path) -> list[Plot]:
         plots.energy_phases(energy),
         plots.layers(frames.energy_by_layer(sums)),
         banks(sums),
+        timeline(sums, trace),
     ]
     return [figure for figure in figures if figure is not None]
 

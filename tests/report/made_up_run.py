@@ -78,7 +78,9 @@ def _rows(scheme: str, phase: str, facts: dict, single: int, start_ps: int, rng)
         firsts = min(single, count)
         places = rng.integers(0, 16, firsts)
         rest = rng.multinomial(count - firsts, weights[source])
-        counts = [(int(p), 1) for p in places] + [(p, int(n)) for p, n in enumerate(rest) if n]
+        # Single accesses have a row and a time of their own, 5 ns apart; sums have neither.
+        counts = [(int(p), 1, i) for i, p in enumerate(places)]
+        counts += [(p, int(n), -1) for p, n in enumerate(rest) if n]
         rows += [
             common
             | who
@@ -89,9 +91,12 @@ def _rows(scheme: str, phase: str, facts: dict, single: int, start_ps: int, rng)
                 "bank": p % 8,
                 "count": n,
                 "bytes": n * ACCESS_BYTES,
+                "row": 0 if place >= 0 else -1,
+                "t_ps": start_ps + 5_000 * max(place, 0),
+                "dur_ps": 5_000 if place >= 0 else 0,
             }
             | {f"{name}_fJ": price * n for name, price in prices.items()}
-            for p, n in counts
+            for p, n, place in counts
         ]
     for name in COMPONENTS:
         if name in facts:
@@ -157,7 +162,7 @@ def make_run(
     frame["array"] = frame["array"].fillna("")
     priced = [f"{name}_fJ" for name in COMPONENTS if f"{name}_fJ" in frame]
     frame["energy_fJ"] = frame[priced].sum(axis=1)
-    frame.loc[frame["array"] == "", ["channel", "rank", "bankgroup", "bank"]] = -1
+    frame.loc[frame["array"] == "", ["channel", "rank", "bankgroup", "bank", "row"]] = -1
 
     summary_schemes = {}
     for scheme in schemes:

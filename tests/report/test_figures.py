@@ -15,6 +15,7 @@ from nmsim.report.banks import banks
 from nmsim.report.outcomes import row_outcomes
 from nmsim.report.run import load_run
 from nmsim.report.selection_map import PICTURES, PIXELS, pictures, selection_map
+from nmsim.report.timeline import timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -103,3 +104,23 @@ def test_a_figure_s_svg_file_says_what_it_shows_and_each_mark_its_value(run_fold
     said = {title.text for title in root.iter(f"{SVG}title")}
     assert any(text.startswith("random: SoC static, ") and text.endswith("mJ") for text in said)
     assert plot.svg().count("<title>") == len(list(root.iter(f"{SVG}title"))) - 1
+
+
+def test_the_timeline_shows_the_first_single_commands_of_both_sides(run_folder: Path):
+    sums = frames.trace_sums(run_folder)
+    plot = timeline(sums, run_folder)
+    data = plot.data
+    # Both sides of de-sne read images for their features; 40 single accesses, one every 5 ns, fit in 300 ns.
+    assert set(zip(data["scheme"], data["phase"], data["source"], strict=True)) == {
+        ("de-sne@nmc", "features", "nmc"),
+        ("de-sne@host", "features", "host"),
+    }
+    assert (
+        data.groupby("source")["t_ps"].agg(["min", "max", "size"]).to_numpy().tolist()
+        == [[0, 195_000, 40]] * 2
+    )
+    drawn = sum(len(part.get_paths()) for ax in plot.figure.axes for part in ax.collections)
+    assert drawn == len(data)
+    # 40 accesses of 32 bytes in 300 ns.
+    assert plot.sentence.count("moves 1.28 kB in") == 2 and plot.sentence.count("(4.27 GB/s)") == 2
+    assert timeline(sums.assign(array=""), run_folder) is None

@@ -22,7 +22,7 @@ from nmsim.report.outputs import draw, write_outputs
 from nmsim.report.run import load_run
 
 FIGURES = {"layers", "accuracy_energy", "energy_breakdown", "energy_phases", "phases", "selection_map"}
-FIGURES |= {"row_outcomes", "banks", "tornado"}
+FIGURES |= {"row_outcomes", "banks", "tornado", "timeline"}
 KINDS = ("png", "svg", "csv")
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -187,7 +187,7 @@ def test_a_run_without_trace_map_or_manifest_on_disk_still_gets_a_report(tmp_pat
     (folder / "manifest.json").unlink()
     write_outputs(folder, manifest)
     drawn = {path.stem for path in (folder / "plots").glob("*.png")}
-    assert drawn == FIGURES - {"selection_map", "banks"}
+    assert drawn == FIGURES - {"selection_map", "banks", "timeline"}
     assert "kept no trace" in (folder / "report.html").read_text()
 
 

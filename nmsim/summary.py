@@ -22,8 +22,9 @@ from nmsim.learning import Learnt
 from nmsim.report.frames import DATASET_ARRAYS
 from nmsim.report.run import LAYERS
 from nmsim.system.board import TRAINING, dram_spec, price_list
-from nmsim.system.course import Course
+from nmsim.system.course import Counts, Course
 from nmsim.system.nmc import UnitCount
+from nmsim.system.peaks import arithmetic, peaks
 from nmsim.system.unit_facts import unit_facts
 from nmsim.trace.schema import COMPONENT_COLUMNS
 from nmsim.trace.writer import TraceWriter
@@ -121,6 +122,7 @@ def summarise(
             "link_length_mm": config.link.length.value,
         },
         "near_memory": unit_facts(config, spec, prices),
+        "peaks": peaks(config, spec),
         "training": config.training.model_dump(include={"network", "backend", "epochs", "batch_size"}),
         "trace": {
             "level": config.trace.level,
@@ -140,6 +142,7 @@ def _scheme(result: SchemeResult, frame: pd.DataFrame, prices: PriceList) -> dic
     before = [phase for phase in course.phases if phase != TRAINING]
     by_phase = frame.groupby("phase")["energy_fJ"].sum()
     epochs = course.epoch_energies_fJ(prices)
+    counts = course.ledger.counts(prices)
     pcb_bytes = {phase: course.ledger.bytes_of(prices, "host", [phase]) for phase in course.phases}
     layers = _layers(frame)
     return {
@@ -160,6 +163,7 @@ def _scheme(result: SchemeResult, frame: pd.DataFrame, prices: PriceList) -> dic
                 "time_ps": duration,
                 "energy_fJ": int(by_phase.get(phase, 0)),
                 "pcb_bytes": pcb_bytes[phase],
+                "work": _work(course, prices, counts, phase),
             }
             for phase, (_, duration) in course.phases.items()
         },
@@ -175,6 +179,15 @@ def _scheme(result: SchemeResult, frame: pd.DataFrame, prices: PriceList) -> dic
             "simulated": len(epochs),
             "of": len(learnt.epoch_orders),
         },
+    }
+
+
+def _work(course: Course, prices: PriceList, counts: Counts, phase: str) -> dict[str, dict[str, int]]:
+    """Return the arithmetic operations of a phase and the bytes that it moved, by who did it."""
+    work = arithmetic(counts, phase)
+    return {
+        side: operations | {"bytes": course.ledger.bytes_of(prices, side, [phase])}
+        for side, operations in work.items()
     }
 
 

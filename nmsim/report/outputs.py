@@ -13,6 +13,7 @@ from nmsim.report.accuracy import accuracy_energy
 from nmsim.report.banks import banks
 from nmsim.report.canvas import Plot
 from nmsim.report.outcomes import row_outcomes
+from nmsim.report.roofline import roofline
 from nmsim.report.run import LAYERS, Run, load_run
 from nmsim.report.runs import load_runs, render_runs
 from nmsim.report.selection_map import selection_map
@@ -102,6 +103,7 @@ def run_figures(run: Run, sums: pd.DataFrame | None) -> list[Plot]:
         plots.phases(run.phases),
         None if main is None else tornado(run, main),
         None if selection is None else selection_map(selection),
+        roofline(run),
         row_outcomes(run.schemes),
         None if sums is None else banks(sums),
         None if sums is None else timeline(sums, run.path),

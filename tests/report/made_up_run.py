@@ -106,6 +106,12 @@ def _rows(scheme: str, phase: str, facts: dict, single: int, start_ps: int, rng)
     return rows
 
 
+def _work(rows: pd.DataFrame, side: str) -> dict[str, int]:
+    """Return ten operations for each byte that this side moved, all of the host's on its NPU."""
+    moved = int(rows.loc[rows["source"] == side, "bytes"].sum())
+    return {"operations": 10 * moved, "bytes": moved} | ({"cpu_operations": 0} if side == "host" else {})
+
+
 def _bands(facts: dict, spread: float) -> dict:
     found = {}
     for end, factor in (("p05", 1 / spread), ("p95", spread)):
@@ -191,6 +197,7 @@ def make_run(
                     "time_ps": facts["time_ps"],
                     "energy_fJ": int(own.loc[own["phase"] == phase, "energy_fJ"].sum()),
                     "pcb_bytes": int(host.loc[host["phase"] == phase, "bytes"].sum()),
+                    "work": {side: _work(own[own["phase"] == phase], side) for side in ("host", "nmc")},
                 }
                 for phase, facts in phases.items()
             },
@@ -237,6 +244,10 @@ def make_run(
             "placement": "bank",
             "units": 16,
             "link_length_mm": 30.0,
+        },
+        "peaks": {
+            "host": {"operations_per_s": 5e11, "cpu_operations_per_s": 1.6e10, "bytes_per_s": 12.8e9},
+            "nmc": {"operations_per_s": 5e10, "bytes_per_s": 1e11},
         },
         "training": {"network": "cnn-s", "epochs": 8, "batch_size": 64},
         "trace": {"level": "window" if with_trace else "off", "rows": len(frame), "rows_per_phase": single},

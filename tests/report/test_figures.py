@@ -13,6 +13,7 @@ from nmsim.report import frames, plots
 from nmsim.report.accuracy import accuracy_energy, pareto_front
 from nmsim.report.banks import banks
 from nmsim.report.outcomes import row_outcomes
+from nmsim.report.roofline import phase_work, roofline
 from nmsim.report.run import load_run
 from nmsim.report.selection_map import PICTURES, PIXELS, pictures, selection_map
 from nmsim.report.timeline import timeline
@@ -124,3 +125,27 @@ def test_the_timeline_shows_the_first_single_commands_of_both_sides(run_folder: 
     # 40 accesses of 32 bytes in 300 ns.
     assert plot.sentence.count("moves 1.28 kB in") == 2 and plot.sentence.count("(4.27 GB/s)") == 2
     assert timeline(sums.assign(array=""), run_folder) is None
+
+
+def test_no_phase_stands_above_its_roof_and_each_says_what_bounds_it(run_folder: Path):
+    run = load_run(run_folder)
+    data = phase_work(run)
+    assert set(data["side"]) == {"host", "nmc"} and (data["operations_per_byte"] == 10).all()
+    # Ten operations a byte: 12.8 GB/s feed 128 of the NPU's 500 Gop/s; the units' 50 need 5 of 100 GB/s.
+    roofs = data.groupby("side")[["roof_operations_per_s", "bound"]].first()
+    assert roofs.loc["host"].tolist() == [pytest.approx(128e9), "memory"]
+    assert roofs.loc["nmc"].tolist() == [pytest.approx(50e9), "units"]
+    assert (data["operations_per_s"] <= data["roof_operations_per_s"]).all()
+    said = roofline(run).sentence
+    assert "on the host “training”, to " in said and "(memory)" in said
+    run.summary.pop("peaks")
+    assert roofline(run) is None
+
+
+def test_work_of_the_cores_is_bound_by_the_cores(run_folder: Path):
+    run = load_run(run_folder)
+    work = run.summary["schemes"]["full"]["phases"]["training"]["work"]["host"]
+    work["cpu_operations"] = work["operations"] // 2
+    row = phase_work(run).query("scheme == 'full' and side == 'host'").iloc[0]
+    # Half of the operations on cores of 16 Gop/s: 32 Gop/s of both kinds, below what memory or NPU allow.
+    assert row["bound"] == "CPU" and row["roof_operations_per_s"] == pytest.approx(32e9)

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 import pytest
 from made_up_run import make_run
 
-from nmsim.report.outputs import write_outputs
+from nmsim.report.outputs import write_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+#: A busy machine takes its time.
+PATIENCE_MS = 120_000
 HOSTILE = '"><img src=x onerror=alert(1)>@nmc'
 
 
@@ -34,7 +36,7 @@ def browser() -> Iterator:
     # A browser that root starts has no sandbox of its own.
     options = ["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=options)
+        started = playwright.chromium.launch(executable_path=path, args=options, timeout=PATIENCE_MS)
         yield started
         started.close()
 
@@ -44,8 +46,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the address of a report, one of whose schemes has markup for a name."""
     schemes = ("full", "random", "de-sne@nmc", HOSTILE)
     folder = make_run(tmp_path_factory.mktemp("runs") / "run", schemes=schemes, images=300)
-    write_outputs(folder)
-    return (folder / "report.html").as_uri()
+    return write_report([folder], folder / "report.html").as_uri()
 
 
 @pytest.fixture
@@ -55,6 +56,7 @@ def opened(browser, address: str) -> Iterator:
 
     def open_report(width: int = 1100, **settings: object):
         context = browser.new_context(viewport={"width": width, "height": 800}, **settings)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         page.complaints, page.requested = [], []

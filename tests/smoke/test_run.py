@@ -13,6 +13,7 @@ from smoke_samples import BOARDS, SMALL
 import nmsim
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.errors import NmsimError
+from nmsim.report.roofline import phase_work
 from nmsim.trace.schema import COLUMNS
 from nmsim.trace.writer import TraceWriter
 
@@ -179,6 +180,12 @@ def test_every_energy_and_ratio_has_its_band(small_run):
             assert set(low) == set(high) == set(facts[key])
             assert all(low[name] <= high[name] for name in low)
     assert small_run.summary["uncertainty"]["samples"] >= 1000
+
+
+def test_no_phase_is_faster_than_the_peaks_of_the_board_allow(small_run):
+    work = phase_work(small_run)
+    assert {"host", "nmc"} == set(work["side"])
+    assert (work["operations_per_s"] <= work["roof_operations_per_s"] * (1 + 1e-6)).all()
 
 
 def test_a_run_whose_sums_differ_by_a_femtojoule_fails(tmp_path, monkeypatch):

@@ -117,9 +117,6 @@ def cautions(runs: Mapping[str, Run]) -> list[str]:
         said.append("The runs have different data sets: their accuracies say nothing about each other.")
     if len({run.manifest.get("git_revision") for run in several}) > 1:
         said.append("The runs come from different revisions of nmsim.")
-    unfinished = [name for name, run in runs.items() if run.manifest.get("status") != "complete"]
-    if unfinished:
-        said.append(f"Not complete: {', '.join(unfinished)}.")
     return said
 
 

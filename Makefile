@@ -10,7 +10,9 @@ BIN    := $(VENV)/bin
 RUN_FOLDER = $(BIN)/python -c "import nmsim, nmsim.config as c; r = nmsim.load_config('$(CONFIG)'); \
   print(f'runs/{r.name}-{c.config_hash(r)[:8]}')"
 
-.PHONY: run run-once plot report test lint verify compare bench docs clean
+SWEEPS := sweep-buffer sweep-placement sweep-link sweep-memory sweep-keep-ratio
+
+.PHONY: run run-once plot report test lint verify compare $(SWEEPS) pareto bench docs clean
 
 run: $(VENV)/.installed            ## set up, run the default board, say where the report is
 > $(BIN)/nmsim run $(CONFIG)
@@ -40,6 +42,12 @@ verify: $(VENV)/.installed-dev     ## slow and statistical checks; writes docs/e
 
 compare: $(VENV)/.installed         ## methods over keep ratios, against random, on the default board
 > $(BIN)/nmsim compare $(CONFIG) --out runs/compare
+
+$(SWEEPS): sweep-%: $(VENV)/.installed   ## hw_configs/sweeps/*.yaml say what each one asks
+> $(BIN)/nmsim sweep hw_configs/sweeps/$*.yaml --out runs/$@ --jobs $(JOBS)
+
+pareto: $(VENV)/.installed          ## which buffers and placements of near-memory units are worth building
+> $(BIN)/nmsim sweep hw_configs/sweeps/pareto.yaml --out runs/pareto --jobs $(JOBS)
 
 bench: $(VENV)/.installed-dev      ## timings, as ratios to something measured in the same run
 > for b in benchmarks/[a-z]*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done

@@ -52,14 +52,14 @@ def sweep(
         try:
             runner.run(points, engine, len(points))
         finally:
-            if runner.sweep.summaries:
-                table = runner.write_table()
+            results = runner.write(asked)
     done = runner.sweep
     if as_json:
         rows = done.table().astype(object)
         print_json({"path": str(folder), "rows": rows.where(rows.notna(), None).to_dict("records")})
     else:
-        typer.echo(f"table: {table}")
+        for name, path in zip(("table", "page"), results or (), strict=False):
+            typer.echo(f"{name}: {path}")
     if done.errors:
         first, reason = next(iter(done.errors.items()))
         note(f"error: {len(done.errors)} of {len(done.points)} points failed; {first}: {reason}")

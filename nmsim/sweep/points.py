@@ -20,8 +20,8 @@ from nmsim.store import fs
 from nmsim.store.manifest import config_hash as hash_of
 from nmsim.sweep.spec import CONFIG, label
 
-#: Folder of the points below that of the sweep, a point's files, and the table of all.
-POINTS, SUMMARY, ERROR, TABLE = "points", "summary.json", "error.json", "points.csv"
+#: Folder of the points below that of the sweep, a point's files, the table of all, and the page.
+POINTS, SUMMARY, ERROR, TABLE, PAGE = "points", "summary.json", "error.json", "points.csv", "index.html"
 
 #: Facts of a scheme that the table has, besides the energies and what depends on their layer.
 _LEARNT = ("accuracy_mean", "accuracy_sd", "seeds", "kept", "epochs")
@@ -103,9 +103,8 @@ def table(
         common |= _values(point)
         summary = summaries.get(point.key)
         if summary is None:
-            rows.append(
-                {**common, "status": "failed", "error": errors.get(point.key, "not run"), "scheme": ""}
-            )
+            error = errors.get(point.key, "")
+            rows.append({"scheme": "", **common, "status": "failed" if error else "not run", "error": error})
             continue
         rows += [{**common, **_row(summary, scheme)} for scheme in summary["schemes"]]
     return pd.DataFrame(rows)

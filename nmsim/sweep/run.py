@@ -11,12 +11,14 @@ from typing import Any
 
 import pandas as pd
 
+import nmsim
 from nmsim.errors import ConfigError, NmsimError
 from nmsim.learning import Progress
 from nmsim.store import fs
+from nmsim.store.manifest import git_revision
 from nmsim.sweep.local import Engine
-from nmsim.sweep.points import TABLE, Folder, Point, message, table
-from nmsim.sweep.spec import Drafts, Spec, duration
+from nmsim.sweep.points import PAGE, TABLE, Folder, Point, message, table
+from nmsim.sweep.spec import Drafts, Spec, duration, label
 from nmsim.sweep.stages import check, point_stages
 
 #: Gives the engine when points are left to be run, from their configurations, and closes it.
@@ -124,11 +126,39 @@ class Runner:
                     f"about {duration(taken / done * (len(left) - done))}"
                 )
 
-    def write_table(self) -> Path:
-        """Write the table of all points as CSV and Parquet; return the former."""
-        frame = self.sweep.table()
-        path = self.folder.path / TABLE
-        fs.write_text(path, frame.to_csv(index=False, lineterminator="\n"))
-        with fs.staged_file(path.with_suffix(".parquet")) as file:
+    def write(self, spec: Spec) -> tuple[Path, Path] | None:
+        """Write table, figures and page of what is finished; return the table's and the page's path.
+
+        Returns
+        -------
+        tuple of Path or None
+            None where nothing is finished.
+        """
+        if not self.sweep.summaries:
+            return None
+        frame, folder = self.sweep.table(), self.folder.path
+        table, page = folder / TABLE, folder / PAGE
+        fs.write_text(table, frame.to_csv(index=False, lineterminator="\n"))
+        with fs.staged_file(table.with_suffix(".parquet")) as file:
             frame.to_parquet(file, index=False)
-        return path
+        from nmsim.report.sweep import figures, page_of
+
+        paths = [axis.path for axis in spec.axes]
+        plots = figures(frame, paths)
+        for plot in plots:
+            plot.save(folder / "plots")
+        fs.write_text(page, page_of(frame, about(spec, self.sweep), paths, plots))
+        return table, page
+
+
+def about(spec: Spec, sweep: Sweep) -> dict[str, str]:
+    """Return facts about a sweep for its page."""
+    said = {"name": spec.name, "file": str(spec.file), "board": spec.board.name, "kind": spec.kind}
+    said |= {f"varied: {axis.path}": axis.described for axis in spec.axes}
+    said |= {f"set: {override.path}": label(override.value) for override in spec.fixed}
+    some = next(iter(sweep.summaries.values()))
+    data, training = some["dataset"], some["training"]
+    said["data"] = f"{data['name']}, {data['n_train']:,} training images"
+    said["trained"] = f"{training['network']}, {training['epochs']} epochs or more"
+    said["nmsim"] = nmsim.__version__ + (f", {revision}" if (revision := git_revision()) else "")
+    return said

@@ -70,6 +70,11 @@ class Choices:
         """Return values that stand for all."""
         return self.values
 
+    @property
+    def described(self) -> str:
+        """Return what it takes, for people."""
+        return ", ".join(map(label, self.values))
+
 
 @dataclass(frozen=True)
 class Range:
@@ -117,6 +122,12 @@ class Range:
     def samples(self) -> tuple[Any, ...]:
         """Return values that stand for all: both ends."""
         return self.written(self.low), self.written(self.high)
+
+    @property
+    def described(self) -> str:
+        """Return what it takes, for people."""
+        scale = ", evenly in the logarithm" if self.log else ""
+        return f"{self.written(self.low)} to {self.written(self.high)}{scale}"
 
 
 Axis = Choices | Range

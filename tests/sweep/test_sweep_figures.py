@@ -1,0 +1,95 @@
+"""Do a sweep's figures and page show what its table holds?"""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nmsim.report.sweep import figures, over_seeds, page_of, pareto, varied
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_front_holds_exactly_what_no_other_point_beats(seed):
+    rng = np.random.default_rng(seed)
+    cost, other = rng.integers(0, 12, (2, 60)).astype(float)  # with ties
+    beaten = [
+        any((cost <= cost[i]) & (other <= other[i]) & ((cost < cost[i]) | (other < other[i])))
+        for i in range(60)
+    ]
+    assert (pareto(cost, other) == ~np.array(beaten)).all()
+
+
+def made_up():
+    """A table of 3 buffers × 2 placements × 2 seeds, with two schemes."""
+    rows = []
+    for size in (1, 2, 4):
+        for placement in ("bank", "rank"):
+            for seed in (1, 2):
+                for scheme in ("full", "k-center@nmc"):
+                    energy = 1e12 * (9 if scheme == "full" else size + 4 * (placement == "rank"))
+                    row = {
+                        "point": f"{size}{placement}{seed}",
+                        "status": "done",
+                        "error": "",
+                        "near_memory.buffer": f"{size} KiB",
+                    }
+                    row |= {
+                        "near_memory.buffer [B]": 1024.0 * size,
+                        "near_memory.placement": placement,
+                        "seed": seed,
+                    }
+                    row |= {
+                        "scheme": scheme,
+                        "accuracy_mean": 0.8 + 0.02 * seed,
+                        "accuracy_sd": 0.0,
+                        "seeds": 1,
+                    }
+                    for layer in ("dataset_ddr_energy", "ddr_energy", "system_energy"):
+                        row |= {
+                            f"{layer}_fJ": energy,
+                            f"{layer}_fJ_p05": energy / 2,
+                            f"{layer}_fJ_p95": energy * 2,
+                        }
+                    row |= {"ratio_to_full_system_energy": energy / 9e12, "time_ps": 1e9, "die_share": 0.1}
+                    row |= {"units_area_mm2": 0.1 * size * (8 if placement == "bank" else 1)}
+                    rows.append(row)
+    return pd.DataFrame(rows)
+
+
+PATHS = ["near_memory.buffer", "near_memory.placement", "seed"]
+
+
+def test_seeds_become_a_spread_and_bands_the_widest():
+    table = made_up()
+    table.loc[table["seed"] == 2, "system_energy_fJ_p95"] *= 3
+    merged = over_seeds(table, [a for a in varied(table, PATHS) if a.path != "seed"])
+    assert len(merged) == len(table) / 2 and (merged["seeds"] == 2).all()
+    assert merged["accuracy_mean"].to_numpy() == pytest.approx(0.83)
+    assert merged["accuracy_sd"].to_numpy() == pytest.approx(0.02 / 2**0.5)  # of 0.82 and 0.84
+    assert (merged["system_energy_fJ_p95"] == 6 * merged["system_energy_fJ"]).all()
+
+
+def test_a_sweep_of_two_values_is_drawn_as_lines_front_and_maps(tmp_path):
+    plots = {plot.name: plot for plot in figures(made_up(), PATHS)}
+    assert list(plots) == [
+        "energy_over_near_memory_buffer", "energy_over_near_memory_placement", "accuracy_over_energy",
+        "map_k-center-nmc", "energy_over_area",
+    ]  # fmt: skip
+    assert (
+        "1.00 mJ with near_memory.buffer 1 KiB and near_memory.placement bank"
+        in plots["map_k-center-nmc"].sentence
+    )
+    front = plots["accuracy_over_energy"].data.query("on_front")
+    assert list(front["scheme"].unique()) == ["k-center@nmc"] and (front["system_energy_fJ"] == 1e12).all()
+    paths = plots["map_k-center-nmc"].save(tmp_path)
+    assert [path.suffix for path in paths] == [".png", ".svg", ".csv"] and all(
+        p.stat().st_size > 500 for p in paths
+    )
+
+
+def test_the_page_says_what_is_best_and_what_failed():
+    table = pd.concat(
+        [made_up(), pd.DataFrame([{"point": "x", "status": "failed", "error": "<no>", "scheme": ""}])]
+    )
+    html = page_of(table.reset_index(drop=True), {"name": "buffers"}, PATHS, [])
+    assert "k-center@nmc takes the least energy, 1.00\u00a0mJ in point 1bank1" in html
+    assert "1 points failed" in html and "&lt;no&gt;" in html and "<no>" not in html

@@ -111,9 +111,7 @@ def _write(
     from nmsim.store import fs, manifest
 
     folder = fs.ensure_writable(out)
-    plot = draw(points, title, crossings)
-    plot.save(folder)
-    fs.write_text(folder / "crossover.svg", plot.svg_file())
+    draw(points, title, crossings).save(folder)
     provenance = manifest.build_manifest(
         config=board.model_dump(mode="json"), seeds=[], dataset_sha256="", threads=1, started=started
     )

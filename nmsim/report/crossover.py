@@ -49,7 +49,17 @@ def crossover(points: pd.DataFrame, title: str, crossings: dict[str, int | None]
         for ax, text in zip(axes[-1], _AXES.values(), strict=True):
             ax.set_xlabel(text)
         axes[0][0].legend(loc="upper right")
-    return Plot("crossover", "Distances near memory and on the host", figure, points)
+    title = "Distances near memory and on the host"
+    return Plot("crossover", title, figure, points, _crossings(crossings))
+
+
+def _crossings(crossings: dict[str, int | None]) -> str:
+    names = {"total_J": "energy of the board", "ddr_J": "energy of DRAM and link", "time_s": "time"}
+    parts = [
+        f"{name} {'for no buffer' if crossings[key] is None else f'from {crossings[key]:,} queries on'}"
+        for key, name in names.items()
+    ]
+    return f"Near memory takes no more than the host in: {'; '.join(parts)}."
 
 
 def _panel(ax: Axes, points: pd.DataFrame, over: str, name: str) -> None:

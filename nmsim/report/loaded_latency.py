@@ -67,7 +67,23 @@ def loaded_latency(
         axes[1].set_ylabel("99th percentile (ns)")
         _name_unloaded(axes[1], unloaded_ns)
         _legend(figure, [f"{v:.0%} random" for v in randoms], [f"{v:.0%} reads" for v in fractions])
-    return Plot("loaded_latency", "Latency over bandwidth", figure, points)
+    says = _most_bandwidth(points, bounds_GBps["peak"], unloaded_ns)
+    return Plot("loaded_latency", "Latency over bandwidth", figure, points, says)
+
+
+def _most_bandwidth(points: pd.DataFrame, peak_GBps: float, unloaded_ns: Mapping[str, float]) -> str:
+    """Return the most bandwidth that is reached before the memory saturates, and the latency there."""
+    stable = points[~points["saturated"]]
+    if stable.empty:
+        return "Every rate that was tried is more than the memory can do."
+    best = stable.loc[stable["achieved_GBps"].idxmax()]
+    kind = "write" if pd.isna(best["read_mean_ns"]) else "read"
+    mean, lone = best[f"{kind}_mean_ns"], min(unloaded_ns.values())
+    return (
+        f"Before it saturates the memory reaches {best['achieved_GBps']:.3g} of {peak_GBps:.3g} GB/s (with "
+        f"{best['read_fraction']:.0%} reads, {best['random_share']:.0%} random); a {kind} then takes "
+        f"{mean:.3g} ns on average, {mean / lone:.2g} times a lone read of an open row."
+    )
 
 
 def shared_latency(
@@ -127,7 +143,25 @@ def shared_latency(
                 ax.set_ylabel(what)
             row[0].set_title(policy, pad=16)
         _legend(figure, [f"{kind} of the banks busy" for kind in busy], [f"{v:.0%} random" for v in randoms])
-    return Plot("shared_latency", "Latency beside near memory", figure, points)
+    return Plot("shared_latency", "Latency beside near memory", figure, points, _slowest_host(loads, points))
+
+
+def _slowest_host(loads: pd.DataFrame, points: pd.DataFrame) -> str:
+    """Return how much busy units slow the host down at the lowest rate, by policy; or that it waits."""
+    parts = []
+    for policy, own in points.groupby("host_policy", sort=False):
+        here = loads[(loads["host_policy"] == policy) & (loads["rate"] == loads["rate"].min())]
+        here = here[~here["saturated"]].sort_values("near_banks", kind="stable")
+        idle, busy = here[here["near_banks"] == 0], here[here["near_banks"] > 0]
+        if own.loc[own["near_banks"] > 0, "host_waits"].all():
+            parts.append(f"{policy}: it waits until they are done")
+        elif len(idle) and len(busy):
+            last = busy.iloc[-1]
+            ratio = last["read_mean_ns"] / idle["read_mean_ns"].iloc[0]
+            parts.append(f"{policy}: ×{ratio:.2f} with {last['busy']} of the banks busy")
+    return (
+        f"Mean latency of the host's reads at its lowest rate, beside near-memory units: {'; '.join(parts)}."
+    )
 
 
 def _line(ax: Axes, line: pd.DataFrame, statistic: str, random: int, reads: int, top: float) -> None:

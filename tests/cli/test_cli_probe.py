@@ -32,6 +32,7 @@ def test_a_folder_gets_the_figure_its_numbers_and_where_they_are_from(nmsim, ddr
     assert sorted(p.name for p in folder.iterdir()) == [
         "loaded_latency.csv",
         "loaded_latency.png",
+        "loaded_latency.svg",
         "probe.json",
     ]
     assert (folder / "loaded_latency.png").read_bytes()[:4] == b"\x89PNG"
@@ -90,7 +91,7 @@ def test_beside_near_memory_a_folder_gets_figure_numbers_and_origin(nmsim, lpddr
     assert result.exit_code == 0, result.output
     assert "near memory in 4 of 8 banks: the host's requests wait until it has finished" in result.stdout
     folder = tmp_path / "near"
-    names = ["shared_latency.csv", "shared_latency.json", "shared_latency.png"]
+    names = [f"shared_latency.{kind}" for kind in ("csv", "json", "png", "svg")]
     assert sorted(p.name for p in folder.iterdir()) == names
     whole = json.loads((folder / "shared_latency.json").read_text())
     table = pd.read_csv(folder / "shared_latency.csv")

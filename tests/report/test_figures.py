@@ -12,6 +12,7 @@ import pytest
 from nmsim.report import frames, plots
 from nmsim.report.accuracy import accuracy_energy, pareto_front
 from nmsim.report.banks import banks
+from nmsim.report.loaded_latency import loaded_latency
 from nmsim.report.outcomes import row_outcomes
 from nmsim.report.roofline import phase_work, roofline
 from nmsim.report.run import load_run
@@ -149,3 +150,20 @@ def test_work_of_the_cores_is_bound_by_the_cores(run_folder: Path):
     row = phase_work(run).query("scheme == 'full' and side == 'host'").iloc[0]
     # Half of the operations on cores of 16 Gop/s: 32 Gop/s of both kinds, below what memory or NPU allow.
     assert row["bound"] == "CPU" and row["roof_operations_per_s"] == pytest.approx(32e9)
+
+
+def test_latency_over_bandwidth_says_what_is_reached_before_the_memory_saturates():
+    common = {"read_fraction": 1.0, "random_share": 0.5, "read_ci95_ns": 1.0, "read_p99_ns": 90.0}
+    common |= {f"write_{name}_ns": np.nan for name in ("mean", "ci95", "p99")}
+    points = pd.DataFrame(
+        [
+            common | {"rate": 0.2, "achieved_GBps": 2.0, "saturated": False, "read_mean_ns": 30.0},
+            common | {"rate": 0.8, "achieved_GBps": 5.0, "saturated": False, "read_mean_ns": 60.0},
+            common | {"rate": 1.5, "achieved_GBps": 5.5, "saturated": True, "read_mean_ns": 900.0},
+        ]
+    )
+    plot = loaded_latency(points, {"peak": 6.4}, {"hit": 20.0, "miss": 40.0}, "a memory")
+    assert plot.sentence == (
+        "Before it saturates the memory reaches 5 of 6.4 GB/s (with 100% reads, 50% random); a read then "
+        "takes 60 ns on average, 3 times a lone read of an open row."
+    )

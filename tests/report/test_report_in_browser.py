@@ -182,3 +182,19 @@ def test_every_stop_of_the_tab_key_can_be_seen_and_the_first_leads_to_the_conten
         page.keyboard.press("Tab")
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline != "none", page.evaluate("document.activeElement.outerHTML.slice(0, 100)")
+
+
+@pytest.mark.slow
+def test_a_comparison_of_runs_can_be_read_like_the_report_of_one(opened, tmp_path):
+    lengths = {"a": 30, "b": 60}
+    folders = [
+        make_run(tmp_path / name, images=300, length_mm=mm, with_map=False) for name, mm in lengths.items()
+    ]
+    page = opened(width=360)
+    page.goto(write_report(folders, tmp_path / "comparison.html").as_uri())
+    assert page.complaints == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    assert page.locator("#differences tbody th").all_inner_texts() == ["link.length"]
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(page).response["violations"]
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found] == []

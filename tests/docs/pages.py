@@ -6,7 +6,9 @@
 - `text` after one of them: what it prints must hold these lines, in order. Words with digits stand for
   any word, "…" for anything.
 
-A comment in the line before a block changes that:
+Pages with `<!-- with the source -->` find a copy of nmsim in their folder.
+
+A comment in the line before a block changes what is done with it:
 
 - `<!-- not run: why -->`, `<!-- slow: why -->` (by `make verify` only), `<!-- needs: MODULE -->`, and
   `<!-- exit: CODE -->` where the last command is to end so.

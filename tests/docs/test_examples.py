@@ -1,5 +1,6 @@
 """Do tutorials and how-tos work as they stand? Their blocks are run in order, each page in its own folder."""
 
+import re
 import shutil
 
 import pytest
@@ -14,10 +15,11 @@ WITH_SLOW = [page for page, its in PAGES.items() if any("slow" in block.marks fo
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Go to a folder with the boards and traces that come with nmsim."""
-    for name in ("hw_configs", "traces"):
-        shutil.copytree(ROOT / name, tmp_path / name)
+def folder(page, tmp_path, monkeypatch):
+    """Go to a folder with the boards and traces that come with nmsim, and its source where it is wanted."""
+    source = "<!-- with the source -->" in (ROOT / "docs" / page).read_text(encoding="utf-8")
+    for name in ("hw_configs", "traces", *(["nmsim"] if source else [])):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NMSIM_CACHE", str(tmp_path / "cache"))
 
@@ -45,9 +47,9 @@ def test_a_page_works_with_what_takes_long(folder, page):
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_page_stands_in_a_block_that_can_be_run(page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    assert not [line for line in text.splitlines() if line.startswith(("    nmsim ", "    pip ", "    make "))]
+    assert not re.findall(r"^    (?:nmsim|pip|make|python) .*", text, re.MULTILINE)
     kinds = {block.language for block in PAGES[page]}
-    assert kinds <= {"sh", "python", "text", "yaml", "ini", "toml"}, kinds
+    assert kinds <= {"sh", "python", "text", "yaml", "ini", "diff"}, kinds
 
 
 def test_a_quoted_output_may_differ_in_figures_and_in_nothing_else(tmp_path, monkeypatch):
@@ -63,7 +65,7 @@ def test_a_quoted_output_may_differ_in_figures_and_in_nothing_else(tmp_path, mon
 
 def test_a_command_that_fails_or_does_not_fail_is_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for page in ("```sh\nfalse\n```\n", "<!-- exit: 2 -->\n```sh\ntrue\n```\n", "```sh\nnmsim no-verb\n```\n"):
-        (block,) = blocks(page)
+    for text in ("```sh\nfalse\n```", "<!-- exit: 2 -->\n```sh\ntrue\n```", "```sh\nnmsim no-verb\n```"):
+        (block,) = blocks(text)
         with pytest.raises(AssertionError):
             Reader().follow(block)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nmsim.cli.board import load_board
+from nmsim.cli.limits import DryRun, MaxDisk, MaxMemory, allow
 from nmsim.cli.output import ConfigFile, Json, Overrides, print_json, progress
 
 
@@ -30,6 +31,9 @@ def compare(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where runs and results go.")] = Path(
         "runs/compare"
     ),
+    max_memory: MaxMemory = None,
+    max_disk: MaxDisk = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Compare selection methods with random: accuracy, energy, and what another network makes of them.
@@ -48,11 +52,15 @@ def compare(
 
     from nmsim.comparison import Plan
     from nmsim.comparison import compare as run_all
+    from nmsim.estimate import estimate_all, estimate_run
     from nmsim.report.comparison import figures, markdown
     from nmsim.store import fs
 
+    plan = Plan(schemes, ratios, networks)
+    needs = estimate_all(estimate_run(each, report=False) for each, _ in plan.runs(board))
+    allow(needs, out, max_memory, max_disk, dry_run, as_json)
     with progress() as tell:
-        table = run_all(board, Plan(schemes, ratios, networks), out, tell)
+        table = run_all(board, plan, out, tell)
     text = markdown(table)
     fs.write_text(out / "comparison.csv", table.to_csv(index=False, lineterminator="\n"))
     fs.write_text(out / "comparison.md", text)

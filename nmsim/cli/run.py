@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmsim.cli.board import load_board
+from nmsim.cli.limits import DryRun, MaxDisk, MaxMemory, allow
 from nmsim.cli.output import Json, Overrides, note, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ def run(
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="RUN", help="Finish an interrupted run, by its folder.")
     ] = None,
+    max_memory: MaxMemory = None,
+    max_disk: MaxDisk = None,
+    dry_run: DryRun = False,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Draw figures and a report.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -68,6 +72,9 @@ def run(
         note(f"this run is finished already: {there}")
         done, report = load_run(there), (there / "report.html").exists()
     else:
+        from nmsim.estimate import estimate_run
+
+        allow(estimate_run(checked, report), out, max_memory, max_disk, dry_run, as_json)
         if finished:
             note(f"this run exists already and will be replaced: {there}")
         with progress() as tell:

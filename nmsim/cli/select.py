@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nmsim.cli.limits import DryRun, MaxDisk, MaxMemory, allow
 from nmsim.cli.output import Json, print_json, print_table, progress
 
 #: Parameters of a method that the command line names otherwise.
@@ -51,6 +52,9 @@ def select(
         bool,
         typer.Option("--list-methods", callback=_list_methods, is_eager=True, help="Print them, and end."),
     ] = False,
+    max_memory: MaxMemory = None,
+    max_disk: MaxDisk = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Write the indices of a representative subset of the training images to FILE.npy.
@@ -68,12 +72,15 @@ def select(
     import numpy as np
 
     from nmsim.cli.data import open_named
+    from nmsim.estimate import Images, estimate_selection
     from nmsim.selection.api import create, fit
 
     selector = create(method, keep, seed, **options)
     with progress() as tell:
         tell(f"reading {data}", None)
         dataset = open_named(data)
+        needs = estimate_selection(Images.of(dataset), method, options, keep)
+        allow(needs, out, max_memory, max_disk, dry_run, as_json)
         tell(f"{method}: choosing of {len(dataset.y_train):,} images", None)
         indices = fit(selector, dataset.X_train, dataset.y_train).indices_
     fs.write_npy(out, indices)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nmsim.cli.limits import DryRun, MaxDisk, MaxMemory, allow
 from nmsim.cli.output import Json, Overrides, note, print_json, progress
 
 
@@ -32,22 +33,30 @@ def sweep(
     share: Annotated[
         bool, typer.Option("--share/--no-share", help="Do work that points have in common once.")
     ] = True,
+    max_memory: MaxMemory = None,
+    max_disk: MaxDisk = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Run a grid, random points or a search over any values of a board, in parallel, and draw what comes out.
 
     Points that stand in DIR already are not run again: to go on with a sweep that was interrupted, repeat it.
     """
-    from nmsim.sweep.cluster import TLS, engine_of
+    from nmsim.estimate import estimate_all, estimate_run
+    from nmsim.sweep.cluster import TLS, cores, engine_of
     from nmsim.sweep.run import Runner, planned
     from nmsim.sweep.spec import read_spec
 
     asked = read_spec(spec)
     asked.check_size(max_points, None)
     folder = out or Path("runs") / asked.name
+    points = planned(asked, overrides or ())
+    at_once = 1 if scheduler else min(jobs or cores(), len(points))
+    needs = [estimate_run(p.config, report=False, trace=False) for p in points if p.config is not None]
+    if needs:
+        allow(estimate_all(needs, at_once), folder, max_memory, max_disk, dry_run, as_json)
     with progress() as tell:
         runner = Runner(folder, tell, note, share)
-        points = planned(asked, overrides or ())
         engine = engine_of(jobs, scheduler, TLS(tls_ca, tls_cert, tls_key))
         try:
             runner.run(points, engine, len(points))

@@ -13,6 +13,7 @@ from smoke_samples import BOARDS, SMALL
 import nmsim
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.errors import NmsimError
+from nmsim.estimate import estimate_run
 from nmsim.report.roofline import phase_work
 from nmsim.trace.schema import COLUMNS
 from nmsim.trace.writer import TraceWriter
@@ -211,6 +212,14 @@ def test_every_key_of_the_summary_is_documented(small_run):
     keys = {re.sub(r"_(p05|p95|low|high)$", "", key) for part in named for key in part}
     missing = sorted(key for key in keys if f"`{key}`" not in page)
     assert not missing, f"not in docs/reference/summary.md: {missing}"
+
+
+def test_a_run_takes_the_room_that_was_estimated(small_run):
+    needs = estimate_run(nmsim.load_config(BOARDS / "lpddr4.yaml", SMALL))
+    written = sum(file.stat().st_size for file in small_run.path.rglob("*") if file.is_file())
+    assert written / 3 < needs.disk_bytes < 6 * written
+    # The peak is that of all that this process has done: it bounds the estimate from above alone.
+    assert needs.memory_bytes < 1.5 * small_run.manifest["peak_memory_bytes"]
 
 
 def test_a_run_that_only_counts_its_training_costs_what_a_real_one_does(small_run, tmp_path):

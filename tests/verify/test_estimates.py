@@ -1,0 +1,51 @@
+"""Is the memory that a run takes what was estimated before it, within a factor of 1.5?"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nmsim.config import load_config
+from nmsim.estimate import estimate_run
+
+BOARD = Path(__file__).parents[2] / "hw_configs" / "lpddr4.yaml"
+SHORT = ["training.epochs=1", "training.min_steps=0", "training.seeds=1", "selection.de_sne.n_iter=2"]
+SOFTMAX, NO_TRACE = "training.network=softmax", "trace.level=off"
+
+#: Runs that differ in what takes the most memory.
+RUNS = {
+    "nothing much": ["dataset.glyphs.n_train=200", SOFTMAX, "schemes=[full, de-sne@nmc]"],
+    "the trace": ["dataset.glyphs.n_train=6000", SOFTMAX, "schemes=[random]", "trace.level=access",
+                  "training.epochs=8"],
+    "the default": ["training.seeds=3"],
+    "affinities": ["dataset.glyphs.n_train=40000", "schemes=[de-sne@nmc]", SOFTMAX, NO_TRACE],
+    "tiles": ["dataset.glyphs.n_train=40000", "schemes=[kernel-herding@nmc]", SOFTMAX, NO_TRACE],
+    "orders": ["dataset.synthetic={n_train: 300000, height: 32, width: 32}", "training.backend=none",
+               "schemes=[full, random]", NO_TRACE],
+    "a method that follows": ["dataset.glyphs.n_train=30000", "schemes=[nessa@host]", SOFTMAX, NO_TRACE],
+    "similarities": ["dataset.glyphs.n_train=30000", "schemes=[facility-location@host]", SOFTMAX, NO_TRACE],
+    "gradients of a network": ["dataset.glyphs.n_train=20000", "schemes=[dq@host]", SOFTMAX, NO_TRACE],
+    "batches": ["dataset.glyphs.n_train=500", "schemes=[random]", "training.network=cnn-m", NO_TRACE,
+                "training.batch_size=512", "training.seeds=4"],
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("largest", RUNS)
+def test_the_peak_is_within_a_factor_of_one_and_a_half_of_the_estimate(tmp_path, largest, record_property):
+    sets = [*SHORT, *RUNS[largest]]
+    command = [sys.executable, "-m", "nmsim", "run", str(BOARD), "--no-report", "--json"]
+    words = [*command, "--out", str(tmp_path), *(word for s in sets for word in ("--set", s))]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, env=os.environ)
+    run = Path(json.loads(done.stdout)["path"])
+    peak = json.loads((run / "manifest.json").read_text())["peak_memory_bytes"]
+    needs = estimate_run(load_config(BOARD, sets), report=False)
+    record_property("estimate / peak", needs.memory_bytes / peak)
+    assert peak / 1.5 < needs.memory_bytes < 1.5 * peak
+    written = sum(file.stat().st_size for file in run.rglob("*") if file.is_file())
+    assert written / 3 < needs.disk_bytes

@@ -66,7 +66,10 @@ def test_every_command_helps_without_colour_where_none_is_wanted():
 
 @pytest.mark.parametrize(
     ("words", "last", "expected"),
-    [("nmsim co", 1, {"compare", "config"}), ("nmsim trace ", 2, {"summary", "convert", "export", "check"})],
+    [
+        ("nmsim co", 1, {"compare", "config"}),
+        ("nmsim trace ", 2, {"summary", "head", "plot", "convert", "export", "check"}),
+    ],
 )
 def test_the_shell_completes_verbs(words, last, expected):
     env = {"_NMSIM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(last)}

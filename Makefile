@@ -12,7 +12,7 @@ RUN_FOLDER = $(BIN)/python -c "import nmsim, nmsim.config as c; r = nmsim.load_c
 
 SWEEPS := sweep-buffer sweep-placement sweep-link sweep-memory sweep-keep-ratio
 
-.PHONY: run run-once plot report test lint verify compare $(SWEEPS) pareto bench docs clean
+.PHONY: results run run-once plot report test lint verify compare $(SWEEPS) pareto bench docs clean
 
 run: $(VENV)/.installed            ## set up, run the default board, say where the report is
 > $(BIN)/nmsim run $(CONFIG)
@@ -48,6 +48,9 @@ $(SWEEPS): sweep-%: $(VENV)/.installed   ## hw_configs/sweeps/*.yaml say what ea
 
 pareto: $(VENV)/.installed          ## which buffers and placements of near-memory units are worth building
 > $(BIN)/nmsim sweep hw_configs/sweeps/pareto.yaml --out runs/pareto --jobs $(JOBS)
+
+results: $(VENV)/.installed         ## every method on real images, NMSIM_DATA=FOLDER; writes docs/results/selection.md
+> $(BIN)/python benchmarks/selection_results.py $(NMSIM_DATA)
 
 bench: $(VENV)/.installed-dev      ## timings, as ratios to something measured in the same run
 > for b in benchmarks/[a-z]*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done

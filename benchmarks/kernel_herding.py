@@ -1,7 +1,7 @@
 """Does kernel herding choose better images than chance? Accuracies of one network, seed by seed.
 
     python benchmarks/kernel_herding.py DATA [--validation] [--keep 0.01 0.05 0.1] [--seeds 5] \\
-        [--variant features=pca,bandwidths=1]…
+        [--augmentation flip_crop] [--variant features=pca,bandwidths=1]…
 
 DATA is a folder with a data set in a format that nmsim reads. Each seed draws the random subset, the filters
 of the herding, the first weights and the order of the images. Differences are paired by seed, and their p
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--keep", type=float, nargs="+", default=[0.01, 0.05, 0.1])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--network", default="cnn-s")
+    parser.add_argument("--augmentation", default="none")
     parser.add_argument("--threads", type=int, default=numba.get_num_threads())
     parser.add_argument("--variant", action="append", help="parameters of KernelHerding, NAME=VALUE,…")
     options = parser.parse_args()
@@ -47,11 +48,12 @@ def main() -> None:
         images = hold_out(data.X_train, data.y_train)
     X, y, _, z = images
     seeds = range(options.seeds)
+    way = {"network": options.network, "augmentation": options.augmentation}
 
     def accuracies(method: str, keep: float, **parameters: object) -> np.ndarray:
         """Return the accuracy of each seed in %."""
         rows = [selected(method, seed, keep, **parameters) for seed in seeds]
-        return np.array([trained(*images, rows[s], keep, s, options.network) for s in seeds])
+        return np.array([trained(*images, rows[s], keep, s, **way) for s in seeds])
 
     orders = {}
 
@@ -86,12 +88,12 @@ def hold_out(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     return X[~held], y[~held], X[held], y[held]
 
 
-def trained(X, y, Z, z, rows, keep: float, seed: int, network: str = "cnn-s") -> float:
-    """Return the accuracy in % on Z with labels z after training on these rows of X."""
+def trained(X, y, Z, z, rows, keep: float, seed: int, **way: str) -> float:
+    """Return the accuracy in % on Z with labels z after training on these rows of X, `way` as for `train`."""
     batch, steps = TRAINING[min(TRAINING, key=lambda ratio: abs(ratio - keep))]
     result = train(
-        X[rows], y[rows], Z, z, network=network, seed=seed, epochs=1, batch_size=batch, min_steps=steps,
-        n_classes=int(y.max()) + 1,
+        X[rows], y[rows], Z, z, seed=seed, epochs=1, batch_size=batch, min_steps=steps,
+        n_classes=int(y.max()) + 1, **way,
     )  # fmt: skip
     return 100 * result.accuracy
 

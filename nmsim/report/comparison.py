@@ -99,7 +99,7 @@ def figures(table: pd.DataFrame) -> list[Plot]:
             "system_energy_fJ",
             "accuracy_energy",
             "Accuracy over the energy of selection and training",
-            "system energy of selection and training, 5 to 95 % band",
+            "system energy of selection and training, with 5 to 95 % band",
         ),
     ]
 
@@ -125,7 +125,7 @@ def _lines(table: pd.DataFrame, x: str, name: str, title: str, label: str) -> Pl
                 if x != "keep_ratio":
                     low, high = (rows[f"{x}_{end}"].to_numpy(dtype=float) * scale for end in ("p05", "p95"))
                     across = np.clip([values - low, high - values], 0, None)
-                ax.errorbar(
+                drawn = ax.errorbar(
                     values,
                     100 * rows["accuracy_mean"],
                     spread,
@@ -140,13 +140,15 @@ def _lines(table: pd.DataFrame, x: str, name: str, title: str, label: str) -> Pl
                     label=scheme,
                     **scheme_style(index),
                 )
+                for bar in (*drawn.lines[1], *drawn.lines[2]):  # bands of many schemes lie over each other
+                    bar.set_alpha(0.45)
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter(
                 lambda value, _: f"{value:.3g}" if x == "keep_ratio" else format_si(value, "J", 1)
             )
             ax.set_title(network)
+            ax.set_xlabel(label, fontsize=8)
             ax.grid()
-        figure.supxlabel(label, fontsize=9)
         axes[0].set_ylabel("test accuracy (%), mean ± sd over seeds")
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)

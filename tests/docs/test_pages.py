@@ -75,3 +75,9 @@ def test_a_news_fragment_has_a_kind_and_says_something():
         if fragment.name != "README.md":
             assert re.fullmatch(r"[a-z0-9-]+\.(added|changed|fixed|removed)\.md", fragment.name)
             assert re.fullmatch(r"\w.{10,}\n", fragment.read_text(encoding="utf-8"), re.DOTALL), fragment.name
+
+
+@pytest.mark.parametrize("page", [*BESIDE, *PAGES])
+def test_files_of_the_source_that_a_page_names_exist(page):
+    named = re.findall(r"`((?:nmsim|tests|benchmarks)/[\w/.-]+)`", _prose(ROOT / page))
+    assert not [name for name in named if not (ROOT / name).exists()]

@@ -1,6 +1,7 @@
 """What was tried beside kernel herding as it is, and did not stay: accuracies on held-out training images.
 
-    python benchmarks/kernel_herding_variants.py DATA [--keep 0.01 0.05 0.1] [--seeds 5] [--only NAME…]
+    python benchmarks/kernel_herding_variants.py DATA [--keep 0.01 0.05 0.1] [--seeds 5] [--only NAME…] \\
+        [--augmentation flip_crop]
 
 The same training, seeds and columns as `benchmarks/kernel_herding.py --validation`; the column p compares
 with kernel herding as it is, not with random.
@@ -167,18 +168,20 @@ def main() -> None:
     parser.add_argument("--keep", type=float, nargs="+", default=[0.01, 0.05, 0.1])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=numba.get_num_threads())
+    parser.add_argument("--augmentation", default="none")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     options = parser.parse_args()
     numba.set_num_threads(options.threads)
     data = open_dataset(path=options.data)
     images = hold_out(data.X_train, data.y_train)
     X, y = images[:2]
+    way = {"augmentation": options.augmentation}
     print("| variant | kept | accuracy | to random | to it as it is | p |\n|---|---|---|---|---|---|")
     first: dict[float, np.ndarray] = {}
     random = {
         keep: np.array(
             [
-                trained(*images, create("random", keep, s).fit(X, y).indices_, keep, s)
+                trained(*images, create("random", keep, s).fit(X, y).indices_, keep, s, **way)
                 for s in range(options.seeds)
             ]
         )
@@ -194,7 +197,7 @@ def main() -> None:
                 rows = np.concatenate(
                     [m[o] for m, o in zip(setting.groups, _cut(cached, setting, keep, name), strict=True)]
                 )
-                found[keep].append(trained(*images, np.sort(rows), keep, seed))
+                found[keep].append(trained(*images, np.sort(rows), keep, seed, **way))
         for keep in options.keep:
             ours = np.array(found[keep])
             base = first.setdefault(keep, ours)

@@ -71,6 +71,10 @@ def check_schemes(config: RunConfig) -> None:
             except ConfigError as error:
                 raise _located(config, error, ("schemes", index)) from None
             selector = make_selector(config, split_scheme(scheme)[0])
+            try:
+                getattr(selector, "check_network", lambda name: None)(config.training.network)
+            except ConfigError as error:
+                raise _located(config, error, ("training", "network")) from None
             if config.training.backend == "none" and follows_training(selector):
                 error = ConfigError(
                     f"{scheme} selects by the network that is trained, and training.backend: none trains none"

@@ -7,8 +7,9 @@ import pytest
 from board_samples import epoch, one_pass
 
 from nmsim.config import load_config
+from nmsim.errors import ConfigError
 from nmsim.simulation import simulate
-from nmsim.system.board import SelectionWork
+from nmsim.system.board import SelectionWork, check_board
 
 BOARD = Path(__file__).parents[2] / "hw_configs" / "lpddr4.yaml"
 SMALL = [
@@ -29,6 +30,12 @@ def read(board, phase, array="images"):
     frame = board.meter.frame()
     rows = frame[(frame["phase"] == phase) & (frame["array"] == array) & (frame["cmd"].isin(["RD", "RDA"]))]
     return int(rows["bytes"].sum())
+
+
+def test_a_network_without_an_8_bit_copy_is_refused_before_any_work():
+    config = load_config(BOARD, [*SMALL, "training.network=resnet-8"])
+    with pytest.raises(ConfigError, match=r"training\.network=resnet-8.*resnet-8 has no int8 form"):
+        check_board(config)
 
 
 @pytest.mark.parametrize("place", ["nmc", "host"])

@@ -15,6 +15,8 @@ import pandas as pd
 
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.prices import PriceList
+from nmsim.errors import ResourceLimitError
+from nmsim.units import format_energy
 
 #: No quantity may come nearer to int64's limit than this.
 MAX_TOTAL = 2**62
@@ -66,8 +68,8 @@ class Ledger:
 
         Raises
         ------
-        OverflowError
-            Where a count or an energy passes 2**62.
+        ResourceLimitError
+            Where an energy, or that of all rows together, passes 2**62 fJ.
         """
         rows: list[tuple] = []
         energies: list[np.ndarray] = []
@@ -83,6 +85,8 @@ class Ledger:
         names = ["phase", "source", "array", "channel", "bank", "cmd", "count", "bytes"]
         frame = pd.DataFrame(rows, columns=names)
         table = np.array(energies, dtype=np.int64).reshape(len(rows), len(COMPONENTS))
+        if (total_fJ := float(table.sum(dtype=float))) > MAX_TOTAL:
+            raise _too_large(total_fJ)
         for index, component in enumerate(COMPONENTS):
             frame[f"{component}_fJ"] = table[:, index]
         return frame
@@ -113,12 +117,21 @@ class Ledger:
 
 def _checked(price_fJ: np.ndarray, count: int) -> np.ndarray:
     if count * int(price_fJ.max(initial=0)) > MAX_TOTAL:
-        raise OverflowError(f"an energy of {count} × {int(price_fJ.max())} fJ passes 2**62 fJ")
+        raise _too_large(count * int(price_fJ.max()))
     return price_fJ * count
 
 
 def _rounded(price_fJ: np.ndarray, count: int) -> np.ndarray:
     exact = price_fJ * float(count)
     if exact.max(initial=0.0) > MAX_TOTAL:
-        raise OverflowError(f"an energy of {exact.max():.3g} fJ passes 2**62 fJ")
+        raise _too_large(float(exact.max()))
     return np.rint(exact).astype(np.int64)
+
+
+def _too_large(energy_fJ: float) -> ResourceLimitError:
+    return ResourceLimitError(
+        "an energy is too large for whole femtojoules in 64 bits",
+        found=format_energy(energy_fJ),
+        expected=f"at most {format_energy(MAX_TOTAL)}",
+        hint="Lower training.epochs: every epoch costs about the same.",
+    )

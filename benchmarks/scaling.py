@@ -220,10 +220,10 @@ tables).
 
 - **Boards: with the bytes that move.** From {n_low:,} to {n_high:,} images a simulated access of `full`
   takes {ns_low:,.0f} to {ns_high:,.0f} ns: flat, as far as other work on the machine lets it. Each batch of
-  {batch} images is a call of the DRAM engine for each of {channels} channels, which takes some {call_us:.0f} µs
-  whatever it holds. Of small images that is nearly all ({ns_small:,.0f} ns an access at {d_small} bytes); of
-  large ones the engine's own time remains ({ns_large:.0f} ns at {d_large:,} bytes). Near memory a step of the
-  engine is a row's visit, not an access.
+  {batch} images is a call of the DRAM engine for each of {channels} channels, which takes some
+  {call_us:.0f} µs whatever it holds. Of small images that is nearly all ({ns_small:,.0f} ns an access at
+  {d_small} bytes); of large ones the engine's own time remains ({ns_large:.0f} ns at {d_large:,} bytes). Near
+  memory a step of the engine is a row's visit, not an access.
 - **Kernel herding: with the images and their bytes.** Its features are a convolution over each image; what
   grows with the square of a class stays behind that as long as classes have some hundreds of images ([by
   class](methods/kernel-herding.md)).

@@ -144,7 +144,7 @@ def draw(by_number: list[dict], by_size: list[dict], path: Path) -> None:
         "selection_s": ("the selection itself", "#0072b2", "^"),
     }
     with drawing():
-        figure = new_figure(2.9, 9.6)
+        figure = new_figure(3.9, 10.5)
         left, middle, right = figure.subplots(1, 3)
         for ax, rows, key, label in (
             (left, by_number, "n", f"images of {SHAPE[0] * SHAPE[1] * SHAPE[2]:,} bytes"),
@@ -172,6 +172,9 @@ def draw(by_number: list[dict], by_size: list[dict], path: Path) -> None:
         right.set_ylabel("memory (MiB)")
         right.grid()
         right.legend()
+        for axis in (side for ax in (left, middle, right) for side in (ax.xaxis, ax.yaxis)):
+            axis.set_major_formatter(lambda value, _: f"{value:,.6g}")
+            axis.set_minor_formatter(lambda value, _: "")
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
         figure.savefig(path, dpi=110, metadata={"Software": None})
@@ -227,9 +230,10 @@ tables).
 - **Kernel herding: with the images and their bytes.** Its features are a convolution over each image; what
   grows with the square of a class stays behind that as long as classes have some hundreds of images ([by
   class](methods/kernel-herding.md)).
-- **Memory: with the number of images, not with their size.** An image takes {per_image:.0f} bytes in the
-  longest run: 16 of the random stream, its label, its place in each array on the board, its order in an
-  epoch, and the selection's codes. Trainings make the steps of an epoch when its turn comes.
+- **Memory: with the number of images, not with their size.** From {first:,} to {last:,} images the most that
+  is held goes from {first_MiB:.0f} to {last_MiB:.0f} MiB, {per_image:.0f} bytes an image: 16 of the random
+  stream, its label, its place in each array on the board, its order in an epoch, and the selection's codes
+  and sums. The steps of an epoch are made when its turn comes.
 
 ## Images of 3,072 bytes, {per_class} a class
 
@@ -283,7 +287,11 @@ def text(by_number: list[dict], by_size: list[dict], whole: dict | None) -> str:
         d_small=by_size[0]["D"],
         ns_large=ns(by_size[-1]),
         d_large=by_size[-1]["D"],
-        per_image=(longest["peak_bytes"] - longest["before_bytes"]) / longest["n"],
+        first=by_number[0]["n"],
+        last=longest["n"],
+        first_MiB=by_number[0]["peak_bytes"] / 2**20,
+        last_MiB=longest["peak_bytes"] / 2**20,
+        per_image=max(0, longest["peak_bytes"] - by_number[0]["peak_bytes"]) / longest["n"],
         per_class=CLASS,
         numbers=table(by_number),
         images=IMAGES,

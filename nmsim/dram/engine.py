@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from nmsim.dram.activity import NO_COMMANDS, Activity, CommandLog
+from nmsim.dram.calls import account_all, serve, skip
 from nmsim.dram.commands import N_COMMANDS, RANK_WIDE, RD, WR
 from nmsim.dram.controller import ControllerSpec, check_controller
 from nmsim.dram.near import Visits
 from nmsim.dram.near import stream as run_visits
-from nmsim.dram.rules import account
-from nmsim.dram.scheduler import schedule
 from nmsim.dram.spec import DramSpec
 from nmsim.dram.state import (
     ACT_MEMORY,
     BANK_BLOCKED,
-    CLOSING,
     DATA_END,
     FAR,
-    LAST_COMMAND,
-    LAST_REQUEST,
-    LAST_USE,
     LOG_CLK,
     LOG_FIELDS,
     LOG_ROWS,
     NEAR_MEMORY,
     NOW,
     READS,
-    REFRESH_DUE,
-    SINCE,
     VISITS,
     VISITS_LEFT,
     WRITES,
@@ -113,7 +105,8 @@ class Channel:
         interval, ranks = self._knobs.refresh_interval_clk, self._tables.ranks
         due_clk = interval - np.arange(ranks) * (interval // ranks) if interval else np.full(ranks, FAR)
         slots = controller.read_queue + controller.write_queue
-        self._state = new_state(self._tables, slots, due_clk)
+        self._state = state = new_state(self._tables, slots, due_clk)
+        self._before = tuple(np.empty_like(c) for c in (state.counts, state.outcomes, state.background_clk))
 
     @property
     def _idle_period_clk(self) -> int:
@@ -167,33 +160,20 @@ class Channel:
         interval, knobs = self._idle_period_clk, self._knobs
         rows = self.log_rows if log_rows is None else log_rows
         until_clk = max(until_clk, self.clk)
-        empty, nothing = _NO_ACCESSES, _NO_CLOCKS
         # Without refresh, or once all ranks are in self-refresh, nothing happens and no time is too long.
         quiet = knobs.self_refresh_idle_clk or not knobs.refresh_interval_clk
         if quiet or until_clk - self.clk <= _SHORT_IDLE * interval:
-            return self._run(empty, until_clk, True, rows, nothing)
-        waited = self.queued
+            return self._run(_NO_ACCESSES, until_clk, True, rows, _NO_CLOCKS)
         settle_clk = 2 * interval + knobs.postponed_clk + knobs.row_timeout_clk + knobs.power_down_idle_clk
-        first = self._run(empty, min(until_clk, self.clk + settle_clk), True, rows, nothing)
-        while waited and self.clk < until_clk:  # a long queue outlasts two intervals
-            waited = self.queued
+        before = None
+        if rows > 0:  # what is logged is not passed over
             until = min(until_clk, self.clk + settle_clk)
-            first = first + self._run(empty, until, True, rows - len(first.log), nothing)
-        left = until_clk - self.clk
-        if left < 4 * interval or len(first.log) < rows:
-            return first + self._run(empty, until_clk, True, rows - len(first.log), nothing)
-        # All ranks are idle: one refresh interval is like another.
-        period = self._run(empty, self.clk + interval, True, 0, nothing)
-        repeats = (until_clk - self.clk) // interval
-        self.skip(repeats * interval)
-        many = replace(
-            period,
-            accounted_clk=self.clk,
-            counts=period.counts * repeats,
-            outcomes=period.outcomes * repeats,
-            background_clk=period.background_clk * repeats,
-        )
-        return first + period + many + self._run(empty, until_clk, True, 0, nothing)
+            before = self._run(_NO_ACCESSES, until, True, rows, _NO_CLOCKS)
+            if len(before.log) < rows:
+                rows -= len(before.log)
+                return before + self._run(_NO_ACCESSES, until_clk, True, rows, _NO_CLOCKS)
+        rest = self._run(_NO_ACCESSES, until_clk, True, 0, _NO_CLOCKS, idle=(interval, settle_clk))
+        return before + rest if before else rest
 
     def stream(
         self,
@@ -250,11 +230,14 @@ class Channel:
         rows = self.log_rows if log_rows is None else log_rows
         rows -= len(before.log) if before else 0
         log = np.empty((self._log_room(visits, rows), LOG_FIELDS), dtype=np.int64)
-        start = self._begin()
+        start = self.clk
+        for counter in (self._state.counts, self._state.outcomes, self._state.background_clk):
+            counter[:] = 0
         # A REFab is good for nREFI, which may be some clocks less than a REFpb to each set.
         round_clk = min(self._idle_period_clk, self.spec.clocks[self.spec.table.refresh_interval])
         refresh = (self._knobs.refresh_interval_clk, round_clk, self.spec.clocks["nRFCab"])
         run_visits(self._tables, near, self._state, visits, start_clk, *refresh, log)
+        account_all(self._state)
         activity = self._end(start, log, _NO_CLOCKS, rows)
         return before + activity if before else activity
 
@@ -368,23 +351,18 @@ class Channel:
         done: np.ndarray,
         near: Tables | None = None,
         visits: Visits | None = None,
+        idle: tuple[int, int] = (0, 0),
     ) -> Activity:
         rows = self.log_rows if log_rows is None else max(0, log_rows)
         near, visits = near or self._tables, visits or self._no_visits
         log = np.empty((self._log_room(visits, rows), LOG_FIELDS), dtype=np.int64)
-        start = self._begin()
-        schedule(self._tables, self._state, self._knobs, near, visits, batch, until, drain, log, done)
+        start = self.clk
+        work = (batch, until, drain, log, done, idle, self._before)
+        serve(self._tables, self._state, self._knobs, near, visits, *work)
         return self._end(start, log, done, rows)
-
-    def _begin(self) -> int:
-        for counter in (self._state.counts, self._state.outcomes, self._state.background_clk):
-            counter[:] = 0
-        return self.clk
 
     def _end(self, start: int, log: np.ndarray, done: np.ndarray, rows: int) -> Activity:
         state = self._state
-        for rank in range(self._tables.ranks):
-            account(state, rank, state.scalars[NOW])
         return Activity(
             start_clk=start,
             accounted_clk=self.clk,
@@ -421,13 +399,7 @@ class Channel:
 
     def skip(self, clocks: int) -> None:
         """Move the idle channel to a later clock without accounting the time between."""
-        state = self._state
-        of_ranks = [state.ranks[:, field] for field in (REFRESH_DUE, SINCE, CLOSING)]
-        for times in (state.bank_next, state.limit, state.last, state.near_last, state.acts, *of_ranks):
-            times += clocks
-        state.banks[:, LAST_USE] += clocks
-        for clock in (NOW, LAST_COMMAND, LAST_REQUEST):
-            state.scalars[clock] += clocks
+        skip(self._state, clocks)
 
     def _checked(self, batch: AccessBatch) -> AccessBatch:
         org = self.spec.organization

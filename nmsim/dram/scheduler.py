@@ -503,7 +503,7 @@ def _note_hits(tables, state, command, bank, hits, last_clk):
     apply_rules(tables, state, command, bank, last_clk)
 
 
-@njit(cache=True, _nrt=False, nogil=True)
+@njit(_nrt=False, inline="always")  # compiled as a part of `nmsim.dram.calls.serve`
 def schedule(tables, state, knobs, near, visits, batch, until, drain, log, done_clk):
     """Serve a batch of requests; return nothing, all is in `state`.
 

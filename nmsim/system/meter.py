@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -33,6 +34,9 @@ from nmsim.trace.writer import TraceWriter
 
 #: Commands that the memory causes by itself, whoever works meanwhile.
 _OWN = [REFpb, REFab, PDE, PDX, SRE, SRX]
+
+#: Commands that move a burst.
+_COLUMN = [RD, WR, RDA, WRA]
 
 
 class Meter:
@@ -71,12 +75,17 @@ class Meter:
         rows_per_phase: int | None,
     ):
         self.scheme, self.prices, self.clock_ps = scheme, prices, clock_ps
-        self.total, self._rest = Ledger(), Ledger()
-        self.outcomes = dict.fromkeys(OUTCOMES, 0)
+        self._total, self._rest = Ledger(), Ledger()
+        self._ledgers = (self._total,) if writer is None else (self._total, self._rest)
         self.phases: dict[str, list[int]] = {}
         self._ends_ps: dict[str, int] = {}
         self.pace = Pace()
-        self.simulated_accesses = self.all_accesses = 0
+        self._raw: dict[CommandKey, np.ndarray] = {}
+        self._raw_background_clk: dict[str, np.ndarray] = {}
+        banks = math.prod(bank_shape)
+        self._simulated = np.zeros((len(COMMANDS), banks), dtype=np.int64)
+        self._all = np.zeros((len(COMMANDS), banks), dtype=np.int64)
+        self._outcomes = np.zeros((len(OUTCOMES), banks), dtype=np.int64)
         self.stopped = False
         self._bank_shape, self._writer, self._rows_per_phase = bank_shape, writer, rows_per_phase
         self._shown: dict[str, int] = {}
@@ -99,44 +108,86 @@ class Meter:
         """Count what a channel did in one call, `times` over."""
         if self.stopped:
             raise InterruptedError("the board was stopped")
-        counts = self._by_rank(activity.counts)
         shown = self._show(phase, source, array, channel, activity.log)
-        own = counts[_OWN]
-        if own.any():
-            counts[_OWN] = 0
-            refreshes = np.zeros_like(counts)
-            refreshes[_OWN] = own
-            self._count(CommandKey(phase, "dram", "", channel), refreshes, shown, times)
-        self._count(CommandKey(phase, source, array, channel), counts, shown, times)
-        for state, clocks in zip(BACKGROUND_STATES, activity.background_clk.sum(axis=0), strict=True):
-            if clocks:
-                self.work(phase, "dram", state, int(clocks) * times)
-        self.simulated_accesses += activity.bursts
-        self.all_accesses += activity.bursts * times
-        for name, requests in zip(OUTCOMES, activity.outcomes.sum(axis=1), strict=True):
-            self.outcomes[name] += int(requests) * times
-
-    def _count(self, key: CommandKey, counts: np.ndarray, shown: np.ndarray | None, times: int) -> None:
-        self.total.add_commands(key, counts, times)
-        if shown is None:
-            self._rest.add_commands(key, counts, times)
+        counts = activity.counts * times
+        background_clk = activity.background_clk.sum(axis=0) * times
+        self._simulated += activity.counts
+        self._all += counts
+        self._outcomes += activity.outcomes * times
+        key = CommandKey(phase, source, array, channel)
+        if shown is not None:
+            self._settle()
+            self._count(key, counts, shown)
+        elif key in self._raw:
+            self._raw[key] += counts
         else:
-            self._rest.add_commands(key, counts * times - np.where(counts != 0, shown, 0))
+            self._raw[key] = counts
+        if phase in self._raw_background_clk:
+            self._raw_background_clk[phase] += background_clk
+        else:
+            self._raw_background_clk[phase] = background_clk
+
+    @property
+    def total(self) -> Ledger:
+        """Return the ledger of everything up to now."""
+        self._settle()
+        return self._total
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Return how many requests became row hits, misses and conflicts."""
+        return dict(zip(OUTCOMES, self._outcomes.sum(axis=1).tolist(), strict=True))
+
+    @property
+    def simulated_accesses(self) -> int:
+        """Return the bursts that were simulated one by one."""
+        return int(self._simulated[_COLUMN].sum())
+
+    @property
+    def all_accesses(self) -> int:
+        """Return the bursts, with those that simulated ones stand for."""
+        return int(self._all[_COLUMN].sum())
+
+    def _settle(self) -> None:
+        """Enter what calls were summed up: nearly all of a long run are of a few kinds."""
+        for key, counts in self._raw.items():
+            self._count(key, counts, None)
+        for phase, clocks in self._raw_background_clk.items():
+            for state, clock in zip(BACKGROUND_STATES, clocks.tolist(), strict=True):
+                if clock:
+                    self.work(phase, "dram", state, clock)
+        self._raw, self._raw_background_clk = {}, {}
+
+    def _count(self, key: CommandKey, counts: np.ndarray, shown: np.ndarray | None) -> None:
+        """Enter commands, of which `shown` have rows of their own; those of the memory itself apart."""
+        counts = self._by_rank(counts)
+        own = np.zeros_like(counts)
+        own[_OWN] = counts[_OWN]
+        counts[_OWN] = 0
+        for place, part in ((CommandKey(key.phase, "dram", "", key.channel), own), (key, counts)):
+            if part is own and not own.any():
+                continue
+            self._total.add_commands(place, part)
+            if self._writer is not None:
+                hidden = part if shown is None else part - np.where(part != 0, shown, 0)
+                self._rest.add_commands(place, hidden)
 
     def work(
         self, phase: str, source: str, kind: str, count: int, moved_bytes: int = 0, array: str = ""
     ) -> None:
         """Count operations, bits, clocks or picoseconds of one kind (a kind of the price list)."""
-        for ledger in (self.total, self._rest):
+        for ledger in self._ledgers:
             ledger.add_work(WorkKey(phase, source, kind, array), count, moved_bytes)
 
     def time(self, phase: str, start_ps: int, duration_ps: int) -> None:
         """Add the duration of a phase, or of one piece of it after the other."""
+        self._settle()
         self.phases.setdefault(phase, [start_ps, 0])[1] += duration_ps
         self._ends_ps[phase] = start_ps + duration_ps
 
     def close(self) -> None:
         """Write the aggregated rows."""
+        self._settle()
         if self._writer is None:
             return
         frame = self._rest.frame(self.prices)

@@ -44,22 +44,28 @@ def sweep(
     """
     from nmsim.estimate import estimate_all, estimate_run
     from nmsim.sweep.cluster import TLS, cores, engine_of
-    from nmsim.sweep.run import Runner, planned
+    from nmsim.sweep.run import Runner, measured_s, planned
+    from nmsim.sweep.search import largest, search
     from nmsim.sweep.spec import read_spec
 
+    if any((tls_ca, tls_cert, tls_key)) and not (scheduler or "").startswith("tls://"):
+        raise typer.BadParameter("these go with --scheduler tls://HOST:PORT", param_hint="--tls-…")
     asked = read_spec(spec)
-    asked.check_size(max_points, None)
     folder = out or Path("runs") / asked.name
-    points = planned(asked, overrides or ())
+    asked.check_size(max_points, measured_s(folder))
+    given = overrides or ()
+    points = planned(asked, given) if asked.search is None else [largest(asked, given)] * asked.points
     at_once = 1 if scheduler else min(jobs or cores(), len(points))
     needs = [estimate_run(p.config, report=False, trace=False) for p in points if p.config is not None]
     if needs:
         allow(estimate_all(needs, at_once), folder, max_memory, max_disk, dry_run, as_json)
-    with progress() as tell:
-        runner = Runner(folder, tell, note, share)
-        engine = engine_of(jobs, scheduler, TLS(tls_ca, tls_cert, tls_key))
+    engine = engine_of(jobs, scheduler, TLS(tls_ca, tls_cert, tls_key))
+    with progress() as tell, Runner(folder, engine, tell, note, share) as runner:
         try:
-            runner.run(points, engine, len(points))
+            if asked.search is None:
+                runner.run(points, asked.points)
+            else:
+                search(asked, runner, given)
         finally:
             results = runner.write(asked)
     done = runner.sweep

@@ -23,6 +23,9 @@ from nmsim.sweep.spec import CONFIG, label
 #: Folder of the points below that of the sweep, a point's files, the table of all, and the page.
 POINTS, SUMMARY, ERROR, TABLE, PAGE = "points", "summary.json", "error.json", "points.csv", "index.html"
 
+#: What a point took, by the clock; not part of the table, which is the same every time.
+TIMING = "timing.json"
+
 #: Facts of a scheme that the table has, besides the energies and what depends on their layer.
 _LEARNT = ("accuracy_mean", "accuracy_sd", "seeds", "kept", "epochs")
 _PLAYED = ("time_ps", "time_ps_p05", "time_ps_p95", "pcb_bytes", "simulated_share")

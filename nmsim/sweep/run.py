@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from nmsim.learning import Progress
 from nmsim.store import fs
 from nmsim.store.manifest import git_revision
 from nmsim.sweep.local import Engine
-from nmsim.sweep.points import PAGE, TABLE, Folder, Point, message, table
+from nmsim.sweep.points import PAGE, TABLE, TIMING, Folder, Point, message, table
 from nmsim.sweep.spec import Drafts, Spec, duration, label
 from nmsim.sweep.stages import check, point_stages
 
@@ -65,14 +66,37 @@ def make_point(drafts: Drafts, values: dict[str, Any]) -> Point:
     return Point(values, config)
 
 
-class Runner:
-    """Runs points and keeps them in the sweep's folder."""
+class Runner(ExitStack):
+    """Runs points and keeps them in the sweep's folder; leaving the block closes the engine.
 
-    def __init__(self, out: Path | str, tell: Progress, say: Callable[[str], None], share: bool = True):
-        self.folder, self._tell, self._say, self._share = Folder(out), tell, say, share
+    Parameters
+    ----------
+    out : Path or str
+    engine_of : callable
+        Opens the engine when the first points are left to be run, and not before.
+    tell : callable, optional
+        See `nmsim.learning.Progress`.
+    say : callable, optional
+        Told what a user should know meanwhile.
+    share : bool
+        See `nmsim.sweep.stages.point_stages`.
+    """
+
+    def __init__(
+        self,
+        out: Path | str,
+        engine_of: EngineOf,
+        tell: Progress | None = None,
+        say: Callable[[str], None] | None = None,
+        share: bool = True,
+    ):
+        super().__init__()
+        self.folder, self._engine_of, self._share = Folder(out), engine_of, share
+        self._tell, self._say = tell or (lambda message, share: None), say or (lambda text: None)
+        self._engine: Engine | None = None
         self.sweep = Sweep()
 
-    def run(self, points: Sequence[Point], engine_of: EngineOf, of: int) -> None:
+    def run(self, points: Sequence[Point], of: int) -> None:
         """Run those of these points that are not finished; `of` is how many the whole sweep has.
 
         Raises
@@ -81,22 +105,25 @@ class Runner:
             Where no point can be run any more. The finished ones stay.
         """
         sweep = self.sweep
-        sweep.points += points
+        known = {point.key for point in sweep.points}
         left: dict[str, Point] = {}
         for point in points:
+            if point.key in known:
+                continue
+            known.add(point.key)
+            sweep.points.append(point)
             if point.error is not None:
                 sweep.errors[point.key] = point.error
                 self.folder.write_error(point, point.error)
-            elif point.key in sweep.summaries or point.key in left:
-                continue
             elif (summary := self.folder.summary(point)) is not None:
                 sweep.summaries[point.key] = summary
                 sweep.reused += 1
             else:
                 left[point.key] = point
         if left:
-            with engine_of(list(left.values())) as engine:
-                self._run(engine, left, of)
+            if self._engine is None:
+                self._engine = self.enter_context(self._engine_of(list(left.values())))
+            self._run(self._engine, left, of)
 
     def _run(self, engine: Engine, left: dict[str, Point], of: int) -> None:
         sweep, started, said = self.sweep, time.monotonic(), False
@@ -126,6 +153,8 @@ class Runner:
                     f"about {duration(taken / done * (len(left) - done))}"
                 )
 
+        fs.write_json(self.folder.path / TIMING, {"points": len(left), "seconds": time.monotonic() - started})
+
     def write(self, spec: Spec) -> tuple[Path, Path] | None:
         """Write table, figures and page of what is finished; return the table's and the page's path.
 
@@ -149,6 +178,15 @@ class Runner:
             plot.save(folder / "plots")
         fs.write_text(page, page_of(frame, about(spec, self.sweep), paths, plots))
         return table, page
+
+
+def measured_s(folder: Path) -> float | None:
+    """Return what a point took when points were last run in a sweep's folder; None where none was."""
+    try:
+        timing = json.loads((folder / TIMING).read_bytes())
+        return float(timing["seconds"]) / float(timing["points"])
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        return None
 
 
 def about(spec: Spec, sweep: Sweep) -> dict[str, str]:

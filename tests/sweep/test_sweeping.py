@@ -14,7 +14,10 @@ from nmsim.store import fs
 from nmsim.sweep import cluster
 from nmsim.sweep.local import InProcess
 from nmsim.sweep.run import Runner, planned
+from nmsim.sweep.search import search
 from nmsim.sweep.spec import read_spec
+
+ONE_BY_ONE = cluster.engine_of(1, None, cluster.TLS())
 
 GRID = """\
 grid:
@@ -53,15 +56,11 @@ def test_a_sweep_goes_on_where_it_was_and_comes_to_the_same_table(swept, tmp_pat
     lost, damaged, _ = sorted(again.glob("points/*/summary.json"))
     lost.unlink()
     damaged.write_text("{")
-    runner = Runner(again, lambda message, share: None, lambda text: None)
-    runner.run(planned(read_spec(spec)), one_by_one, 4)
+    with Runner(again, ONE_BY_ONE) as runner:
+        runner.run(planned(read_spec(spec)), 4)
     runner.write(read_spec(spec))
     assert runner.sweep.reused == 1
     assert (again / "points.csv").read_bytes() == (out / "points.csv").read_bytes()
-
-
-def one_by_one(points):
-    return cluster.engine_of(1, None, cluster.TLS())(points)
 
 
 def test_dask_comes_to_the_same_table(swept, tmp_path):
@@ -71,15 +70,15 @@ def test_dask_comes_to_the_same_table(swept, tmp_path):
     with Client(
         processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, set_as_default=False
     ) as client:
-        runner = Runner(tmp_path, lambda message, share: None, lambda text: None)
-        runner.run(planned(read_spec(spec)), lambda points: nullcontext(cluster.OnCluster(client)), 4)
+        runner = Runner(tmp_path, lambda points: nullcontext(cluster.OnCluster(client)))
+        runner.run(planned(read_spec(spec)), 4)
     runner.write(read_spec(spec))
     assert (tmp_path / "points.csv").read_bytes() == (out / "points.csv").read_bytes()
 
 
 def test_a_full_disk_keeps_the_finished_points_and_says_so(swept, tmp_path, monkeypatch):
     _, spec, _ = swept
-    runner = Runner(tmp_path, lambda message, share: None, lambda text: None)
+    runner = Runner(tmp_path, ONE_BY_ONE)
     written = []
 
     def write_json(path, value, real=fs.write_json):
@@ -90,7 +89,7 @@ def test_a_full_disk_keeps_the_finished_points_and_says_so(swept, tmp_path, monk
 
     monkeypatch.setattr(fs, "write_json", write_json)
     with pytest.raises(StoreError, match=r"Finished points, 1 by now, are kept in .*go on"):
-        runner.run(planned(read_spec(spec))[:3], one_by_one, 3)
+        runner.run(planned(read_spec(spec))[:3], 3)
     assert len(list(tmp_path.glob("points/*/summary.json"))) == 1
 
 
@@ -130,3 +129,36 @@ def test_a_stage_that_fails_is_tried_once_for_all_points_that_need_it():
     points = [Stage(f"p{i}", lambda config, scheme, result: result, None, "", (shared,)) for i in range(3)]
     results = [result for _, result in InProcess().run(points)]
     assert tries == ["s"] and all(isinstance(result, ValueError) for result in results)
+
+
+SEARCH = """\
+search:
+  trials: 5
+  at_once: 2
+  seed: 3
+  over:
+    near_memory.buffer: {from: 1 KiB, to: 64 KiB, scale: log}
+    near_memory.placement: [bank, rank]
+"""
+
+
+def test_a_search_goes_on_where_it_was_and_comes_to_the_same_points(tmp_path):
+    optuna = pytest.importorskip("optuna")
+    spec = read_spec(write_spec(tmp_path, SEARCH))
+    tables = []
+    for again in range(2):
+        with Runner(tmp_path / "out", ONE_BY_ONE) as runner:
+            search(spec, runner)
+        tables.append(runner.sweep.table())
+        if not again:  # as after a kill in the midst of it
+            next((tmp_path / "out").glob("points/*/summary.json")).unlink()
+    pd.testing.assert_frame_equal(*tables)
+    assert runner.sweep.reused == tables[0]["point"].nunique() - 1
+    journal = optuna.storages.journal.JournalFileBackend(str(tmp_path / "out" / "search.journal"))
+    study = optuna.load_study(study_name="spec", storage=optuna.storages.JournalStorage(journal))
+    near = tables[0].query("scheme == 'k-center@nmc'").set_index("near_memory.buffer")
+    assert len(study.trials) == 5
+    for trial in study.trials:
+        row = near.loc[[f"{trial.params['near_memory.buffer']} KiB"]].iloc[0]
+        assert trial.values[1] == row["accuracy_mean"]
+        assert trial.values[0] in (near["system_energy_fJ"] * 1e-15).to_list()

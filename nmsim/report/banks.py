@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: The colours reach at least this far from the mean, so that noise does not look like a pattern.
 _LEAST_SPREAD = 0.25
-#: Banks that can be numbered one by one.
-_NUMBERED = 40
+#: Banks that can be numbered one by one, and channels that can be named and not just numbered.
+_NUMBERED, _NAMED = 40, 6
 
 
 def banks(sums: pd.DataFrame) -> Plot | None:
@@ -52,7 +52,8 @@ def banks(sums: pd.DataFrame) -> Plot | None:
             ax.axvline(edge, color=PAPER, lw=2)
         starts = np.concatenate([[0], edges + 0.5]).astype(int)
         _name_banks(ax, table.columns, starts)
-        ax.set_xlabel("bank, in the order of channel, rank, bank group, bank")
+        numbered = " (numbered)" if len(starts) > _NAMED else ""
+        ax.set_xlabel(f"bank, in the order of channel{numbered}, rank, bank group, bank")
         bar = figure.colorbar(image, ax=ax, pad=0.01, aspect=12)
         bar.set_label("accesses / mean bank's")
         bar.outline.set_visible(False)
@@ -72,6 +73,8 @@ def _name_banks(ax: Axes, places: Sequence[tuple[int, int, int, int]], starts: n
     """Number the banks where there is room, and name the channels at the first bank of each."""
     named = {int(start): f"channel {places[start][0]}" for start in starts}
     if len(places) > _NUMBERED:
+        if len(named) > _NAMED:
+            named = {start: text.removeprefix("channel ") for start, text in named.items()}
         ax.set_xticks(list(named), list(named.values()), ha="left")
     else:
         several = len({group for _, _, group, _ in places}) > 1

@@ -57,8 +57,9 @@ def summary(
     if frame.empty and window.text:
         raise nothing_in(trace, window)
     _note_unfinished(path)
+    total = sum(frame["energy_fJ"].tolist())  # of several schemes it may pass 64 bits
     if as_json:
-        total, rows = int(frame["energy_fJ"].sum()), int(frame["rows"].sum())
+        rows = int(frame["rows"].sum())
         groups = frame.to_dict(orient="records")
         print_json({"path": str(path), "rows": rows, "energy_fJ": total, "groups": groups})
         return
@@ -67,7 +68,7 @@ def summary(
         for g in frame.itertuples()
     ]
     print_table(["scheme", "phase", "command", "count", "bytes", "energy"], rows, text=3)
-    typer.echo(f"rows: {frame['rows'].sum():,}; energy: {format_energy(frame['energy_fJ'].sum())}")
+    typer.echo(f"rows: {frame['rows'].sum():,}; energy: {format_energy(total)}")
 
 
 @app.command()

@@ -18,8 +18,9 @@ from nmsim.energy.prices import PriceList
 from nmsim.errors import ResourceLimitError
 from nmsim.units import format_energy
 
-#: No quantity may come nearer to int64's limit than this.
+#: No quantity may come nearer to int64's limit than this, and no sum of energies nearer than the next.
 MAX_TOTAL = 2**62
+MAX_SUM = 2**63 - 2**54
 
 
 class CommandKey(NamedTuple):
@@ -69,7 +70,7 @@ class Ledger:
         Raises
         ------
         ResourceLimitError
-            Where an energy, or that of all rows together, passes 2**62 fJ.
+            Where an energy passes 2**62 fJ, or that of all rows together nearly 2**63.
         """
         rows: list[tuple] = []
         energies: list[np.ndarray] = []
@@ -85,8 +86,8 @@ class Ledger:
         names = ["phase", "source", "array", "channel", "bank", "cmd", "count", "bytes"]
         frame = pd.DataFrame(rows, columns=names)
         table = np.array(energies, dtype=np.int64).reshape(len(rows), len(COMPONENTS))
-        if (total_fJ := float(table.sum(dtype=float))) > MAX_TOTAL:
-            raise _too_large(total_fJ)
+        if (total_fJ := float(table.sum(dtype=float))) > MAX_SUM:
+            raise _too_large(total_fJ, MAX_SUM)
         for index, component in enumerate(COMPONENTS):
             frame[f"{component}_fJ"] = table[:, index]
         return frame
@@ -128,10 +129,10 @@ def _rounded(price_fJ: np.ndarray, count: int) -> np.ndarray:
     return np.rint(exact).astype(np.int64)
 
 
-def _too_large(energy_fJ: float) -> ResourceLimitError:
+def _too_large(energy_fJ: float, limit_fJ: int = MAX_TOTAL) -> ResourceLimitError:
     return ResourceLimitError(
         "an energy is too large for whole femtojoules in 64 bits",
         found=format_energy(energy_fJ),
-        expected=f"at most {format_energy(MAX_TOTAL)}",
+        expected=f"at most {format_energy(limit_fJ)}",
         hint="Lower training.epochs: every epoch costs about the same.",
     )

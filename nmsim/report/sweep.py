@@ -143,7 +143,9 @@ def energy_over(table: pd.DataFrame, axis: Varied, others: Sequence[Varied]) -> 
                         else [g for _, g in mine.groupby([a.path for a in others], sort=False)]
                     )
                     for part, style in zip(parts if lines else [mine], _STYLES, strict=False):
-                        _line(ax, part, places, layer, scale, index, scheme, style if lines else "")
+                        look = style if lines else ""
+                        banded = lines and len(parts) == 1  # those of several lines would hide each other
+                        _line(ax, part, places, layer, scale, index, scheme, look, banded)
                 if layer == next(iter(ENERGIES)) and key:
                     said = zip(others, key if isinstance(key, tuple) else (key,), strict=True)
                     ax.set_title(", ".join(f"{a.path.split('.')[-1]} {_say(v)}" for a, v in said))
@@ -170,6 +172,7 @@ def _line(
     index: int,
     scheme: str,
     style: object,
+    banded: bool,
 ) -> None:
     x = places.loc[rows.index].to_numpy(dtype=float)
     order = np.argsort(x, kind="stable")
@@ -177,7 +180,7 @@ def _line(
         rows[f"{layer}_fJ{end}"].to_numpy(dtype=float)[order] / scale for end in ("", "_p05", "_p95")
     )
     look = scheme_style(index)
-    if style:
+    if banded:
         ax.fill_between(x[order], low, high, color=look["color"], alpha=0.1, linewidth=0)
     ax.plot(x[order], value, ls=style, lw=1.2, ms=4.5, mec=PAPER, mew=0.4, label=scheme, **look)
 

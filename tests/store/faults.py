@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ class Faults:
         Whether a write that fails has written half of its bytes.
     lasting : bool
         Whether all later operations fail as well.
+    kill : bool
+        Whether this process is killed in place of the operation.
     done : list of str
         Operations in order.
     """
@@ -47,6 +50,7 @@ class Faults:
     code: int = errno.ENOSPC
     short: bool = False
     lasting: bool = False
+    kill: bool = False
     done: list[str] = field(default_factory=list)
 
     def happens(self, operation: str, path: object) -> bool:
@@ -58,6 +62,8 @@ class Faults:
             return False
         self.done.append(f"{operation} {os.path.relpath(path, self.below)}")
         number = len(self.done)
+        if self.kill and number == self.fail_at:
+            os.kill(os.getpid(), signal.SIGKILL)
         return bool(self.fail_at) and (number >= self.fail_at if self.lasting else number == self.fail_at)
 
     def meet(self, operation: str, path: object) -> None:

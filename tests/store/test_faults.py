@@ -86,6 +86,33 @@ def failing_checked(write, folder, how, expected):
         yield error, done
 
 
+@pytest.mark.parametrize("write", [write_file, write_run])
+def test_a_kill_at_any_operation_leaves_the_old_content_or_the_new_and_the_next_one_clears_up(
+    tmp_path, write
+):
+    expected = {}
+    for text in ("old", "new"):
+        write(tmp_path, text)
+        expected[text] = content(tmp_path)
+    for number in count(1):
+        with faults(tmp_path):
+            write(tmp_path, "old")
+        child = os.fork()
+        if not child:
+            with faults(tmp_path, number, kill=True):
+                write(tmp_path, "new")
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        seen = {name: held for name, held in content(tmp_path).items() if not name.startswith(".")}
+        assert seen in expected.values(), f"killed at operation {number}"
+        with faults(tmp_path):
+            write(tmp_path, "new")
+        assert content(tmp_path) == expected["new"]
+        if status == 0:
+            break
+    assert number > 5
+
+
 def test_a_disk_that_stays_broken_leaves_the_old_content_and_litter_only_until_it_works(
     tmp_path, monkeypatch
 ):

@@ -43,6 +43,7 @@ def sweep(
     Points that stand in DIR already are not run again: to go on with a sweep that was interrupted, repeat it.
     """
     from nmsim.estimate import estimate_all, estimate_run
+    from nmsim.store.lock import sole
     from nmsim.sweep.cluster import TLS, cores, engine_of
     from nmsim.sweep.run import Runner, measured_s, planned
     from nmsim.sweep.search import largest, search
@@ -60,7 +61,7 @@ def sweep(
     if needs:
         allow(estimate_all(needs, at_once), folder, max_memory, max_disk, dry_run, as_json)
     engine = engine_of(jobs, scheduler, TLS(tls_ca, tls_cert, tls_key))
-    with progress() as tell, Runner(folder, engine, tell, note, share) as runner:
+    with progress() as tell, Runner(folder, engine, tell, note, share) as runner, sole(folder):
         try:
             if asked.search is None:
                 runner.run(points, asked.points)

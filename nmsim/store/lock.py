@@ -93,3 +93,25 @@ def locked(folder: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
         yield
     finally:
         release(handle)
+
+
+@contextmanager
+def sole(folder: Path) -> Iterator[None]:
+    """Be the only process that works in a folder during the block.
+
+    Nothing else may lock the folder meanwhile: no run's folder can be made in it.
+
+    Raises
+    ------
+    StoreError
+        Where another process is.
+    """
+    handle = hold(folder)
+    if handle is None and is_held(folder):
+        raise StoreError(
+            "another process is at work in this folder", file=folder, hint="Wait for it, or choose another."
+        )
+    try:
+        yield
+    finally:
+        release(handle)

@@ -85,6 +85,15 @@ def test_a_folder_that_stays_locked_is_a_message_in_time(tmp_path):
     assert not lock.is_held(tmp_path)
 
 
+def test_a_folder_can_be_had_by_one_process_alone(tmp_path):
+    with lock.sole(tmp_path):
+        with pytest.raises(StoreError, match="at work in this folder"), lock.sole(tmp_path):
+            pass
+        fs.write_text(tmp_path / "a", "single files are written without its lock")
+    with lock.sole(tmp_path):
+        pass
+
+
 def test_a_file_system_without_locks_is_written_to_as_well(tmp_path, monkeypatch):
     def refuse(handle, how):
         raise OSError(95, "Operation not supported")

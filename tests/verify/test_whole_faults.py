@@ -86,8 +86,6 @@ def test_a_failing_operation_ends_a_command_with_a_line_and_no_part_of_a_file(
         assert call(*COMMANDS[command](finished.path, tmp_path / "out"))[0] == 0
     whole, operations = files(tmp_path / "out"), len(told.done)
     numbers = sorted(set(np.linspace(1, operations, min(operations, AT_MOST)).astype(int).tolist()))
-    record_property("operations", operations)
-    record_property("failed", len(numbers))
     for number in numbers:
         out = tmp_path / f"out-{number}"
         with faults(out, number, code=how, short=number % 2 == 0) as told:
@@ -101,6 +99,9 @@ def test_a_failing_operation_ends_a_command_with_a_line_and_no_part_of_a_file(
         for folder in out.glob("*/"):
             assert folder.name in ("plots", "points") or is_complete(folder)
         shutil.rmtree(out, ignore_errors=True)
+    what = f"`nmsim {command}`, {os.strerror(how).lower()}"
+    measured = f"{len(numbers)} of {operations} file operations failed, one at a time"
+    record_property("figure", (what, measured, "no part of a file, no litter, one line each"))
 
 
 @pytest.mark.parametrize("command", ["run", "sweep"])
@@ -132,8 +133,9 @@ def test_kill_9_at_any_time_leaves_nothing_half_visible_and_the_next_one_finishe
             shutil.rmtree(tmp_path / "out")
     subprocess.run(words(tmp_path / "out"), check=True, capture_output=True)
     assert files(tmp_path / "out") == whole
-    record_property("killed", killed)
     assert killed >= 10
+    figure = f"{killed} processes killed at random times", "nothing half visible, finished by the next"
+    record_property("figure", (f"`kill -9` of `nmsim {command}`", *figure))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -162,6 +164,6 @@ def test_a_signal_at_any_time_leaves_a_run_that_resumes_to_the_same_bits(tmp_pat
         subprocess.run(again, check=True, capture_output=True)
         assert files(folder) == files(whole)
         resumed += 1
-    record_property("resumed", resumed)
-    record_property("kept", kept)
     assert resumed >= 3
+    figure = f"{resumed} runs stopped at random times, {kept} pieces of work kept", "resumed to the same bits"
+    record_property("figure", (f"{number.name} to `nmsim run`", *figure))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nmsim.errors import ConfigError
+from nmsim.store import fs
 from nmsim.sweep.points import Point
 from nmsim.sweep.run import Runner, make_point
 from nmsim.sweep.spec import SCHEME, Axis, Choices, Drafts, Search, Spec
@@ -66,7 +67,7 @@ def _study(spec: Spec, asked: Search, runner: Runner) -> Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     journal = runner.folder.path / JOURNAL
     for old in (journal, journal.with_name(f"{JOURNAL}.lock")):
-        old.unlink(missing_ok=True)
+        fs.remove(old)
     samplers = {"tpe": optuna.samplers.TPESampler, "nsga2": optuna.samplers.NSGAIISampler}
     return optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(journal))),

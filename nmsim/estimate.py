@@ -23,6 +23,7 @@ from nmsim.data.catalog import CATALOG
 from nmsim.data.synthetic import STEP
 from nmsim.errors import ResourceLimitError
 from nmsim.selection.api import selector_class
+from nmsim.selection.budget import total_budget
 from nmsim.selection.embedding import CROSSOVER
 from nmsim.selection.formats import FORMATS
 from nmsim.selection.selector import follows_training
@@ -222,7 +223,7 @@ def estimate_selection(images: Images, method: str, parameters: Mapping[str, Any
     needs = tuple(_of_method(images, method, parameters, keep))
     base = Need("Python and its libraries", 0.8 * _BASE_BYTES)
     held = Need(f"{images.n_train + images.n_test:,} images", images.held_bytes, _IMAGES)
-    disk = Need("indices", 8 * keep * images.n_train)
+    disk = Need("indices", 8 * total_budget(images.n_train, keep))
     return Estimate((base, held, *needs), (disk,), 3 + _method_s(images, method, parameters))
 
 
@@ -253,7 +254,7 @@ def _of_method(images: Images, method: str, given: Mapping[str, Any], keep: floa
         yield Need(f"features of {n:,} images ({width} values)", n * width * (item + 2), f"{where}.features")
     if method in ("de-sne", "adapsne"):
         k = min(group - 1, int(3 * given.get("perplexity", 30.0)))
-        maps = 5 if method == "adapsne" or given.get("sampling") == "entropy" else 1
+        maps = _maps(method, given)
         what = f"affinities of {n:,} images with {k} neighbours"
         # Lists (index and distance), the joint form of all maps twice, and the sorting of the largest.
         yield Need(what, n * k * (12 + 28 * maps) + 80 * group * k, f"{where}.perplexity")
@@ -368,12 +369,17 @@ def _selection_s(config: RunConfig, images: Images, method: str) -> float:
     return _method_s(images, method, _parameters(config, method))
 
 
+def _maps(method: str, given: Mapping[str, Any]) -> int:
+    """Return how many perplexities a map is made for."""
+    return 5 if method == "adapsne" or given.get("sampling") == "entropy" else 1
+
+
 def _method_s(images: Images, method: str, given: Mapping[str, Any]) -> float:
     n, group = images.n_train, images.n_train if given.get("scope") == "global" else images.of_class
     pairs = n * group
     if method in ("de-sne", "adapsne"):
         per_iteration = pairs if group <= CROSSOVER else 300 * n
-        maps = 5 if method == "adapsne" else 1
+        maps = _maps(method, given)
         forces = per_iteration * given.get("n_iter", 500) * maps
         return (forces + 10 * pairs) / _PAIRS_PER_S / numba.get_num_threads()
     return 0.0 if method == "random" else 10 * pairs / _PAIRS_PER_S

@@ -65,7 +65,7 @@ def schemes_table(run: Run) -> Table:
                 Cell(scheme),
                 number(row["kept"], "{:,.0f}".format),
                 number(row["epochs"], "{:.0f}".format),
-                Cell(verdict.format_accuracy(row), seeds, row["accuracy_mean"]),
+                number(row["accuracy_mean"], lambda _, row=row: verdict.format_accuracy(row), seeds),
                 number(
                     row["system_energy_fJ"],
                     format_energy,

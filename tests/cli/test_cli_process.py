@@ -127,7 +127,8 @@ def test_a_fault_of_nmsims_own_is_one_line_that_says_so(monkeypatch, capsys):
 
 def test_ctrl_c_ends_a_running_program_with_130():
     code = (
-        "import sys, time, nmsim.trace.reader as r\n"
+        "import signal, sys, time, nmsim.trace.reader as r\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where tests run in background
         "def wait(path): print('ready', flush=True); time.sleep(60)\n"
         "r.open_trace = wait\n"
         "sys.argv = ['nmsim', 'trace', 'summary', 'x']\n"

@@ -7,8 +7,7 @@ JOBS   ?= 2
 BIN    := $(VENV)/bin
 
 # Where the run of CONFIG lies: its name, and the hash of what it means.
-RUN_FOLDER = $(BIN)/python -c "import nmsim, nmsim.config as c; r = nmsim.load_config('$(CONFIG)'); \
-  print(f'runs/{r.name}-{c.config_hash(r)[:8]}')"
+RUN_FOLDER = $(BIN)/python -c "import nmsim.config as c; print('runs/' + c.folder_name(c.load_config('$(CONFIG)')))"
 
 SWEEPS := sweep-buffer sweep-placement sweep-link sweep-memory sweep-keep-ratio
 

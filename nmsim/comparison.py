@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nmsim.config import RunConfig, config_hash
+from nmsim.config import RunConfig, folder_name
 from nmsim.config.sampling import with_values
 from nmsim.errors import ConfigError
 from nmsim.learning import Progress
@@ -95,7 +95,7 @@ def compare(config: RunConfig, plan: Plan, out: str | Path, progress: Progress |
     for index, (run_config, common) in enumerate(runs):
         share = index / len(runs)
         tell(f"{common['network']}, {common['keep_ratio']:.3g} kept", share)
-        there = Path(out) / f"{run_config.name}-{config_hash(run_config)[:8]}"
+        there = Path(out) / folder_name(run_config)
         if is_complete(there):
             run = load_run(there)
         else:

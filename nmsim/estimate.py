@@ -24,6 +24,7 @@ from nmsim.data.synthetic import STEP
 from nmsim.errors import ResourceLimitError
 from nmsim.selection.api import selector_class
 from nmsim.selection.budget import total_budget
+from nmsim.selection.desne import CANDIDATES
 from nmsim.selection.embedding import CROSSOVER
 from nmsim.selection.formats import FORMATS
 from nmsim.selection.selector import follows_training
@@ -371,7 +372,7 @@ def _selection_s(config: RunConfig, images: Images, method: str) -> float:
 
 def _maps(method: str, given: Mapping[str, Any]) -> int:
     """Return how many perplexities a map is made for."""
-    return 5 if method == "adapsne" or given.get("sampling") == "entropy" else 1
+    return len(CANDIDATES) if method == "adapsne" or given.get("sampling") == "entropy" else 1
 
 
 def _method_s(images: Images, method: str, given: Mapping[str, Any]) -> float:

@@ -123,6 +123,7 @@ def learn(
     A small batch keeps one thread busy, so the seeds run side by side; they share nothing. `random` draws
     anew for each of them: its spread is that of both.
     """
+    finished = {} if finished is None else finished
     seeds = training_seeds(config)
     everything = np.arange(len(dataset.y_train))
     selectors = [selector] * len(seeds)
@@ -151,7 +152,6 @@ def learn(
             )
         return finished[name]
 
-    finished = {} if finished is None else finished
     with stop.at_borders(), ThreadPoolExecutor(numba.get_num_threads()) as pool:
         results = list(pool.map(once, seeds, selectors))
     first = results[0]

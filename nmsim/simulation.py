@@ -125,7 +125,7 @@ def _keep(run: RunDir, work: _Work) -> stop.Interrupted:
     if not work.finished and (run.final / manifest.MANIFEST).exists():  # it may have kept something
         return stop.Interrupted(f"interrupted; to finish it: nmsim run --resume {run.final}")
     kept = write_kept(run, work.finished, work.arrays)
-    fs.write_text(run.path("config.resolved.yaml"), dump_config(work.config))
+    fs.write_text(run.path(manifest.RESOLVED_CONFIG), dump_config(work.config))
     run.publish({**work.manifest(manifest.INTERRUPTED), KEPT: kept})
     return stop.Interrupted(f"interrupted; to finish it: nmsim run --resume {run.final}")
 
@@ -157,7 +157,7 @@ def _fill(run: RunDir, work: _Work, tell: Progress, report: bool, resume: bool) 
         for learnt, board in (started_boards[scheme] for scheme in config.schemes)
     ]
     summary = summarise(config, dataset, in_order, writer)
-    fs.write_text(run.path("config.resolved.yaml"), dump_config(config))
+    fs.write_text(run.path(manifest.RESOLVED_CONFIG), dump_config(config))
     fs.write_json(run.path("summary.json"), summary)
     fs.write_text(run.path("energy.csv"), energy_table(config, in_order).to_csv(index=False))
     for result in in_order:

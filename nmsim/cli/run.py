@@ -46,7 +46,7 @@ def run(
 
     The run goes to DIR/<name>-<hash8>/: report.html, summary.json, energy.csv, the trace, the indices.
     """
-    from nmsim.config import config_hash
+    from nmsim.config import folder_name
 
     options = list(overrides or [])
     options += [] if seed is None else [f"seed={seed}"]
@@ -66,7 +66,7 @@ def run(
     from nmsim.simulation import simulate
     from nmsim.store.manifest import is_complete
 
-    there = out / f"{checked.name}-{config_hash(checked)[:8]}"
+    there = out / folder_name(checked)
     finished = is_complete(there)
     if resume is not None and finished:
         note(f"this run is finished already: {there}")
@@ -94,14 +94,14 @@ def _begun(folder: Path) -> RunConfig:
     StoreError
         Where there is no run, or its configuration has been changed.
     """
-    from nmsim.config import config_hash
+    from nmsim.config import folder_name
     from nmsim.errors import StoreError
-    from nmsim.store.manifest import COMPLETE, INTERRUPTED, read_manifest
+    from nmsim.store.manifest import COMPLETE, INTERRUPTED, RESOLVED_CONFIG, read_manifest
 
     read_manifest(folder, (COMPLETE, INTERRUPTED))
-    file = folder / "config.resolved.yaml"
+    file = folder / RESOLVED_CONFIG
     config = load_board(file)
-    expected, found = folder.absolute().name, f"{config.name}-{config_hash(config)[:8]}"
+    expected, found = folder.absolute().name, folder_name(config)
     if found != expected:
         hint = "A changed configuration is another run: nmsim run CONFIG."
         raise StoreError(

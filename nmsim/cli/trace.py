@@ -28,9 +28,6 @@ UntilTime = Annotated[str | None, typer.Option("--until", "--to", metavar="TIME"
 Scheme = Annotated[str | None, typer.Option("--scheme", help="Only this scheme.")]
 Phase = Annotated[str | None, typer.Option("--phase", help="Only this phase.")]
 ChannelNumber = Annotated[int | None, typer.Option("--channel", min=0, help="Only this channel.")]
-#: Where a run keeps the configuration that it ran with.
-RESOLVED_CONFIG = "config.resolved.yaml"
-MANIFEST = "manifest.json"
 #: What `head` shows people of a row; --json has all columns.
 _HEAD = ("t_ps", "dur_ps", "scheme", "phase", "cmd", "channel", "rank", "bankgroup", "bank", "row", "col")
 _HEAD += ("bytes", "source", "row_outcome", "array", "count", "energy_fJ")
@@ -280,11 +277,15 @@ def _window(
 
 def _note_unfinished(path: Path) -> None:
     """Say so where a trace lies in a folder that is no finished run."""
+    from nmsim.store.manifest import MANIFEST
+
     if (path / "trace").is_dir() and not (path / MANIFEST).exists():
         note(f"{path} has no {MANIFEST}: it is no finished run, and its trace may lack its end")
 
 
 def _board(path: Path, config: Path | None) -> Path | None:
     """Return the board given, or the run's own; None where there is none."""
+    from nmsim.store.manifest import RESOLVED_CONFIG
+
     own = path / RESOLVED_CONFIG
     return config or (own if own.is_file() else None)

@@ -172,6 +172,11 @@ def config_hash(config: RunConfig) -> str:
     return manifest.config_hash(config.model_dump(mode="json", exclude={"name"}))
 
 
+def folder_name(config: RunConfig) -> str:
+    """Return the name of the folder of this configuration's run: its own, and the start of its hash."""
+    return f"{config.name}-{config_hash(config)[:8]}"
+
+
 def dump_config(config: RunConfig) -> str:
     """Return the resolved configuration as YAML that `load_config` reads back to an equal one."""
     resolved = config.model_dump(mode="json", exclude_none=True)

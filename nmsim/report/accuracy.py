@@ -16,15 +16,21 @@ from nmsim.units import format_energy, format_si
 _FAN = 0.012
 
 
-def pareto_front(energy: Sequence[float], accuracy: Sequence[float]) -> np.ndarray:
-    """Return which points no other beats: bool, True where none has at least the accuracy at no more energy.
+def pareto_front(cost: Sequence[float], gain: Sequence[float]) -> np.ndarray:
+    """Return which points no other beats: bool, True where none has at least the gain at no more cost.
 
-    Of equal points all stand on the front or none.
+    Of equal points all stand on the front or none. A gain that is not known (NaN) stands on none.
     """
-    e, a = np.asarray(energy, dtype=float), np.asarray(accuracy, dtype=float)
-    no_worse = (e <= e[:, None]) & (a >= a[:, None])
-    better = (e < e[:, None]) | (a > a[:, None])
-    return ~(no_worse & better).any(axis=1)
+    c, g = np.asarray(cost, dtype=float), np.asarray(gain, dtype=float)
+    front = np.zeros(len(c), dtype=bool)
+    order = np.lexsort((-g, c))
+    best = previous = -1
+    for i in order:
+        equal = previous >= 0 and front[previous] and c[i] == c[previous] and g[i] == g[previous]
+        if equal or (g[i] > (g[best] if best >= 0 else -np.inf)):
+            front[i], best = True, i
+        previous = i
+    return front
 
 
 def accuracy_energy(run: Run) -> Plot:

@@ -19,10 +19,10 @@ from nmsim.report.canvas import FAINT, INK, PAPER, Plot, drawing, hovered, new_f
 from nmsim.report.html import page
 from nmsim.report.plots import energy_breakdown
 from nmsim.report.run import LAYERS, Run, load_run
-from nmsim.report.tables import NONE, Cell, Table, band_of, number
+from nmsim.report.tables import NONE, Cell, Table, accuracy, band_of, number
+from nmsim.store.manifest import RESOLVED_CONFIG
 from nmsim.units import format_energy, format_time
 
-CONFIG = "config.resolved.yaml"
 #: Runs whose own figures are shown beside each other; more would make a page that nobody loads.
 SIDE_BY_SIDE = 8
 
@@ -128,8 +128,7 @@ def schemes_table(runs: Mapping[str, Run]) -> Table:
     for name, run in runs.items():
         for _, row in run.schemes.iterrows():
             scheme, ratio = row["scheme"], row["ratio_system_energy"]
-            accuracy = Cell(verdict.format_accuracy(row), f"{row['seeds']} seeds", row["accuracy_mean"])
-            cells = [Cell(name), Cell(scheme), number(row["kept"], "{:,.0f}".format), accuracy]
+            cells = [Cell(name), Cell(scheme), number(row["kept"], "{:,.0f}".format), accuracy(row)]
             for layer in LAYERS:
                 band = band_of(run, scheme, f"{layer}_fJ", format_energy)
                 cells.append(number(row[f"{layer}_fJ"], format_energy, band))
@@ -259,7 +258,7 @@ def differences(runs: Mapping[str, Run]) -> Table:
 
 
 def _config(run: Run) -> dict[str, Any]:
-    path = run.path / CONFIG
+    path = run.path / RESOLVED_CONFIG
     if not path.is_file():
         raise StoreError("a file of this run is missing", file=path, hint="Run it again.")
     return read_yaml(path)[0]

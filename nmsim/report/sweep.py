@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from nmsim.report.accuracy import pareto_front
 from nmsim.report.axes import energy_scale
 from nmsim.report.canvas import INK, PAPER, Plot, drawing, new_figure, scheme_style
 from nmsim.report.html import page
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 #: Energies that are drawn, with what people call them.
 ENERGIES = {"system_energy": "whole system", "ddr_energy": "all DDR"}
 
-#: Panels beside each other at most, and combinations of the other values that lines are drawn for.
-_PANELS, _LINES = 4, 8
+#: Panels beside each other at most.
+_PANELS = 4
 
 _SEED = "seed"
+#: Of the lines of combinations of the other values; there are lines for as many combinations.
 _STYLES = [
     "-",
     (0, (5, 1.5)),
@@ -126,7 +128,9 @@ def energy_over(table: pd.DataFrame, axis: Varied, others: Sequence[Varied]) -> 
     """Return the energies over one varied value: a line for each scheme, with its band."""
     schemes = list(dict.fromkeys(table["scheme"]))
     groups = list(table.groupby([a.path for a in others], sort=False)) if others else [((), table)]
-    lines = len(groups) <= _LINES and all(not g.duplicated([axis.path, "scheme"]).any() for _, g in groups)
+    lines = len(groups) <= len(_STYLES) and all(
+        not g.duplicated([axis.path, "scheme"]).any() for _, g in groups
+    )
     panels = groups if lines and len(groups) <= _PANELS else [((), table)]
     places, ticks = _places(table, axis)
     with drawing():
@@ -190,7 +194,7 @@ def accuracy_over_energy(table: pd.DataFrame, axes: Sequence[Varied]) -> Plot:
     known = table[table["accuracy_mean"].notna()]
     schemes = list(dict.fromkeys(known["scheme"]))
     energy, accuracy = known["system_energy_fJ"].to_numpy(float), known["accuracy_mean"].to_numpy(float)
-    front = pareto(energy, -accuracy)
+    front = pareto_front(energy, accuracy)
     scale, unit = energy_scale(float(energy.max(initial=1.0)))
     with drawing():
         figure = new_figure(4.9)
@@ -262,7 +266,7 @@ def energy_over_area(table: pd.DataFrame, axes: Sequence[Varied]) -> Plot:
             mine = near[near["scheme"] == scheme]
             look = scheme_style(list(dict.fromkeys(table["scheme"])).index(scheme))
             area, energy = mine["units_area_mm2"].to_numpy(float), mine["system_energy_fJ"].to_numpy(float)
-            front = pareto(area, energy)
+            front = pareto_front(area, -energy)
             fronts[mine.index] = front
             ax.plot(area, energy / scale, ls="", ms=4.5, alpha=0.45, mec=PAPER, mew=0.3, **look)
             order = np.argsort(area[front])
@@ -345,22 +349,6 @@ def _map(rows: pd.DataFrame, scheme: str, across: Varied, down: Varied) -> Plot:
     data = rows[[across.path, down.path, "scheme", *_energy_columns()]]
     sentence = f"{scheme} takes least, {least}, and most, {most}."
     return Plot(f"map_{scheme.replace('@', '-')}", f"System energy of {scheme}", figure, data, sentence)
-
-
-def pareto(cost: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return which of the points (both to be small) no other one beats: bool, shape (n,).
-
-    A point is beaten by one that is better in one and no worse in the other.
-    """
-    front = np.zeros(len(cost), dtype=bool)
-    best = np.inf
-    order = np.lexsort((other, cost))
-    for start, i in enumerate(order):
-        same = start > 0 and cost[order[start - 1]] == cost[i] and other[order[start - 1]] == other[i]
-        if other[i] < best or (same and front[order[start - 1]]):
-            front[i] = True
-            best = other[i]
-    return front
 
 
 def page_of(table: pd.DataFrame, about: dict[str, str], paths: Sequence[str], plots: Sequence[Plot]) -> str:

@@ -42,6 +42,12 @@ def number(value: float, say: Callable[[float], str], note: str = "") -> Cell:
     return Cell(NONE) if pd.isna(value) else Cell(say(value), note, float(value))
 
 
+def accuracy(row: pd.Series) -> Cell:
+    """Return a scheme's accuracy, with how many trainings it is of."""
+    seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else "1 seed"
+    return number(row["accuracy_mean"], lambda _: verdict.format_accuracy(row), seeds)
+
+
 def band_of(run: Run, scheme: str, quantity: str, say: Callable[[float], str]) -> str:
     """Return "1.2 to 3.4", between which 90 % of the boards lie; empty where it is not known."""
     found = run.bands[(run.bands["scheme"] == scheme) & (run.bands["quantity"] == quantity)]
@@ -59,13 +65,12 @@ def schemes_table(run: Run) -> Table:
     for _, row in run.schemes.iterrows():
         scheme = row["scheme"]
         accesses = row["row_hits"] + row["row_misses"] + row["row_conflicts"]
-        seeds = f"{row['seeds']} seeds" if row["seeds"] > 1 else "1 seed"
         rows.append(
             [
                 Cell(scheme),
                 number(row["kept"], "{:,.0f}".format),
                 number(row["epochs"], "{:.0f}".format),
-                number(row["accuracy_mean"], lambda _, row=row: verdict.format_accuracy(row), seeds),
+                accuracy(row),
                 number(
                     row["system_energy_fJ"],
                     format_energy,

@@ -19,6 +19,8 @@ import nmsim
 from nmsim.errors import StoreError
 
 MANIFEST = "manifest.json"
+#: What a run, or a point of a sweep, ran with; a configuration like any other.
+RESOLVED_CONFIG = "config.resolved.yaml"
 #: Raised when a key changes its meaning.
 MANIFEST_VERSION = 1
 #: Whether a run came to its end.

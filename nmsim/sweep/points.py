@@ -17,6 +17,7 @@ from nmsim.config.schema import quantities
 from nmsim.errors import NmsimError
 from nmsim.report.run import LAYERS
 from nmsim.store import fs
+from nmsim.store.manifest import RESOLVED_CONFIG
 from nmsim.store.manifest import config_hash as hash_of
 from nmsim.sweep.spec import CONFIG, label
 
@@ -74,9 +75,7 @@ class Folder:
         """Write a point's summary, and its configuration, which JSON makes YAML of."""
         folder = self._of(point)
         if point.config is not None:
-            fs.write_json(
-                folder / "config.resolved.yaml", point.config.model_dump(mode="json", exclude_none=True)
-            )
+            fs.write_json(folder / RESOLVED_CONFIG, point.config.model_dump(mode="json", exclude_none=True))
         fs.write_json(folder / SUMMARY, summary)
         fs.remove(folder / ERROR)
 

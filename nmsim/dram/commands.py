@@ -15,6 +15,9 @@ N_BANK_COMMANDS = 7
 N_NEXT = 4
 RANK_WIDE = (PREab, REFab, PDE, PDX, SRE, SRX)
 
+#: Names of the commands that move a burst.
+COLUMN_COMMANDS = ("RD", "WR", "RDA", "WRA")
+
 #: Row outcome of a request, in the order of every array that is indexed by it.
 OUTCOMES = ("hit", "miss", "conflict")
 HIT, MISS, CONFLICT = np.arange(len(OUTCOMES))

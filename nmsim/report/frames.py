@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nmsim.dram.commands import COLUMN_COMMANDS
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.errors import TraceFormatError
 from nmsim.trace.reader import Trace, open_trace
@@ -22,9 +23,6 @@ SUMMED = ["count", "bytes", "energy_fJ", *COMPONENT_COLUMNS]
 
 #: Arrays whose accesses are the data set's own.
 DATASET_ARRAYS = ("images", "kept_patches")
-
-#: Commands that move a burst.
-COLUMN_COMMANDS = ("RD", "RDA", "WR", "WRA")
 
 #: The number of the first row of each sum: Arrow promises no order of groups.
 _FIRST = "first_row"

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from nmsim.dram.commands import OUTCOMES
 from nmsim.energy.components import COMPONENTS
 from nmsim.report.canvas import GROUPS, PAPER, Plot, drawing, new_figure
-from nmsim.trace.bins import OUTCOMES, PLACE, Bins
+from nmsim.trace.bins import PLACE, Bins
 from nmsim.units import format_energy, format_time
 
 if TYPE_CHECKING:

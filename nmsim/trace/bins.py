@@ -8,16 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nmsim.dram.commands import COLUMN_COMMANDS, OUTCOMES
 from nmsim.energy.components import COMPONENTS
 from nmsim.trace.exporters.window import Window, is_single, nothing_in, rows_of
 from nmsim.trace.reader import Trace
 from nmsim.trace.schema import COMPONENT_COLUMNS
 
-OUTCOMES = ("hit", "miss", "conflict")
 #: Where an access goes: what names a bank.
 PLACE = ("channel", "rank", "bankgroup", "bank")
-#: Commands that move a burst.
-COLUMN_COMMANDS = ("RD", "WR", "RDA", "WRA")
 
 
 @dataclass

@@ -10,6 +10,7 @@ from numba import njit
 from nmsim.dram.activity import CommandLog
 from nmsim.dram.commands import (
     ACT,
+    COLUMN_COMMANDS,
     COMMANDS,
     N_COMMANDS,
     PDE,
@@ -39,7 +40,6 @@ _NAMES = {
     "SRX": "SREFEX",
 }
 _WITH_A_BANK_OPEN = {"PDE": "PDEA", "PDX": "PDXA"}
-_WITH_DATA = ("RD", "WR", "RDA", "WRA")
 
 
 class DrampowerLines:
@@ -62,7 +62,7 @@ class DrampowerLines:
         names = [_NAMES.get(command) or _refresh_name(spec) for command in COMMANDS]
         opened = [_WITH_A_BANK_OPEN.get(command, name) for command, name in zip(COMMANDS, names, strict=True)]
         self._names = pa.array(names + opened)
-        self._data = pa.array([data if command in _WITH_DATA else "" for command in COMMANDS])
+        self._data = pa.array([data if command in COLUMN_COMMANDS else "" for command in COMMANDS])
 
     def head(self) -> bytes:
         """Return what comes before the first command: nothing."""

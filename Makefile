@@ -11,7 +11,7 @@ RUN_FOLDER = $(BIN)/python -c "import nmsim.config as c; print('runs/' + c.folde
 
 SWEEPS := sweep-buffer sweep-placement sweep-link sweep-memory sweep-keep-ratio
 
-.PHONY: results run run-once plot report test lint verify compare $(SWEEPS) pareto bench docs clean
+.PHONY: results run run-once plot report test lint verify compare $(SWEEPS) pareto bench docs dist changelog clean
 
 run: $(VENV)/.installed            ## set up, run the default board, say where the report is
 > $(BIN)/nmsim run $(CONFIG)
@@ -58,8 +58,14 @@ docs: $(VENV)/.installed-docs      ## fill the tables of the reference, build th
 > $(BIN)/python tests/docs/reference_tables.py
 > NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
+dist: $(VENV)/.installed-release   ## source archive and wheel into dist/, checked
+> rm -rf dist && $(BIN)/python -m build && $(BIN)/twine check --strict dist/*
+
+changelog: $(VENV)/.installed-release   ## VERSION=1.2.3: the fragments of changes/ become its bullets in CHANGELOG.md
+> $(BIN)/towncrier build --yes --version $(VERSION)
+
 clean:                             ## remove what the commands above made, but not runs/
-> rm -rf $(VENV) build *.egg-info && find . -name __pycache__ -type d -prune -exec rm -rf {} +
+> rm -rf $(VENV) build dist *.egg-info && find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 > $(PYTHON) -m venv $(VENV)
@@ -69,6 +75,9 @@ $(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: setup.cfg pyproject.toml | $(VENV)/bin/python
 > $(BIN)/python -m pip install --quiet --editable '.[dev]' && touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-release: setup.cfg pyproject.toml | $(VENV)/bin/python
+> $(BIN)/python -m pip install --quiet --editable '.[release]' && touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-docs: setup.cfg pyproject.toml | $(VENV)/bin/python
 > $(BIN)/python -m pip install --quiet --editable '.[docs]' && touch $@ $(VENV)/.installed

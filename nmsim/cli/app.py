@@ -16,8 +16,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from nmsim._version import __version__
+from nmsim._version import __version__, git_revision
 from nmsim.cli import (
+    boards,
     compare,
     config,
     crossover,
@@ -78,20 +79,24 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # importing what draws boxes takes longer than all else that --help does
 )
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"nmsim {__version__}")
+        revision = git_revision()
+        typer.echo(f"nmsim {__version__}" + (f" ({revision})" if revision else ""))
         raise typer.Exit()
 
 
 @app.callback()
 def _nmsim(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and the revision."
+        ),
     ] = False,
 ) -> None:
     """Energy, time and accuracy of near-memory data selection on edge boards, from one run."""
@@ -109,6 +114,7 @@ app.command("report")(report.report)
 app.add_typer(trace.app, name="trace")
 app.add_typer(data.app, name="data")
 app.add_typer(config.app, name="config")
+app.command("boards")(boards.boards)
 app.command("doctor")(doctor.doctor)
 
 

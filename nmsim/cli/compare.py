@@ -36,7 +36,7 @@ def compare(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Compare selection methods with random: accuracy, energy, and what another network makes of them.
+    """Compare selection methods with random, over keep ratios.
 
     Runs that stand in DIR already are not repeated, so that an interrupted comparison goes on where it was.
     DIR gets comparison.csv, comparison.md and plots.

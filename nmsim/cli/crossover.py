@@ -26,10 +26,10 @@ def crossover(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say from which buffer on all-pairs distances cost less near memory than on the host.
+    """Say from which buffer on distances cost less near memory.
 
-    Energy and time of the distances within classes, a class in each channel, over the queries in a unit's
-    buffer, the records and their values: simulated, and by the closed form.
+    Energy and time of all distances within classes near memory and on the host, a class in each channel, over
+    the queries in a unit's buffer, the records and their values: simulated, and by the closed form.
     """
     board = load_board(config, overrides)
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 
 import typer
@@ -42,7 +39,7 @@ class Finding:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check Python, packages, threads, cache folders, the compiler and data sets.
+    """Check Python, packages, caches, the compiler, data sets.
 
     The exit code is 1 where something is missing that nmsim needs.
     """
@@ -66,6 +63,8 @@ def examine() -> Iterator[Finding]:
     yield _tried("compiler's cache", True, _numba_cache)
     yield _tried("data cache", True, _data_cache)
     yield _tried("processor", False, _processor)
+    import shutil
+
     git = shutil.which("git")
     yield Finding("git", git is not None, False, git or "runs will not name the revision of nmsim")
     yield _tried("data sets", False, _datasets)
@@ -80,6 +79,8 @@ def _tried(name: str, needed: bool, look: Callable[[], str]) -> Finding:
 
 
 def _packages() -> Iterator[Finding]:
+    from importlib import metadata
+
     from packaging.requirements import Requirement
 
     for text in metadata.requires("nmsim") or ():
@@ -131,6 +132,8 @@ def _data_cache() -> str:
 
 def _writable(folder: Path) -> str:
     """Return the folder's name once a file could be made in it, or in its nearest parent that exists."""
+    import tempfile
+
     nearest = next(f for f in (folder, *folder.parents) if f.is_dir())
     with tempfile.TemporaryFile(dir=nearest):
         return str(folder)

@@ -13,7 +13,7 @@ import typer
 
 #: The options that several verbs share.
 ConfigFile = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="A board, such as hw_configs/lpddr4.yaml.")
+    Path, typer.Argument(metavar="CONFIG", help="A board: its file, or a name such as lpddr4.")
 ]
 Overrides = Annotated[
     list[str] | None,

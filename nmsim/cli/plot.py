@@ -17,9 +17,10 @@ def plot(
     ),
     as_json: Json = False,
 ) -> None:
-    """Draw the figures of a run, energies from the trace itself; or those that a trace alone gives.
+    """Draw the figures of a run, or those that a trace alone gives.
 
-    Each is written as PNG, SVG and CSV; prints the files it wrote. With --json, also what each figure shows.
+    Energies come from the trace itself. Each figure is written as PNG, SVG and CSV; prints the files it wrote.
+    With --json, also what each figure shows.
     """
     from nmsim.report.outputs import draw
 

@@ -55,7 +55,7 @@ def probe(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Load the memory of a board step by step: latency over bandwidth, and the bounds on both.
+    """Load a memory step by step: latency over bandwidth.
 
     One channel with its own controller and address map. Exit code 1: something was faster than possible.
     """

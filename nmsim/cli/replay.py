@@ -47,7 +47,7 @@ def replay(
     ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Run request traces through the memory of a board, without selection or training.
+    """Run request traces through the memory of a board alone.
 
     With --json prints one object for one trace, and a list of objects for several.
     """
@@ -58,6 +58,7 @@ def replay(
         raise typer.BadParameter("say where to write the commands", param_hint="--commands")
     memory = load_board(config, overrides).memory
 
+    from nmsim.shipped import named
     from nmsim.system.board import controller_spec, dram_spec
     from nmsim.system.replay import Commands
     from nmsim.system.replay import replay as replay_one
@@ -66,7 +67,7 @@ def replay(
     written = None if commands is None else Commands(commands, commands_format, from_ps, to_ps)
     options = {"format": form, "request_bytes": request_bytes, "commands": written}
     options |= {"refresh_background": memory.refresh_background, "threads": threads}
-    results = [replay_one(spec, controller, trace, **options) for trace in traces]
+    results = [replay_one(spec, controller, named(trace), **options) for trace in traces]
     if as_json:
         print_json(results[0] if len(results) == 1 else results)
         return

@@ -17,10 +17,10 @@ def report(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the report of a run anew, or one that compares several; prints where it is.
+    """Write the report of a run anew, or compare several.
 
-    Of one run the figures are drawn again too, unless --out names another place for the page. A comparison
-    goes to comparison.html.
+    Prints where it is. Of one run the figures are drawn again too, unless --out names another place for the
+    page. A comparison goes to comparison.html.
     """
     from nmsim.report.outputs import write_report
 

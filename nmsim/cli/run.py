@@ -21,7 +21,7 @@ _RUNS = Path("runs")
 
 def run(
     config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG", help="A board, such as hw_configs/lpddr4.yaml.")
+        Path | None, typer.Argument(metavar="CONFIG", help="A board: its file, or a name such as lpddr4.")
     ] = None,
     overrides: Overrides = None,
     out: Annotated[

@@ -57,9 +57,10 @@ def select(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Write the indices of a representative subset of the training images to FILE.npy.
+    """Write the indices of a representative subset of images.
 
-    They are sorted, distinct int64 numbers; torch.utils.data.Subset takes them as they are.
+    FILE.npy gets sorted, distinct int64 numbers of training images; torch.utils.data.Subset takes them as they
+    are.
     """
     options = dict(_parameter(text) for text in parameters or ())
     if out.suffix != ".npy":

@@ -38,7 +38,7 @@ def sweep(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Run a grid, random points or a search over any values of a board, in parallel, and draw what comes out.
+    """Vary the values of a board: a grid, random points, a search.
 
     Points that stand in DIR already are not run again: to go on with a sweep that was interrupted, repeat it.
     """

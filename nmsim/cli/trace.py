@@ -212,10 +212,12 @@ def check(
     FILE is what `nmsim replay --commands` writes. A trace is checked as far as it has single commands.
     """
     from nmsim.dram.controller import check_controller
+    from nmsim.shipped import named
     from nmsim.system.board import controller_spec, dram_spec
     from nmsim.trace.checking import check_file, check_trace
     from nmsim.trace.reader import is_trace, open_trace
 
+    path = named(path)
     file = _board(path, config)
     if file is None:
         raise typer.BadParameter("commands need the board that they were made with", param_hint="--config")

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from nmsim.config.schema import RunConfig, physical_values
 from nmsim.config.yaml_tree import Origin, Path_, parse_yaml, read_yaml
 from nmsim.errors import ConfigError
+from nmsim.shipped import named
 from nmsim.store import manifest
 
 if TYPE_CHECKING:
@@ -85,8 +86,9 @@ class Draft:
     """A configuration that is read from its files and not yet checked, to be completed in several ways."""
 
     def __init__(self, path: str | Path):
-        self._path = str(path)
-        self._tree, self._origins = read_extended(Path(path))
+        file = named(path)
+        self._path = str(file)
+        self._tree, self._origins = read_extended(file)
 
     def complete(self, overrides: Sequence[Override] = ()) -> RunConfig:
         """Return the validated configuration with these values on top, later ones winning."""
@@ -105,8 +107,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     Parameters
     ----------
     path : str or Path
-        The file. Its `extends:` names one or more files (relative to it) that it builds on, later ones
-        winning, and its own keys winning over all of them.
+        The file, or the name of a board that comes with nmsim: "lpddr4". Its `extends:` names one or more files
+        (relative to it) or such boards that it builds on, later ones winning, and its own keys winning over all
+        of them.
     overrides : sequence of str
         `a.b=value` texts, as given to `--set`; the value is read as YAML.
 
@@ -212,7 +215,7 @@ def read_extended(path: Path, chain: tuple[Path, ...] = ()) -> tuple[dict[str, A
     tree: dict[str, Any] = {}
     origins: dict[Path_, Origin] = {(): Origin(str(path), 1)}
     for base in bases:
-        base_path = path.parent / base
+        base_path = named(base, path.parent)
         if not base_path.is_file():
             line = own_origins[("extends",)].line
             raise ConfigError(f"extends {base!r}, which is no file", file=path, line=line)

@@ -82,7 +82,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Path_, Origin]]:
             raise ConfigError("the file is too big for a configuration", file=path, expected="at most 1 MiB")
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        hint = "Check the name; the boards that come with nmsim are in hw_configs/."
+        hint = "Check the name; nmsim boards lists those that come with nmsim."
         raise ConfigError("no such configuration file", file=path, hint=hint) from None
     except UnicodeDecodeError as error:
         raise ConfigError(

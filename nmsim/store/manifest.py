@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import shlex
-import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import nmsim
+from nmsim._version import git_revision
 from nmsim.errors import StoreError
 
 MANIFEST = "manifest.json"
@@ -52,31 +52,6 @@ def now() -> datetime:
 
 def _iso(time: datetime) -> str:
     return time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _git(folder: Path, *words: str) -> str | None:
-    command = ["git", "--no-optional-locks", "-C", str(folder), *words]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
-def git_revision(package: Path | None = None) -> str | None:
-    """Return the commit that the package runs from, with `+changes` where files differ from it.
-
-    None where the package is not in a checkout of its own: an installed copy may lie inside another
-    project's checkout, whose revision would say nothing.
-    """
-    package = package or Path(nmsim.__file__).resolve().parent
-    top = _git(package, "rev-parse", "--show-toplevel")
-    if top is None or Path(top).resolve() != package.parent:
-        return None
-    revision = _git(package, "rev-parse", "HEAD")
-    if revision is None:
-        return None
-    return revision + ("+changes" if _git(package, "status", "--porcelain", "--untracked-files=no") else "")
 
 
 def _package_version(name: str) -> str:

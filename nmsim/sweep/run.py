@@ -16,7 +16,6 @@ import nmsim
 from nmsim.errors import ConfigError, NmsimError
 from nmsim.learning import Progress
 from nmsim.store import fs
-from nmsim.store.manifest import git_revision
 from nmsim.sweep.local import Engine
 from nmsim.sweep.points import PAGE, TABLE, TIMING, Folder, Point, message, table
 from nmsim.sweep.spec import Drafts, Spec, duration, label

@@ -18,6 +18,7 @@ from nmsim.config.sampling import known_exactly
 from nmsim.config.schema import RunConfig
 from nmsim.config.yaml_tree import Origin, Path_, read_yaml
 from nmsim.errors import ConfigError, ResourceLimitError
+from nmsim.shipped import named
 from nmsim.system.board import check_board
 
 #: Ways to say which points there are.
@@ -229,7 +230,7 @@ class Drafts:
         for path, value in values.items():
             origin = self._axes[path].origin(value)
             if path == CONFIG:
-                board = self._spec.file.parent / value
+                board = named(value, self._spec.file.parent)
             else:
                 overrides.append(_override(path, value, origin))
         if board not in self._drafts:
@@ -261,7 +262,7 @@ def read_spec(path: str | Path) -> Spec:
     ConfigError
         With file, line, what was found and what is expected.
     """
-    file = Path(path)
+    file = named(path)
     tree, origins = read_yaml(file)
     _check_keys(tree, (), "", origins)
     kinds = [kind for kind in KINDS if kind in tree]
@@ -293,7 +294,7 @@ def read_spec(path: str | Path) -> Spec:
         search = _search(section, origins)
         points = search.trials
     return Spec(
-        file, name, kind, file.parent / board, _fixed(tree, origins), tuple(axes), points, seed, search
+        file, name, kind, named(board, file.parent), _fixed(tree, origins), tuple(axes), points, seed, search
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import nmsim
+from nmsim._version import BUILT_FROM, git_revision
 from nmsim.errors import StoreError
 from nmsim.store import fs, manifest
 from nmsim.store.rundir import RunDir
@@ -124,19 +125,23 @@ def test_the_revision_is_the_checkouts_own_and_says_when_files_differ(tmp_path):
     package = tmp_path / "project" / "nmsim"
     package.mkdir(parents=True)
     (package / "a.py").write_text("1")
-    assert manifest.git_revision(package) is None  # no checkout
+    assert git_revision(package) is None  # no checkout
     git(package.parent, "init", "-q")
     git(package.parent, "add", ".")
     git(package.parent, "commit", "-q", "-m", "first")
     head = git(package.parent, "rev-parse", "HEAD")
-    assert manifest.git_revision(package) == head
+    assert git_revision(package) == head
     (package / "a.py").write_text("2")
-    assert manifest.git_revision(package) == head + "+changes"
+    assert git_revision(package) == head + "+changes"
     installed = package.parent / ".venv" / "lib" / "nmsim"
     installed.mkdir(parents=True)
-    assert manifest.git_revision(installed) is None  # inside a checkout, but another project's
+    assert git_revision(installed) is None  # inside a checkout, but another project's
+    for folder in (installed, package):
+        (folder / BUILT_FROM).write_text("built\n")
+    assert git_revision(installed) == "built"
+    assert git_revision(package) == head + "+changes"  # a checkout is what it is, whatever lies in it
 
 
 def test_without_git_there_is_no_revision_and_no_failure(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert manifest.git_revision() is None
+    assert git_revision() is None

@@ -19,8 +19,8 @@ def plot(
 ) -> None:
     """Draw the figures of a run, or those that a trace alone gives.
 
-    Energies come from the trace itself. Each figure is written as PNG, SVG and CSV; prints the files it wrote.
-    With --json, also what each figure shows.
+    Energies come from the trace itself. Each figure is written as PNG, SVG and CSV. Prints the files;
+    with --json, also what each figure shows.
     """
     from nmsim.report.outputs import draw
 

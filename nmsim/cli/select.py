@@ -59,8 +59,7 @@ def select(
 ) -> None:
     """Write the indices of a representative subset of images.
 
-    FILE.npy gets sorted, distinct int64 numbers of training images; torch.utils.data.Subset takes them as they
-    are.
+    FILE.npy gets sorted, distinct int64 numbers of training images, as torch.utils.data.Subset takes them.
     """
     options = dict(_parameter(text) for text in parameters or ())
     if out.suffix != ".npy":

@@ -107,9 +107,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     Parameters
     ----------
     path : str or Path
-        The file, or the name of a board that comes with nmsim: "lpddr4". Its `extends:` names one or more files
-        (relative to it) or such boards that it builds on, later ones winning, and its own keys winning over all
-        of them.
+        The file, or the name of a board that comes with nmsim: "lpddr4". Its `extends:` names one or more
+        files (relative to it) or such boards that it builds on, later ones winning, and its own keys winning
+        over all of them.
     overrides : sequence of str
         `a.b=value` texts, as given to `--set`; the value is read as YAML.
 

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 import nmsim
+from nmsim._version import git_revision
 from nmsim.errors import ConfigError, NmsimError
 from nmsim.learning import Progress
 from nmsim.store import fs

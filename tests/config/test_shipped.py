@@ -1,4 +1,4 @@
-"""Are boards, sweeps and traces that come with nmsim found from anywhere, and a user's own files before them?"""
+"""Is what comes with nmsim found from anywhere, and a user's own file before it?"""
 
 import pytest
 

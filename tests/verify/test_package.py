@@ -59,9 +59,10 @@ def test_the_source_archive_holds_every_file_of_the_checkout_but_those_for_its_k
     assert made == {"PKG-INFO", "nmsim/_revision"}
 
 
-def test_an_installed_copy_runs_from_an_empty_folder_and_names_the_revision_it_was_built_from(unpacked, tmp_path):
+def test_an_installed_copy_runs_in_an_empty_folder_and_names_its_revision(unpacked, tmp_path):
     def printed(*words):
-        program = [sys.executable, "-c", f"import sys; sys.path[0] = {str(unpacked)!r}\n{words[0]}", *words[1:]]
+        code = f"import sys; sys.path[0] = {str(unpacked)!r}\n{words[0]}"
+        program = [sys.executable, "-c", code, *words[1:]]
         done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, check=True)
         return done.stdout
 

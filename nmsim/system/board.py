@@ -147,7 +147,7 @@ class Board:
             self.channels,
             self.layout,
             self.meter,
-            iterations,
+            config.simulation,
             self.spec,
         )
         self.epochs: list[Epoch] = []

@@ -11,11 +11,12 @@ import simpy
 
 from nmsim.access.layout import Layout, RowVisits
 from nmsim.access.work import Step
-from nmsim.config.schema import NearMemory, Organization, RunConfig
+from nmsim.config.schema import NearMemory, Organization, RunConfig, Simulation
 from nmsim.dram.spec import DramSpec
 from nmsim.energy.exchange import dies_per_channel
 from nmsim.system.memory import MemoryChannel, split_repeats
 from nmsim.system.meter import Meter
+from nmsim.system.tiles import thinned
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,11 @@ class NearMemoryUnits:
         channels: list[MemoryChannel],
         layout: Layout,
         meter: Meter,
-        iterations: int,
+        simulation: Simulation,
         spec: DramSpec,
     ):
         self._env, self._nmc, self._channels = env, near_memory, channels
-        self._layout, self._meter, self._iterations, self._clock_ps = layout, meter, iterations, spec.tCK_ps
+        self._layout, self._meter, self._simulation, self._clock_ps = layout, meter, simulation, spec.tCK_ps
         self._longest_period_clk = spec.clocks["nREFI"]
         # What a buffer chip reads passes the pins of its rank; inside a die, columns are nCCD apart.
         at_rank = near_memory.placement == "rank"
@@ -131,8 +132,13 @@ class NearMemoryUnits:
             team = self._team(step, channel.index)
             if team is not None:
                 teams.setdefault(team, []).append(step)
-        for together in zip_longest(*teams.values()):
-            shares = [self._share(step, channel.index) for step in together if step is not None]
+        works = (tuple(filter(None, together)) for together in zip_longest(*teams.values()))
+        least = self._simulation.tiles
+        for together, times in thinned(works, None if least == "all" else least):
+            shares = [self._share(step, channel.index) for step in together]
+            if times > 1:  # alike steps are not repeated ones
+                yield from self._stand_for(channel, shares, 1, times)
+                continue
             for repeat in sorted({s.step.repeat for s in shares}):
                 alike = [s for s in shares if s.step.repeat == repeat]
                 yield from self._repeat(channel, alike, repeat)
@@ -167,7 +173,7 @@ class NearMemoryUnits:
         return _Share(step, tuple(reads), tuple(writes), share, units)
 
     def _repeat(self, channel: MemoryChannel, shares: list[_Share], repeat: int) -> Generator:
-        simulated = min(repeat, self._iterations)
+        simulated = min(repeat, self._simulation.iterations)
         yield from self._again(channel, shares, simulated - 1)
         start = self._env.now
         yield from self._again(channel, shares, 1)
@@ -177,6 +183,10 @@ class NearMemoryUnits:
         refresh_ps = self._longest_period_clk * self._clock_ps
         singly, block, times = split_repeats(left, self._env.now - start, refresh_ps)
         yield from self._again(channel, shares, singly)
+        yield from self._stand_for(channel, shares, block, times)
+
+    def _stand_for(self, channel: MemoryChannel, shares: list[_Share], block: int, times: int) -> Generator:
+        """Do the shares a block of times over, and count it and its time so many times."""
         phase, start = shares[0].step.phase, self._env.now
         channel.settle(phase)
         channel.times = times

@@ -85,6 +85,7 @@ def test_an_upright_digit_is_its_mask_made_smaller(monkeypatch):
         assert abs(ink[i] - exact).mean() < 6 and abs(ink[i].mean() - exact.mean()) < 1.5
 
 
+@pytest.mark.slow
 def test_a_simple_classifier_learns_more_from_more():
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 

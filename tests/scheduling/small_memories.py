@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 from nmsim.config.load import read_extended
@@ -34,6 +35,18 @@ def one_preset_of_each_standard():
     )
     names = [file.stem.removeprefix("memory-") for file in files]
     return sorted({memory(name)[0].standard: name for name in names}.values())
+
+
+#: Of two standards always, of the others in the long lane.
+QUICK = ("ddr4-2400", "lpddr5-6400")
+
+
+def quick_standards_first():
+    """Return the same as parameters of a test that takes seconds: all but two are slow."""
+    return [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in one_preset_of_each_standard()
+    ]
 
 
 def small(name, **changes):

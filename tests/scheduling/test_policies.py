@@ -169,6 +169,7 @@ def test_a_bank_that_waits_for_its_refresh_serves_nobody_and_closes_its_row():
     assert not [i for i in issued if i.bank == 0 and closing.clk < i.clk < refresh.clk]
 
 
+@pytest.mark.slow  # the readable scheduler takes eight seconds until the first refresh of this preset
 def test_activations_of_other_banks_do_not_hold_a_refresh_off():
     # Conflicts in all groups want an ACT every nRRD_S, but a REFpb must be nRRD_L after any of the rank.
     spec, controller = memory("ddr5-4800")

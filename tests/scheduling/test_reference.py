@@ -12,6 +12,7 @@ from small_memories import (
     log_of,
     memories,
     one_preset_of_each_standard,
+    quick_standards_first,
 )
 
 from nmsim.dram.checker import Checker
@@ -119,7 +120,7 @@ def test_the_engine_issues_the_commands_of_the_readable_scheduler(name, data, re
     assert channel.clk == reference.clk
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", quick_standards_first())
 @settings(max_examples=15, deadline=None)
 @given(
     data=st.data(),

@@ -15,6 +15,7 @@ from small_memories import (
     log_of,
     memories,
     one_preset_of_each_standard,
+    quick_standards_first,
     small,
 )
 from small_streams import READ, WRITE, channel, clocks_of, names, requested, serve, wait
@@ -43,7 +44,7 @@ def host(issued, bank=None):
     return [i for i in issued if not i.near_memory and bank in (None, i.bank)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", quick_standards_first())
 @settings(max_examples=15, deadline=None)
 @given(
     data=st.data(),
@@ -372,7 +373,7 @@ def test_precharge_of_all_banks_waits_for_visits_under_way():
     assert clocks_of(issued, "PREab")[0] > 900, "the clock at which the refresh was due"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", quick_standards_first())
 @pytest.mark.parametrize("refresh", ["all_bank", "per_bank"])
 def test_at_the_standards_limit_a_refresh_comes_in_time_beside_long_visits_in_all_banks(name, refresh):
     spec = channel(name, ranks=2).spec

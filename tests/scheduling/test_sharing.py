@@ -13,7 +13,7 @@ from small_memories import (
     as_batch,
     batch,
     memories,
-    one_preset_of_each_standard,
+    quick_standards_first,
     small,
 )
 
@@ -23,12 +23,7 @@ from nmsim.dram.commands import ACT, COMMANDS, RD, RDA, WR, WRA, PREpb
 from nmsim.dram.engine import SHARING, Channel
 from nmsim.dram.reference import ReferenceChannel
 
-#: Of two standards always, of the others in the long lane.
-QUICK = ("ddr4-2400", "lpddr5-6400")
-NAMES = [
-    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
-    for name in one_preset_of_each_standard()
-]
+NAMES = quick_standards_first()
 LOG_ROWS = 100_000
 NOTHING = batch(small("lpddr4-3200")[0], [], 0)
 BY_ITSELF = {"ranks": [1], "refresh": ["all_bank"], "refresh_postponed": [0], "power_down_idle_clk": [0],

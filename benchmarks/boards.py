@@ -13,7 +13,8 @@ from pathlib import Path
 
 import nmsim
 from nmsim.config import config_hash
-from nmsim.report.run import LAYERS, Run, load_run
+from nmsim.energy.layers import LAYERS
+from nmsim.report.run import Run, load_run
 from nmsim.report.verdict import format_accuracy
 from nmsim.units import format_energy, format_time
 

@@ -22,9 +22,9 @@ from nmsim.config import RunConfig
 from nmsim.data import Dataset
 from nmsim.data.dataset import LIMIT_BYTES
 from nmsim.errors import ResourceLimitError
-from nmsim.report.selection_map import pictures
 from nmsim.selection.api import checked_fit, create, fit, method_parameters
 from nmsim.selection.budget import total_budget
+from nmsim.selection.pictures import pictures
 from nmsim.selection.selector import Reusable, Selector, follows_training
 from nmsim.store import fs
 from nmsim.system.schemes import make_selector, split_scheme

@@ -14,13 +14,12 @@ from nmsim.config import RunConfig, config_hash
 from nmsim.config.schema import quantities
 from nmsim.data import Dataset
 from nmsim.dram.commands import BACKGROUND_STATES
-from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
+from nmsim.energy.components import COMPONENTS
+from nmsim.energy.layers import LAYERS, in_layers
 from nmsim.energy.prices import PriceList
 from nmsim.energy.rails import rail_shares
 from nmsim.errors import NmsimError
 from nmsim.learning import Learnt
-from nmsim.report.frames import DATASET_ARRAYS
-from nmsim.report.run import LAYERS
 from nmsim.system.board import TRAINING, dram_spec, price_list
 from nmsim.system.course import Counts, Course
 from nmsim.system.nmc import UnitCount
@@ -31,7 +30,6 @@ from nmsim.trace.writer import TraceWriter
 from nmsim.uncertainty import bands
 
 _DEVICE = np.array([side == "dram" for _, side in COMPONENTS.values()])
-_DDR_COLUMNS = [f"{name}_fJ" for name in DDR_COMPONENTS]
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,12 +221,7 @@ def _frame(course: Course, prices: PriceList) -> pd.DataFrame:
 
 
 def _layers(frame: pd.DataFrame) -> dict[str, int]:
-    ddr = frame[_DDR_COLUMNS].sum(axis=1)
-    return {
-        "dataset_ddr_energy": int(ddr[frame["array"].isin(DATASET_ARRAYS)].sum()),
-        "ddr_energy": int(ddr.sum()),
-        "system_energy": int(frame["energy_fJ"].sum()),
-    }
+    return {layer: int(energy) for layer, energy in in_layers(frame).sum().items()}
 
 
 def _against_full(

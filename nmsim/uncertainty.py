@@ -19,10 +19,9 @@ from nmsim.break_even import break_even
 from nmsim.config.sampling import Factor, drawn, factors, latin_hypercube, one_at_a_time
 from nmsim.config.schema import RunConfig
 from nmsim.dram.commands import BACKGROUND_STATES
-from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
+from nmsim.energy.components import COMPONENTS
+from nmsim.energy.layers import DATASET_ARRAYS, IS_DDR, LAYERS
 from nmsim.energy.prices import PriceList
-from nmsim.report.frames import DATASET_ARRAYS
-from nmsim.report.run import LAYERS
 from nmsim.system.board import TRAINING, dram_spec, price_list
 from nmsim.system.course import Course
 from nmsim.system.pace import Speeds
@@ -33,7 +32,6 @@ BAND = {"p05": 5.0, "p95": 95.0}
 #: Factors that a tornado shows.
 TORNADO_BARS = 12
 
-_DDR = np.array([name in DDR_COMPONENTS for name in COMPONENTS])
 _GROW_WITH_TIME = {"STATIC", "LEAKAGE", "REFab", "REFpb", *BACKGROUND_STATES}
 
 
@@ -86,7 +84,7 @@ class Outcome:
         """Return the three energies, shape (samples,), of everything or of the training alone."""
         of = [i for i, phase in enumerate(self.phases) if phase == TRAINING or not training_only]
         energy = self.energy_fJ[of].sum(axis=0)
-        three = (self.dataset_fJ[of].sum(axis=0), energy[_DDR].sum(axis=0), energy.sum(axis=0))
+        three = (self.dataset_fJ[of].sum(axis=0), energy[IS_DDR].sum(axis=0), energy.sum(axis=0))
         return dict(zip(LAYERS, three, strict=True))
 
 
@@ -108,7 +106,7 @@ def outcome(course: Course, epochs: int, variants: Variants, reselect_every: int
             taken = taken * longer[index[phase]]
         energy[index[phase]] += taken
         if array in DATASET_ARRAYS:
-            dataset[index[phase]] += taken[_DDR].sum(axis=0)
+            dataset[index[phase]] += taken[IS_DDR].sum(axis=0)
     return Outcome(tuple(index), energy, dataset, time_ps, epochs, reselect_every)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from nmsim.cli.board import load_board
 from nmsim.cli.output import ConfigFile, Json, Overrides, note, print_json, print_table, progress
+from nmsim.cli.probed import described, flat, memory_facts
 from nmsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -121,18 +122,6 @@ def _result(
     }
 
 
-def memory_facts(spec: DramSpec) -> dict[str, Any]:
-    """Return what a reader of the points needs to know of the memory."""
-    return {
-        "standard": spec.standard,
-        "tCK_ps": spec.tCK_ps,
-        "channels": spec.organization.channels,
-        "ranks": spec.organization.ranks,
-        "access_bytes": spec.access_bytes,
-        "peak_GBps_per_channel": spec.peak_bandwidth_Bps / 1e9,
-    }
-
-
 def _write(out: Path, board: RunConfig, result: dict[str, Any], started: Any) -> None:
     """Write loaded_latency.png, loaded_latency.csv and probe.json."""
     import pandas as pd
@@ -155,27 +144,6 @@ def _write(out: Path, board: RunConfig, result: dict[str, Any], started: Any) ->
     loaded_latency(pd.DataFrame(rows), bounds, unloaded, title, memory["ranks"]).save(folder)
     fs.write_json(folder / "probe.json", described(board, result, started))
     note(f"written: {folder / 'loaded_latency.png'}, loaded_latency.csv, probe.json")
-
-
-def described(board: RunConfig, result: dict[str, Any], started: Any) -> dict[str, Any]:
-    """Return a result with where it comes from: configuration, versions, seed."""
-    from nmsim.store import manifest
-
-    resolved = board.model_dump(mode="json", exclude={"name"})
-    provenance = manifest.build_manifest(
-        config=resolved, seeds=[result["load"]["seed"]], dataset_sha256="", threads=1, started=started
-    )
-    del provenance["dataset_sha256"]
-    return {"provenance": provenance, "memory_config": resolved["memory"], **result}
-
-
-def flat(point: dict[str, Any]) -> dict[str, Any]:
-    """Return a point as one row of a table; a kind of request that there was none of stays empty."""
-    row = {name: value for name, value in point.items() if not isinstance(value, dict)}
-    for kind in ("read", "write"):
-        for statistic in ("mean", "ci95", "p50", "p95", "p99", "min"):
-            row[f"{kind}_{statistic}_ns"] = point[f"{kind}_ns"].get(statistic, float("nan"))
-    return row
 
 
 def _print(spec: DramSpec, findings: list[Finding], points: list[Point]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nmsim.cli.output import note, print_json, print_table, progress
-from nmsim.cli.probe import described, flat, memory_facts
+from nmsim.cli.probed import described, flat, memory_facts
 from nmsim.config.schema import HOST_POLICIES
 from nmsim.errors import ConfigError
 

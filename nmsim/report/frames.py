@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nmsim.dram.commands import COLUMN_COMMANDS
-from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
+from nmsim.energy.components import COMPONENTS
+from nmsim.energy.layers import in_layers
 from nmsim.errors import TraceFormatError
 from nmsim.trace.reader import Trace, open_trace
 from nmsim.trace.schema import COMPONENT_COLUMNS
@@ -20,9 +21,6 @@ TEXT_KEYS = ["scheme", "phase", "source", "array", "cmd"]
 PLACE_KEYS = ["channel", "rank", "bankgroup", "bank"]
 KEYS = TEXT_KEYS + PLACE_KEYS
 SUMMED = ["count", "bytes", "energy_fJ", *COMPONENT_COLUMNS]
-
-#: Arrays whose accesses are the data set's own.
-DATASET_ARRAYS = ("images", "kept_patches")
 
 #: The number of the first row of each sum: Arrow promises no order of groups.
 _FIRST = "first_row"
@@ -118,19 +116,10 @@ def energy_by_layer(sums: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns scheme, dataset_ddr_energy_fJ, ddr_energy_fJ, system_energy_fJ. "DDR" is what the devices
-        and the path to and from them take; "dataset" counts only the rows whose array is the images.
+        Columns scheme, dataset_ddr_energy_fJ, ddr_energy_fJ, system_energy_fJ; see `nmsim.energy.layers`.
     """
-    ddr = [f"{name}_fJ" for name in DDR_COMPONENTS]
-    frame = pd.DataFrame(
-        {
-            "scheme": sums["scheme"],
-            "dataset_ddr_energy_fJ": sums[ddr].sum(axis=1).where(sums["array"].isin(DATASET_ARRAYS), 0),
-            "ddr_energy_fJ": sums[ddr].sum(axis=1),
-            "system_energy_fJ": sums["energy_fJ"],
-        }
-    )
-    return frame.groupby("scheme", sort=False, as_index=False).sum()
+    layers = in_layers(sums).add_suffix("_fJ")
+    return layers.groupby(sums["scheme"], sort=False).sum().reset_index()
 
 
 def bytes_by_source(sums: pd.DataFrame) -> pd.DataFrame:

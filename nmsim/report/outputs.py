@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from nmsim.energy.layers import LAYERS
 from nmsim.report import frames, html, plots, verdict
 from nmsim.report.accuracy import accuracy_energy
 from nmsim.report.banks import banks
 from nmsim.report.canvas import Plot
 from nmsim.report.outcomes import row_outcomes
 from nmsim.report.roofline import roofline
-from nmsim.report.run import LAYERS, Run, load_run
+from nmsim.report.run import Run, load_run
 from nmsim.report.runs import load_runs, render_runs
 from nmsim.report.selection_map import selection_map
 from nmsim.report.timeline import timeline

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
+from nmsim.energy.layers import LAYERS
 from nmsim.report.axes import (
     BAR,
     by_group,
@@ -23,7 +24,6 @@ from nmsim.report.axes import (
     stack,
 )
 from nmsim.report.canvas import FAINT, GROUPS, PAPER, Plot, drawing, hovered, new_figure, scheme_style
-from nmsim.report.run import LAYERS
 from nmsim.report.verdict import format_share, main_scheme
 from nmsim.units import format_energy, format_time
 

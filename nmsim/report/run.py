@@ -13,11 +13,9 @@ import numpy as np
 import pandas as pd
 
 from nmsim.energy.components import COMPONENTS
+from nmsim.energy.layers import LAYERS
 from nmsim.errors import DataError, StoreError
 from nmsim.store.manifest import read_manifest
-
-#: The three answers that are never mixed: key in the summary -> what it is called for people.
-LAYERS = {"dataset_ddr_energy": "dataset DDR", "ddr_energy": "all DDR", "system_energy": "whole system"}
 
 _COUNTS = ("kept", "seeds", "epochs", "time_ps", "pcb_bytes", "pcb_bytes_before_training")
 _COUNTS += tuple(f"{layer}_fJ" for layer in LAYERS)

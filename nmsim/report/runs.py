@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from nmsim.config.yaml_tree import read_yaml
+from nmsim.energy.layers import LAYERS
 from nmsim.errors import DataError, StoreError
 from nmsim.report import verdict
 from nmsim.report.accuracy import pareto_front
@@ -18,7 +19,7 @@ from nmsim.report.axes import format_ratio, logarithmic, name_rows
 from nmsim.report.canvas import FAINT, INK, PAPER, Plot, drawing, hovered, new_figure, scheme_style
 from nmsim.report.html import page
 from nmsim.report.plots import energy_breakdown
-from nmsim.report.run import LAYERS, Run, load_run
+from nmsim.report.run import Run, load_run
 from nmsim.report.tables import NONE, Cell, Table, accuracy, band_of, number
 from nmsim.store.manifest import RESOLVED_CONFIG
 from nmsim.units import format_energy, format_time

@@ -16,48 +16,8 @@ if TYPE_CHECKING:
 
 #: The colour of what is selected.
 CHOSEN = "#d55e00"
-#: Images shown of a class at most, and their pixels along a side.
-PICTURES, PIXELS = 6, 48
 #: Length of a picture's side, and of a panel's, in inches.
 _PICTURE_IN, _PANEL_IN = 0.26, 1.42
-
-
-def pictures(
-    images: np.ndarray, embedding: np.ndarray, labels: np.ndarray, selected: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Return which selected images a map shows, spread over each class, and what they look like.
-
-    Parameters
-    ----------
-    images : ndarray of uint8, shape (n, height, width, channels)
-    embedding : ndarray, shape (n, 2)
-    labels : ndarray of int, shape (n,)
-    selected : ndarray of int, shape (m,)
-
-    Returns
-    -------
-    dict
-        `pictured` (k,), numbers of images, at most `PICTURES` of a class; `pictures` (k, height, width,
-        channels), uint8, every so many-th pixel where a side has more than `PIXELS`.
-
-    Notes
-    -----
-    The first is the selected image nearest to the middle of its class; each further one is the farthest from
-    all before (Gonzalez 1985), so that they lie apart.
-    """
-    shown: list[int] = []
-    for label in np.unique(labels[selected]):
-        own = selected[labels[selected] == label]
-        points = np.asarray(embedding[own], dtype=float)
-        next_one = int(((points - points.mean(axis=0)) ** 2).sum(axis=1).argmin())
-        nearest = np.full(len(own), np.inf)
-        for _ in range(min(PICTURES, len(own))):
-            shown.append(int(own[next_one]))
-            nearest = np.minimum(nearest, ((points - points[next_one]) ** 2).sum(axis=1))
-            next_one = int(nearest.argmax())
-    step = -(-max(images.shape[1:3]) // PIXELS)
-    numbers = np.array(shown, dtype=np.int64)
-    return {"pictured": numbers, "pictures": images[:, ::step, ::step][numbers]}
 
 
 def selection_map(selection: Mapping[str, np.ndarray], class_limit: int = 15) -> Plot:
@@ -67,7 +27,7 @@ def selection_map(selection: Mapping[str, np.ndarray], class_limit: int = 15) ->
     ----------
     selection : mapping
         `embedding` (n, 2), `labels` (n,) and `selected` (m,), as in `Run.selection`; and, where the images
-        are known, `pictured` and `pictures` as `pictures` returns them.
+        are known, `pictured` and `pictures` as `nmsim.selection.pictures.pictures` returns them.
     class_limit : int
         Panels at most; more classes than that are left out of the drawing, not of the data.
     """

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from nmsim.energy.components import COMPONENTS
+from nmsim.energy.layers import LAYERS
 from nmsim.report import verdict
 from nmsim.report.axes import format_ratio
 from nmsim.report.canvas import Plot
 from nmsim.report.plots import phase_order
-from nmsim.report.run import LAYERS, Run
+from nmsim.report.run import Run
 from nmsim.units import format_bytes, format_energy, format_time
 
 NONE = "–"

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nmsim.dram.commands import COLUMN_COMMANDS
+from nmsim.energy.layers import DATASET_ARRAYS
 from nmsim.report.axes import name_rows
 from nmsim.report.canvas import FAINT, PAPER, Plot, drawing, new_figure
-from nmsim.report.frames import DATASET_ARRAYS, PLACE_KEYS
+from nmsim.report.frames import PLACE_KEYS
 from nmsim.trace.reader import open_trace
 from nmsim.units import format_bytes, format_si, format_time
 

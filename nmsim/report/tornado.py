@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from nmsim.energy.layers import LAYERS
 from nmsim.report.canvas import FAINT, INK, SCHEMES, Plot, drawing, hovered, new_figure
-from nmsim.report.run import LAYERS, Run
+from nmsim.report.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import pandas as pd
 
 from nmsim.data.synthetic import RANDOM_BYTES
-from nmsim.report.run import LAYERS, Run
+from nmsim.energy.layers import LAYERS
+from nmsim.report.run import Run
 from nmsim.units import format_bytes, format_energy, format_time
 
 #: How two accuracies are told apart: stated in the report beside every comparison that uses it.

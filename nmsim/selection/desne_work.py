@@ -11,17 +11,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
+from nmsim.selection.desne_fit import MapFit, Trial
 from nmsim.selection.features import Features, Fit, axes_fit
 from nmsim.selection.mesh import butterflies
 from nmsim.selection.sampling import cells_a_side
-
-if TYPE_CHECKING:
-    from nmsim.selection.desne import MapFit, Trial
 
 ENTRY_BYTES = 8  # of a neighbour list or of the affinities: an index and a value
 INDEX_BYTES = 4

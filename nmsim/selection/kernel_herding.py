@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numba
 import numpy as np
@@ -16,30 +15,12 @@ from nmsim.selection import kernel_herding_work
 from nmsim.selection.budget import class_budgets, total_budget
 from nmsim.selection.kernel_herding_features import KINDS, exact_type, make_codes, sample_of
 from nmsim.selection.kernel_herding_kernels import herd, sum_kernel_values
+from nmsim.selection.kernel_herding_work import ClassFit
 from nmsim.selection.selector import PLACES, Estimator, check_choice, check_number
 
 ENTRIES = 4096  # of the table of kernel values
 ONE = 65535  # what a kernel value of 1 is in the table
 _TILE_PAIRS = 1 << 21  # pairs whose inner products a thread holds at a time
-
-
-@dataclass(frozen=True, eq=False)
-class ClassFit:
-    """What herding did with one class.
-
-    Attributes
-    ----------
-    group : int
-        The class label.
-    members : ndarray of int64, shape (n,)
-        Record numbers, ascending.
-    order : ndarray of int64, shape (herded,)
-        Record numbers in the order in which they were taken.
-    """
-
-    group: int
-    members: np.ndarray
-    order: np.ndarray
 
 
 class KernelHerding(Estimator):

@@ -10,21 +10,36 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.selection.kernel_herding_features import Codes, sample_of
 
-if TYPE_CHECKING:
-    from nmsim.selection.kernel_herding import ClassFit
-
 INDEX_BYTES = 4
 SUM_BYTES = 8  # of a sum of kernel values
 SCORE_BYTES = 8
 HISTOGRAM_BYTES = 4 * 32  # how many numbers have their highest bit where
 TABLE_BYTES = 2 * 4096  # the kernel's table, in the buffer of each unit
+
+
+@dataclass(frozen=True, eq=False)
+class ClassFit:
+    """What herding did with one class.
+
+    Attributes
+    ----------
+    group : int
+        The class label.
+    members : ndarray of int64, shape (n,)
+        Record numbers, ascending.
+    order : ndarray of int64, shape (herded,)
+        Record numbers in the order in which they were taken.
+    """
+
+    group: int
+    members: np.ndarray
+    order: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

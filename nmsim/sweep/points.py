@@ -14,8 +14,8 @@ import pandas as pd
 import nmsim
 from nmsim.config import RunConfig, config_hash
 from nmsim.config.schema import quantities
+from nmsim.energy.layers import LAYERS
 from nmsim.errors import NmsimError
-from nmsim.report.run import LAYERS
 from nmsim.store import fs
 from nmsim.store.manifest import RESOLVED_CONFIG
 from nmsim.store.manifest import config_hash as hash_of

@@ -10,9 +10,9 @@ import pandas as pd
 
 from nmsim.access.work import Step
 from nmsim.config.schema import RunConfig
-from nmsim.energy.components import DDR_COMPONENTS
+from nmsim.energy.layers import DDR_COLUMNS
 from nmsim.selection import desne_work
-from nmsim.selection.desne import MapFit, Trial
+from nmsim.selection.desne_fit import MapFit, Trial
 from nmsim.selection.formats import FORMATS
 from nmsim.selection.sampling import Sample
 from nmsim.system.board import Board, SelectionWork, dram_spec
@@ -23,8 +23,6 @@ from nmsim.trace.schema import COMPONENT_COLUMNS
 PHASE = "distances"
 #: Bursts that one point may stream when it is simulated; beyond, the formula stands alone.
 MOST_BURSTS = 16_000_000
-
-_DDR_COLUMNS = [f"{name}_fJ" for name in DDR_COMPONENTS]
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def simulated(config: RunConfig, problem: Problem, place: str, queries: int | No
     frame = frame[frame["phase"] == PHASE]
     time_ps = board.meter.phases[PHASE][1]
     return Cost(
-        float(frame[_DDR_COLUMNS].to_numpy().sum()) / channels,
+        float(frame[DDR_COLUMNS].to_numpy().sum()) / channels,
         float(frame[COMPONENT_COLUMNS].to_numpy().sum()) / channels,
         time_ps / channels,
     )

@@ -37,8 +37,8 @@ import numpy as np
 from nmsim.config.sampling import with_values
 from nmsim.config.schema import RunConfig
 from nmsim.dram.spec import DramSpec
-from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.energy.exchange import dies_per_channel
+from nmsim.energy.layers import IS_DDR
 from nmsim.selection.desne_work import ENTRY_BYTES
 from nmsim.selection.formats import FORMATS
 from nmsim.system.board import price_list
@@ -47,8 +47,6 @@ from nmsim.system.nmc import UnitCount
 
 #: Buffers that are tried for the crossing, before the first that wins is narrowed down.
 _GRID = 48
-
-_DDR = [list(COMPONENTS).index(name) for name in DDR_COMPONENTS]
 
 
 @dataclass(frozen=True)
@@ -235,11 +233,11 @@ class Formula:
         Rows are open for `open_ps` of the time.
         """
         total = sum(energy)
-        ddr = sum(energy[i] for i in _DDR)
+        ddr = sum(energy[i] for i in IS_DDR.nonzero()[0])
         for kind, amount in work.items():
             price = self._prices.work(kind, source) * amount
             total += float(price.sum())
-            ddr += float(price[_DDR].sum())
+            ddr += float(price[IS_DDR].sum())
         # Near memory all channels have a class and take this time; on the host classes take turns.
         share = 1 / self._channels if per_channel else 1.0
         ranks, prices = self._spec.organization.ranks, self._prices

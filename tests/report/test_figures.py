@@ -16,8 +16,9 @@ from nmsim.report.loaded_latency import loaded_latency
 from nmsim.report.outcomes import row_outcomes
 from nmsim.report.roofline import phase_work, roofline
 from nmsim.report.run import load_run
-from nmsim.report.selection_map import PICTURES, PIXELS, pictures, selection_map
+from nmsim.report.selection_map import selection_map
 from nmsim.report.timeline import timeline
+from nmsim.selection.pictures import PICTURES, PIXELS, pictures
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -14,12 +14,13 @@ import pytest
 from made_up_run import make_run
 
 from nmsim.energy.components import COMPONENTS
+from nmsim.energy.layers import LAYERS
 from nmsim.errors import NmsimError, TraceFormatError
 from nmsim.report import frames, plots
 from nmsim.report.canvas import GROUPS, SCHEMES, css_colours, scheme_style
 from nmsim.report.html import checks, render, scaled, tight
 from nmsim.report.outputs import draw, write_outputs
-from nmsim.report.run import LAYERS, load_run
+from nmsim.report.run import load_run
 from nmsim.report.selection_map import selection_map
 
 FIGURES = {"layers", "accuracy_energy", "energy_breakdown", "energy_phases", "phases", "selection_map"}

@@ -60,7 +60,12 @@ class NmsimError(Exception):
         ]
         text = f"{where}{self.message}" + (f" ({'; '.join(facts)})" if facts else "")
         text += f". {self.hint}" if self.hint else ""
-        return " ".join(text.split())
+        return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Return a text without what a terminal would obey: such characters as Python writes them, `\\x1b`."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ConfigError(NmsimError):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,11 +204,11 @@ def read_extended(path: Path, chain: tuple[Path, ...] = ()) -> tuple[dict[str, A
     ConfigError
         Where a file cannot be read, or the files extend each other in a circle.
     """
-    resolved = path.resolve()
+    own, own_origins = read_yaml(path)
+    resolved = Path(os.path.realpath(path))
     if resolved in chain or len(chain) >= MAX_EXTENDS:
         names = " -> ".join(p.name for p in (*chain, resolved))
         raise ConfigError(f"`extends` goes round in a circle: {names}", file=chain[-1])
-    own, own_origins = read_yaml(path)
     bases = own.pop("extends", [])
     bases = [bases] if isinstance(bases, str) else bases
     if not isinstance(bases, list) or not all(isinstance(b, str) for b in bases):
@@ -216,9 +218,9 @@ def read_extended(path: Path, chain: tuple[Path, ...] = ()) -> tuple[dict[str, A
     origins: dict[Path_, Origin] = {(): Origin(str(path), 1)}
     for base in bases:
         base_path = named(base, path.parent)
-        if not base_path.is_file():
+        if not os.path.isfile(base_path):  # false, too, for what no file can be called
             line = own_origins[("extends",)].line
-            raise ConfigError(f"extends {base!r}, which is no file", file=path, line=line)
+            raise ConfigError(f"extends {base[:80]!r}, which is no file", file=path, line=line)
         base_tree, base_origins = read_extended(base_path, (*chain, resolved))
         _merge(tree, base_tree)
         _give(origins, base_origins)
@@ -241,7 +243,8 @@ def _locate_standard(tree: dict[str, Any], origins: dict[Path_, Origin]) -> None
     if isinstance(standard, str) and standard.endswith(".yaml"):
         origin = origins[("memory", "standard")]
         folder = Path(origin.file).parent if origin.line else Path()
-        memory["standard"] = str((folder / standard).resolve())
+        with suppress(ValueError):  # no file can have this name, which its reader says
+            memory["standard"] = os.path.realpath(folder / standard)
 
 
 def _merge(into: dict[str, Any], over: dict[str, Any]) -> None:

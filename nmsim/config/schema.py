@@ -65,7 +65,7 @@ PowerOfTwo = Annotated[int, Field(ge=1, le=2**31, strict=True)]
 class Section(BaseModel):
     """A mapping of a configuration: no unknown keys, frozen, with an optional source for what it holds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     source: str | None = Field(
         None, description="Source of every value that the same file writes in this section without its own."

@@ -19,6 +19,8 @@ from nmsim.errors import ConfigError
 MAX_FILE_BYTES = 1 << 20
 MAX_DEPTH = 20
 MAX_ALIASES = 20
+#: Keys and values, those that aliases repeat counted again; a whole board has about a thousand.
+MAX_VALUES = 20_000
 
 #: A place in a configuration: the keys (or list positions) that lead to a value.
 Path_ = tuple[str | int, ...]
@@ -37,7 +39,18 @@ class Origin:
 
 
 class _Yaml12Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with the scalars of the YAML 1.2 core schema."""
+    """PyYAML's safe loader with the scalars of the YAML 1.2 core schema, for files of limited size."""
+
+    def __init__(self, text: str):
+        super().__init__(text)
+        self._values = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Return the next node, and count it: PyYAML takes minutes over what fills a mebibyte."""
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise yaml.MarkedYAMLError(None, None, "too many values", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
 
 
 _Yaml12Loader.yaml_implicit_resolvers = {}
@@ -70,8 +83,8 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Path_, Origin]]:
     Raises
     ------
     ConfigError
-        Where the file is missing, too big (1 MiB), not UTF-8, not YAML, no mapping, nested too deeply, holds
-        a duplicate key or a tag, or uses more than a few aliases.
+        Where the file is missing, too big (1 MiB, 20,000 values), not UTF-8, not YAML, no mapping, nested too
+        deeply, holds a duplicate key or a tag, or uses more than a few aliases.
     """
     try:
         if path.is_dir():
@@ -90,6 +103,8 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Path_, Origin]]:
         ) from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", file=path) from None
+    except ValueError:
+        raise ConfigError("no file can have this name", file=path) from None
     return parse_yaml(text, str(path))
 
 
@@ -126,6 +141,8 @@ def _construct(node: yaml.Node, path: Path_, around: Origin, origins: dict[Path_
     """Return what a node holds; `around` is the origin of what it stands in."""
     file, line = around.file, node.start_mark.line + 1
     origins[path] = Origin(file, line, around.source)
+    if len(origins) > MAX_VALUES:
+        raise ConfigError("too many values", file=file, line=line, expected=f"at most {MAX_VALUES:,}")
     if depth > MAX_DEPTH:
         raise ConfigError("nested too deeply", file=file, line=line, expected=f"at most {MAX_DEPTH} levels")
     if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.rsplit(":", 1)[1] not in _TAGS:

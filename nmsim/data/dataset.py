@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nmsim.errors import DataError, ResourceLimitError
+from nmsim.errors import DataError, ResourceLimitError, printable
 from nmsim.rng import stream
 
 #: Share of the images that becomes the test part where a data set brings none.
@@ -144,12 +144,13 @@ def make_dataset(
     n_train: int | None = None,
     n_test: int | None = None,
 ) -> Dataset:
-    """Return a checked data set from its parts, splitting and shortening where that is asked for.
+    r"""Return a checked data set from its parts, splitting and shortening where that is asked for.
 
     Parameters
     ----------
     name : str
-        What it is called in reports.
+        What it is called in reports. In it and in the names of classes, which come from folders,
+        characters that cannot be printed stand as `\x1b`.
     train, test : (X, y)
         X uint8 (n, H, W) or (n, H, W, C); y integers (n,). Without a test part, a stratified fifth of the
         images becomes one.
@@ -192,7 +193,14 @@ def make_dataset(
         parts.append((_frozen(images), _frozen(labels)))
     (X, y), (X_test, y_test) = parts
     dataset = Dataset(
-        name, X, y, X_test, y_test, tuple(map(str, class_names)), sha256_of(X, y, X_test, y_test), split
+        printable(name),
+        X,
+        y,
+        X_test,
+        y_test,
+        tuple(printable(str(c)) for c in class_names),
+        sha256_of(X, y, X_test, y_test),
+        split,
     )
     dataset.validate(file)
     return dataset

@@ -173,7 +173,7 @@ def _unpack(archive: Path, folder: Path, wanted: dict[str, int]) -> None:
                 content = tar.extractfile(member)
                 fs.write_chunks(folder / name, _chunks(content, archive))
                 del missing[name]
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError) as error:  # ValueError: names that no file can have
         raise DataError("the archive is damaged or unsafe", file=archive, found=str(error)) from error
     if missing:
         raise DataError("the archive lacks files", file=archive, expected=", ".join(missing))

@@ -12,8 +12,6 @@ from typing import BinaryIO
 
 from nmsim.errors import DataError
 
-_CHUNK = 1 << 20
-
 
 @contextmanager
 def reading(file: Path) -> Iterator[None]:
@@ -41,14 +39,6 @@ def open_maybe_gzip(file: Path) -> Iterator[BinaryIO]:
         else:
             raw.seek(0)
             yield raw
-
-
-def read_up_to(file: BinaryIO, n_bytes: int) -> bytearray:
-    """Return the next n bytes, or fewer at the end; memory grows with what comes, not with what is asked."""
-    content = bytearray()
-    while len(content) < n_bytes and (chunk := file.read(min(_CHUNK, n_bytes - len(content)))):
-        content += chunk
-    return content
 
 
 def list_folder(folder: Path) -> list[os.DirEntry[str]]:

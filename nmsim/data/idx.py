@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from nmsim.data.dataset import check_size
-from nmsim.data.files import list_folder, open_maybe_gzip, read_up_to
+from nmsim.data.files import list_folder, open_maybe_gzip
 from nmsim.errors import DataError
+from nmsim.store.reading import read_up_to
 
 _UNSIGNED_BYTE = 0x08
 _FILE = re.compile(

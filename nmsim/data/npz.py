@@ -8,14 +8,14 @@ sign. Arrays are parsed here and never unpickled: pickled objects are programs.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from nmsim.data.dataset import check_size
-from nmsim.data.files import read_up_to, reading
+from nmsim.data.files import reading
 from nmsim.errors import DataError
+from nmsim.store.reading import read_body, read_header
 
 Part = tuple[np.ndarray, np.ndarray]
 
@@ -38,7 +38,7 @@ def read_npz(file: Path) -> tuple[Part, Part | None]:
                 for member in archive.infolist()
                 if member.filename.lower() in ("x_train.npy", "y_train.npy", "x_test.npy", "y_test.npy")
             }
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, RuntimeError, ValueError) as error:  # encrypted, unknown method, bad name
         raise DataError(
             "this is not an undamaged .npz archive",
             file=file,
@@ -58,20 +58,14 @@ def read_npz(file: Path) -> tuple[Part, Part | None]:
 
 
 def _read_member(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """Return one array, its size checked before it is allocated (NumPy Enhancement Proposal 1)."""
+    """Return one array, its size checked before it is allocated."""
     where = f"{file}:{member.filename}"
     with archive.open(member) as content:
         try:
-            version = np.lib.format.read_magic(content)
-            if version == (1, 0):
-                header = np.lib.format.read_array_header_1_0(content)
-            elif version == (2, 0):
-                header = np.lib.format.read_array_header_2_0(content)
-            else:
-                raise ValueError(f"format version {version[0]}.{version[1]}")
-        except (ValueError, EOFError, zlib.error) as error:
+            header = read_header(content)
+        except ValueError as error:
             raise DataError("this is not an array of numbers", file=where, found=str(error)) from error
-        shape, by_column, dtype = header
+        dtype = header.dtype
         if dtype.hasobject or dtype.kind not in "biuf":
             raise DataError(
                 "only arrays of numbers are read",
@@ -79,18 +73,13 @@ def _read_member(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
                 found="pickled objects" if dtype.hasobject else str(dtype),
                 hint="Save plain numbers, never objects.",
             )
-        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        check_size(size, where)
-        numbers = read_up_to(content, size + 1)
-    if len(numbers) != size:
-        raise DataError(
-            "the array does not hold what its header says",
-            file=where,
-            found="more bytes" if len(numbers) > size else f"{len(numbers):,} bytes",
-            expected=f"{size:,} bytes",
-        )
-    array = np.frombuffer(numbers, dtype)
-    return array.reshape(shape[::-1]).T if by_column else array.reshape(shape)
+        check_size(header.n_bytes, where)
+        try:
+            return read_body(content, header)
+        except ValueError as error:
+            raise DataError(
+                "the array does not hold what its header says", file=where, found=str(error)
+            ) from error
 
 
 def _as_bytes(file: Path, key: str, X: np.ndarray) -> np.ndarray:

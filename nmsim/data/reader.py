@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from pathlib import Path
@@ -21,6 +20,7 @@ from nmsim.data.npz import read_npz
 from nmsim.data.synthetic import make_synthetic
 from nmsim.errors import DataError, StoreError
 from nmsim.store import fs
+from nmsim.store.reading import read_json, read_npy
 
 log = logging.getLogger(__name__)
 
@@ -185,13 +185,10 @@ def _read_glyphs(folder: Path) -> dict[str, np.ndarray] | None:
     if not folder.is_dir():
         return None
     try:
-        parts = {
-            key: np.load(folder / f"{key}.npy", allow_pickle=False)
-            for key in ("X_train", "y_train", "X_test", "y_test")
-        }
-        if sha256_of(**parts) == json.loads((folder / "sha256.json").read_bytes()):
+        parts = {key: read_npy(folder / f"{key}.npy") for key in ("X_train", "y_train", "X_test", "y_test")}
+        if sha256_of(**parts) == read_json(folder / "sha256.json"):
             return parts
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError):
         pass
     log.warning("%s is damaged; its images are made anew", folder)
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +15,15 @@ from nmsim.energy.components import COMPONENTS
 from nmsim.energy.layers import LAYERS
 from nmsim.errors import DataError, StoreError
 from nmsim.store.manifest import read_manifest
+from nmsim.store.reading import read_json, read_npy, read_npz
 
 _COUNTS = ("kept", "seeds", "epochs", "time_ps", "pcb_bytes", "pcb_bytes_before_training")
 _COUNTS += tuple(f"{layer}_fJ" for layer in LAYERS)
 _REALS = ("accuracy_mean", "accuracy_sd", "simulated_share")
 _OUTCOMES = ("row_hits", "row_misses", "row_conflicts")
+#: Arrays of a selection's map.
+_MAP = ("embedding", "labels", "selected")
+_WHOLE = ("labels", "selected", "pictured")
 _ENERGY_COLUMNS = ["scheme", "phase", "component", "energy_fJ"]
 
 
@@ -93,12 +96,11 @@ class Run:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as file:
-                kept = [name for name in ("pictured", "pictures") if name in file]
-                arrays = {name: file[name] for name in ("embedding", "labels", "selected", *kept)}
-        except Exception as error:  # zipfile, zlib and NumPy each have their own for a damaged file
+            arrays = read_npz(path, (*_MAP, "pictured", "pictures"))
+        except (OSError, ValueError) as error:
             raise StoreError("the selection's map is damaged", file=path, found=_one_line(error)) from error
-        found = _damage(arrays)
+        missing = [name for name in _MAP if name not in arrays]
+        found = f"no {missing[0]}" if missing else _damage(arrays)
         if found:
             raise StoreError(
                 "the selection's map is damaged",
@@ -111,7 +113,12 @@ class Run:
 
 def _damage(arrays: Mapping[str, np.ndarray]) -> str | None:
     """Return what is wrong with a selection's map, None where nothing is."""
-    shape, n = arrays["embedding"].shape, len(arrays["labels"])
+    points, labels = arrays["embedding"], arrays["labels"]
+    if points.dtype.kind != "f" or not np.isfinite(points).all():
+        return f"an embedding of {points.dtype} that is not finite"
+    if labels.ndim != 1 or any(arrays[name].dtype.kind not in "iu" for name in arrays if name in _WHOLE):
+        return f"labels {labels.shape} of {labels.dtype}"
+    shape, n = points.shape, len(labels)
     for name in ("selected", "pictured"):
         numbers = arrays.get(name, np.empty(0, dtype=np.int64))
         if (
@@ -122,7 +129,12 @@ def _damage(arrays: Mapping[str, np.ndarray]) -> str | None:
             return f"embedding {shape}, {n} labels, {len(numbers)} {name}"
     if "pictured" in arrays:
         pictures = arrays.get("pictures", np.empty(0))
-        if pictures.ndim != 4 or len(pictures) != len(arrays["pictured"]) or pictures.shape[-1] not in (1, 3):
+        if (
+            pictures.ndim != 4
+            or pictures.dtype != np.uint8
+            or len(pictures) != len(arrays["pictured"])
+            or pictures.shape[-1] not in (1, 3)
+        ):
             return f"{len(arrays['pictured'])} pictured, pictures {pictures.shape}"
     return None
 
@@ -160,11 +172,10 @@ def load_run(path: Path | str, manifest: Mapping[str, Any] | None = None) -> Run
 def read_array(path: Path) -> np.ndarray:
     """Return the array of an `.npy` file that holds no pickled objects, or raise StoreError."""
     try:
-        with open(path, "rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+        return read_npy(path)
     except FileNotFoundError:
         raise StoreError("a file of this run is missing", file=path, hint="Run it again.") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise StoreError("this is no NumPy array", file=path, found=_one_line(error)) from error
 
 
@@ -174,7 +185,7 @@ def _one_line(error: BaseException) -> str:
 
 def _read_summary(path: Path) -> dict[str, Any]:
     try:
-        summary = json.loads(path.read_bytes())
+        summary = read_json(path)
     except FileNotFoundError:
         raise StoreError("a file of this run is missing", file=path, hint="Run it again.") from None
     except (OSError, ValueError) as error:
@@ -240,7 +251,10 @@ def _bands(summary: dict[str, Any], path: Path) -> pd.DataFrame:
                     ("ratio_to_full", f"ratio_{layer}"),
                     ("break_even_epochs", f"break_even_{layer}_epochs"),
                 ):
-                    ends.setdefault(name, []).append((facts.get(f"{key}_{end}") or {}).get(layer))
+                    by_layer = facts.get(f"{key}_{end}")
+                    ends.setdefault(name, []).append(
+                        by_layer.get(layer) if isinstance(by_layer, dict) else by_layer
+                    )
             ends.setdefault("time_ps", []).append(facts.get(f"time_ps_{end}"))
         try:
             for name, both in ends.items():
@@ -258,14 +272,16 @@ def _bands(summary: dict[str, Any], path: Path) -> pd.DataFrame:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is not a number")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{str(value)[:40]!r} is not a number")
+    if not abs(value) < 2**1023:  # a NaN neither
+        raise ValueError("a number beyond all quantities")
     return float(value)
 
 
 def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
-        raise ValueError(f"{value!r} is not a whole number of at least 0")
+        raise ValueError(f"{str(value)[:40]!r} is not a whole number of at least 0")
     return value
 
 
@@ -279,6 +295,10 @@ def _read_energy(path: Path, schemes: set[str]) -> pd.DataFrame:
     if list(frame.columns) != _ENERGY_COLUMNS or not pd.api.types.is_integer_dtype(frame["energy_fJ"]):
         found, expected = ",".join(map(str, frame.columns)), ",".join(_ENERGY_COLUMNS) + " in whole fJ"
         raise StoreError("the energy table is damaged", file=path, found=found, expected=expected)
+    total = sum(map(int, frame["energy_fJ"]))
+    if frame["energy_fJ"].min() < 0 or total >= 2**63:  # sums of these columns would turn over
+        found = "a negative energy" if total < 2**63 else f"{total:.3g} fJ in all"
+        raise StoreError("the energy table is damaged", file=path, found=found, expected="0 to 2^63 fJ")
     strangers = sorted((set(frame["component"]) - set(COMPONENTS)) | (set(frame["scheme"]) - schemes))
     if strangers:
         raise StoreError("the energy table has unknown names", file=path, found=", ".join(strangers))

@@ -163,6 +163,10 @@ def extract(
     return Features(_rounded(numbers, make, n_features, form, scale), True, projecting, fits)
 
 
+#: The squares of 1e12 values of this size sum to less than the largest float32, 3.4e38.
+LARGEST = 1e12
+
+
 def axes_fit(values: int, n_axes: int) -> Fit:
     """Return what `principal_axes` costs: x's products with a block of axes, and their sum weighted by x."""
     width = min(n_axes + _SPARE_AXES, values)
@@ -183,6 +187,14 @@ def check_records(X: np.ndarray) -> None:
                 "a record holds NaN or infinity",
                 found=f"{np.count_nonzero(bad)} such records, the first at {np.argmax(bad)}",
                 hint="Remove or repair them before selecting.",
+            )
+        largest = max(-float(X.min()), float(X.max()))
+        if largest > LARGEST:
+            raise DataError(
+                "a record holds a number whose squares float32 cannot sum",
+                found=f"{largest:.3g}",
+                expected=f"at most {LARGEST:g}",
+                hint="Scale the records.",
             )
 
 

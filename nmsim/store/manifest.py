@@ -17,6 +17,7 @@ from typing import Any
 import nmsim
 from nmsim._version import git_revision
 from nmsim.errors import StoreError
+from nmsim.store.reading import read_json
 
 MANIFEST = "manifest.json"
 #: What a run, or a point of a sweep, ran with; a configuration like any other.
@@ -160,7 +161,7 @@ def read_manifest(run: Path | str, status: Collection[str] = (COMPLETE,)) -> dic
     """
     path = Path(run) / MANIFEST
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = read_json(path)
     except FileNotFoundError:
         raise StoreError(
             "this is not a finished run", file=run, found=f"no {MANIFEST}", hint="Name the folder of a run."

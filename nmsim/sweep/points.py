@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from nmsim.errors import NmsimError
 from nmsim.store import fs
 from nmsim.store.manifest import RESOLVED_CONFIG
 from nmsim.store.manifest import config_hash as hash_of
+from nmsim.store.reading import read_json
 from nmsim.sweep.spec import CONFIG, label
 
 #: Folder of the points below that of the sweep, a point's files, the table of all, and the page.
@@ -66,10 +66,14 @@ class Folder:
     def summary(self, point: Point) -> dict[str, Any] | None:
         """Return a finished point's summary; None where it is not finished, or its file is damaged."""
         try:
-            summary = json.loads((self._of(point) / SUMMARY).read_bytes())
+            summary = read_json(self._of(point) / SUMMARY)
         except (OSError, ValueError):
             return None
-        return summary if isinstance(summary, dict) and summary.get("schemes") else None
+        try:
+            rows = [_row(summary, scheme) for scheme in summary["schemes"]]
+        except (KeyError, TypeError, AttributeError):
+            return None
+        return summary if rows else None
 
     def write(self, point: Point, summary: dict[str, Any]) -> None:
         """Write a point's summary, and its configuration, which JSON makes YAML of."""

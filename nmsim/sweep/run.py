@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -17,6 +16,7 @@ from nmsim._version import git_revision
 from nmsim.errors import ConfigError, NmsimError
 from nmsim.learning import Progress
 from nmsim.store import fs
+from nmsim.store.reading import read_json
 from nmsim.sweep.local import Engine
 from nmsim.sweep.points import PAGE, TABLE, TIMING, Folder, Point, message, table
 from nmsim.sweep.spec import Drafts, Spec, duration, label
@@ -183,7 +183,7 @@ class Runner(ExitStack):
 def measured_s(folder: Path) -> float | None:
     """Return what a point took when points were last run in a sweep's folder; None where none was."""
     try:
-        timing = json.loads((folder / TIMING).read_bytes())
+        timing = read_json(folder / TIMING)
         return float(timing["seconds"]) / float(timing["points"])
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         return None

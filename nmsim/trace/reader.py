@@ -73,6 +73,7 @@ class Trace:
                 if not groups:
                     continue
                 for batch in part.iter_batches(batch_size=BATCH_ROWS, row_groups=groups, columns=read):
+                    _refuse_gaps(batch, file)
                     if windowed:
                         batch = batch.filter(_within(batch.column("t_ps"), from_ps, to_ps))
                     if batch.num_rows:
@@ -166,6 +167,16 @@ def _check_schema(schema: pa.Schema, file: Path) -> None:
             )
 
 
+def _refuse_gaps(batch: pa.RecordBatch, file: Path) -> None:
+    """Refuse numbers that are missing: nmsim writes all of them, and a sum over them would leave some out."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if column.null_count and not pa.types.is_dictionary(column.type):
+            found = f"{column.null_count:,} empty values of {name}"
+            raise TraceFormatError(
+                "numbers are missing in this trace", file=file, found=found, hint=_WRITE_AGAIN
+            )
+
+
 class _reading:  # noqa: N801 - used as a statement
     """Turns what pyarrow says about a bad file into one line for the user."""
 
@@ -176,7 +187,7 @@ class _reading:  # noqa: N801 - used as a statement
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, pa.ArrowException | OSError | EOFError):
+        if isinstance(error, pa.ArrowException | OSError | EOFError | ValueError):
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise TraceFormatError(
                 "cannot be read as Parquet", file=self._file, found=reason[:120], hint=_WRITE_AGAIN

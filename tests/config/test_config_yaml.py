@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from nmsim.config import load_config
@@ -106,6 +108,16 @@ def test_a_bomb_of_aliases_is_refused_before_it_unfolds():
     # The same with two a layer, which is few aliases but 2**10 values.
     layers = ["a0: &a0 [x]"] + [f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 11)]
     assert parse_yaml("\n".join(layers), "f")
+
+
+@pytest.mark.parametrize("layers", [0, 10])
+def test_more_values_than_a_sweep_needs_are_refused_at_once(layers):
+    text = f"a0: &a0 [{'1, ' * (30_000 if layers == 0 else 4000)}1]\n"
+    text += "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, layers + 1))
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match="too many values"):
+        parse_yaml(text, "f")
+    assert time.monotonic() - began < 10  # of 2**10 · 4000 values
 
 
 def test_an_alias_to_its_own_parent_is_refused():

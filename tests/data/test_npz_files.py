@@ -115,10 +115,10 @@ def with_header(folder, shape: str, payload: bytes):
 @pytest.mark.parametrize(
     ("shape", "error", "message"),
     [
-        ("(12, 6, 4, 3)", DataError, "found 864 bytes|found 800 bytes; expected 864 bytes"),
-        ("(1, 6, 4, 3)", DataError, "found more bytes; expected 72 bytes"),
+        ("(12, 6, 4, 3)", DataError, "found 800 bytes in place of 864"),
+        ("(1, 6, 4, 3)", DataError, "found more bytes in place of 72"),
         ("(99999999, 999, 999)", ResourceLimitError, "GiB"),
-        ("(-1, 6, 4, 3)", DataError, "does not hold|not an array"),
+        ("(-1, 6, 4, 3)", DataError, "not an array of numbers.*negative"),
         ("'text'", DataError, "not an array of numbers"),
     ],
 )

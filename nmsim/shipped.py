@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def named(name: str | Path, beside: Path | None = None) -> Path:
         The path as it is given where there is neither: whoever opens it says what is wrong.
     """
     path = Path(name) if beside is None else beside / name
-    if path.is_file():
+    if os.path.isfile(path):  # false, too, for what no file can be called
         return path
     first, *rest = Path(name).parts or ("",)
     if rest:
@@ -78,7 +79,7 @@ def named(name: str | Path, beside: Path | None = None) -> Path:
             for stem in (first, first.replace("-", "_"))
         ]
         candidates = [folder("hw_configs") / file for file in files]
-    return next((candidate for candidate in candidates if candidate.is_file()), path)
+    return next(filter(os.path.isfile, candidates), path)
 
 
 def _yaml_files(where: Path) -> Iterator[Shipped]:

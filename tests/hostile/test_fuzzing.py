@@ -22,9 +22,7 @@ DEEP = settings(QUICK, max_examples=1500)
 def attack(request, tmp_path):
     made = ATTACKS[request.param](tmp_path)
     for seed in made.seeds:
-        assert (refused := made.attempt(seed)) is None, (
-            refused
-        )  # or it would be another reader
+        assert (refused := made.attempt(seed)) is None, refused  # or it would be another reader
     return made
 
 

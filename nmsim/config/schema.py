@@ -532,7 +532,7 @@ class Simulation(Section):
     )
     iterations: Count = Field(2, description="Simulated repeats of a repeated step, of n.")
     tiles: Count | Literal["all"] = Field(
-        64, description="Steps that the units play at least of a row of alike ones; each stands for some."
+        32, description="Steps that the units play at least of a row of alike ones; each stands for some."
     )
     samples: Annotated[int, Field(ge=100, le=100_000, strict=True)] = Field(
         2000, description="Boards drawn from the ranges of all values, for the 5 to 95 % bands."

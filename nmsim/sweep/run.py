@@ -126,7 +126,7 @@ class Runner(ExitStack):
             self._run(self._engine, left, of)
 
     def _run(self, engine: Engine, left: dict[str, Point], of: int) -> None:
-        sweep, started, said = self.sweep, time.monotonic(), False
+        sweep, started, first, said = self.sweep, time.monotonic(), 0.0, False
         stages = [point_stages(point.config, key, self._share) for key, point in left.items()]
         # Points that learn the same come one after another: what they share is held no longer than need be.
         stages.sort(key=lambda stage: [need.key for need in stage.needs if need.key.startswith("learn")])
@@ -146,11 +146,14 @@ class Runner(ExitStack):
             taken = time.monotonic() - started
             finished = len(sweep.summaries) + len(sweep.errors)
             self._tell(f"{finished} of {of} points", finished / of)
-            if not said and taken > 10 and done < len(left):
+            first = taken if done == 1 else first
+            # The first point does much that others share.
+            if not said and taken > 10 and max(2, len(left) // 20) <= done < len(left):
                 said = True
+                rest = (taken - first) / (done - 1) * (len(left) - done)
                 self._say(
                     f"{done} of {len(left)} points took {duration(taken)}; at this rate the others take "
-                    f"about {duration(taken / done * (len(left) - done))}"
+                    f"about {duration(rest)}"
                 )
 
         fs.write_json(self.folder.path / TIMING, {"points": len(left), "seconds": time.monotonic() - started})

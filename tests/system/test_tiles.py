@@ -81,7 +81,7 @@ def test_what_is_played_stands_for_every_step_and_keeps_their_sums(lengths, leas
 @pytest.mark.slow
 @pytest.mark.parametrize(("scheme", "phase"), [("de-sne@nmc", "distances"), ("kernel-herding@nmc", "kernel")])
 def test_a_whole_selection_with_small_buffers_comes_to_what_it_does_tile_by_tile(scheme, phase):
-    small = ["dataset.glyphs={n_train: 4000, n_test: 60}", "near_memory.buffer=1 KiB", "training.seeds=1"]
+    small = ["dataset.glyphs={n_train: 2400, n_test: 60}", "near_memory.buffer=1 KiB", "training.seeds=1"]
     config = load_config(BOARDS / "lpddr4.yaml", [*small, f"schemes=[{scheme}]", "training.epochs=1"])
     dataset = load(config.dataset)
     learnt = Learner(config, dataset, lambda message, share: None).learn(scheme, 0.0)
@@ -94,7 +94,7 @@ def test_a_whole_selection_with_small_buffers_comes_to_what_it_does_tile_by_tile
         board.execute(*work)
         boards.append(board)
     every, some = boards
-    assert some.meter.phases[phase][1] == pytest.approx(every.meter.phases[phase][1], rel=1 / 64)
+    assert some.meter.phases[phase][1] == pytest.approx(every.meter.phases[phase][1], rel=1 / 32)
     # What follows begins at another moment of a refresh interval, which is worth as much.
     assert sum(energies(some).values()) == pytest.approx(sum(energies(every).values()), rel=0.02)
 

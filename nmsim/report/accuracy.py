@@ -1,16 +1,31 @@
-"""Accuracy against energy: what is bought with what, seed by seed, and the schemes that none beats."""
+"""Accuracy against energy: what is bought with what, and what no other result beats."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from nmsim.report.axes import logarithmic
-from nmsim.report.canvas import INK, PAPER, Plot, drawing, hovered, new_figure, scheme_style
+from nmsim.report.canvas import INK, Plot, drawing, hovered, new_figure, scheme_line, scheme_style
 from nmsim.report.run import Run
 from nmsim.units import format_energy, format_si
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Columns of a result that `draw_results` shows.
+RESULT = (
+    "scheme",
+    "accuracy_mean",
+    "accuracy_sd",
+    "seeds",
+    "system_energy_fJ",
+    "system_energy_fJ_p05",
+    "system_energy_fJ_p95",
+)
 
 #: Width over which the seeds of a scheme are spread beside its mean, as a share of the axis.
 _FAN = 0.012
@@ -33,6 +48,98 @@ def pareto_front(cost: Sequence[float], gain: Sequence[float]) -> np.ndarray:
     return front
 
 
+def draw_results(
+    ax: Axes,
+    results: pd.DataFrame,
+    schemes: Sequence[str],
+    *,
+    says: Sequence[str] | None = None,
+    faded: np.ndarray | None = None,
+    joined: bool = False,
+) -> None:
+    """Draw a mark for each result, with the spread of its accuracy and the band of its energy.
+
+    Parameters
+    ----------
+    ax : Axes
+        Energy in fJ from left to right, accuracy in % upwards.
+    results : DataFrame
+        Columns `RESULT`; without the ends of bands none are drawn.
+    schemes : sequence of str
+        In the order that gives them their looks.
+    says : sequence of str, optional
+        What each mark says to a pointer.
+    faded : ndarray of bool, optional
+        Results that stand back: light, small and without spread and band.
+    joined : bool
+        Whether the results of a scheme are joined by a line, in their order.
+    """
+    faded = np.zeros(len(results), dtype=bool) if faded is None else faded
+    for index, scheme in enumerate(schemes):
+        mine = (results["scheme"] == scheme).to_numpy()
+        style = scheme_style(index)
+        if joined:
+            own = results[mine]
+            line = {"color": style["color"], "lw": 1.1, "ls": scheme_line(index), "zorder": 2}
+            ax.plot(own["system_energy_fJ"], 100 * own["accuracy_mean"], **line)
+        _draw_spreads(ax, results[mine & ~faded], str(style["color"]))
+        for place in np.flatnonzero(mine):
+            row, back = results.iloc[place], faded[place]
+            x, y = row["system_energy_fJ"], 100 * row["accuracy_mean"]
+            look = {"ms": 4, "alpha": 0.4, "zorder": 3} if back else {"ms": 6.5, "zorder": 4}
+            (mark,) = ax.plot(x, y, ls="", **{**style, **look})
+            said = f"{scheme}: {y:.1f} %, {format_energy(x)}" if says is None else says[place]
+            hovered(mark, said)
+
+
+def _draw_spreads(ax: Axes, own: pd.DataFrame, colour: str) -> None:
+    x, y = own["system_energy_fJ"].to_numpy(float), 100 * own["accuracy_mean"].to_numpy(float)
+    sd = np.where(own["seeds"] > 1, 100 * own["accuracy_sd"].fillna(0).to_numpy(float), 0.0)
+    across = None
+    if "system_energy_fJ_p05" in own:
+        # With the values as stated the energy may lie outside its band: some stand at a range's end.
+        low, high = (own[f"system_energy_fJ_{end}"].fillna(own["system_energy_fJ"]) for end in ("p05", "p95"))
+        across = np.clip([x - low.to_numpy(float), high.to_numpy(float) - x], 0, None)
+    look = {"ls": "", "color": colour, "elinewidth": 0.8, "capsize": 2, "alpha": 0.7, "zorder": 2}
+    ax.errorbar(x, y, sd if sd.any() else None, across, **look)
+
+
+def draw_front(ax: Axes, results: pd.DataFrame) -> np.ndarray:
+    """Draw the front of the results that no other beats; return which these are."""
+    front = pareto_front(results["system_energy_fJ"], results["accuracy_mean"])
+    order = results[front].sort_values("system_energy_fJ")
+    look = {"color": INK, "lw": 0.9, "ls": (0, (4, 2)), "zorder": 1, "label": "beaten by none"}
+    ax.step(order["system_energy_fJ"], 100 * order["accuracy_mean"], where="post", **look)
+    return front
+
+
+def name_axes(ax: Axes, results: pd.DataFrame, bands: str = "bars: 5 to 95 % of the boards") -> None:
+    """Name both axes, with units; that of energy is logarithmic where results lie far apart."""
+    drawn = [c for c in RESULT if c.startswith("system_energy_fJ") and c in results]
+    energies = pd.concat([results[c] for c in drawn]).dropna()
+    wide = results["system_energy_fJ"].max() > 5 * max(results["system_energy_fJ"].min(), 1)
+    if wide:
+        logarithmic(ax, energies, format_energy)
+    else:
+        ax.xaxis.set_major_formatter(lambda value, _: format_si(value * 1e-15, "J", 3))
+    said = "system energy of selection and training" + (", logarithmic" if wide else "")
+    ax.set_xlabel(f"{said}\n{bands}" if len(drawn) > 1 else said)
+    ax.set_ylabel("test accuracy (%)" + (", mean ± sd over seeds" if (results["seeds"] > 1).any() else ""))
+    ax.margins(0.12, 0.15)
+    ax.grid()
+
+
+def name_schemes(ax: Axes, schemes: Sequence[str], says: Sequence[str] | None = None) -> None:
+    """Give a legend an entry for each scheme, or what is said of it."""
+    for index, label in enumerate(says or schemes):
+        ax.plot([], [], ls="", ms=6, label=label, **scheme_style(index))
+
+
+def unbeaten(names: Sequence[str]) -> str:
+    """Return the sentence that names the results on a front."""
+    return f"By their means, these are not beaten in accuracy and energy at once: {', '.join(names)}."
+
+
 def accuracy_energy(run: Run) -> Plot:
     """Return accuracy against system energy: means with sd, seeds, bands, and the front; up left is better.
 
@@ -41,82 +148,45 @@ def accuracy_energy(run: Run) -> Plot:
     run : Run
         The run.
     """
-    schemes = run.schemes
-    bands = run.bands[run.bands["quantity"] == "system_energy_fJ"].set_index("scheme")
-    x, y = schemes["system_energy_fJ"].to_numpy(dtype=float), schemes["accuracy_mean"].to_numpy() * 100
-    front = pareto_front(x, y)
-    wide = x.max() > 5 * max(x.min(), 1)
+    data = with_bands(run)
+    schemes = list(data["scheme"])
+    says = [
+        f"{row.scheme}: {row.accuracy_mean * 100:.1f} %, {format_energy(row.system_energy_fJ)}"
+        for row in data.itertuples()
+    ]
     with drawing():
-        figure = new_figure(3.9)
+        figure = new_figure(4.1)
         ax = figure.subplots()
-        order = np.flatnonzero(front)[np.argsort(x[front])]
-        ax.step(x[order], y[order], where="post", color=INK, lw=0.9, ls=(0, (4, 2)), zorder=1)
-        ax.plot([], [], color=INK, lw=0.9, ls=(0, (4, 2)), label="beaten by none")
-        for index, row in enumerate(schemes.itertuples()):
-            label = f"{row.scheme}: {row.accuracy_mean * 100:.1f} %, {format_energy(row.system_energy_fJ)}"
-            style = scheme_style(index)
-            across = None
-            if row.scheme in bands.index:
-                # With the values as stated the energy may lie outside its band: some stand at a range's end.
-                ends = bands.loc[row.scheme, ["p05", "p95"]].to_numpy(dtype=float) - x[index]
-                across = np.clip(ends * (-1, 1), 0, None)[:, None]
-            error = row.accuracy_sd * 100 if row.seeds > 1 else None
-            ax.errorbar(
-                x[index],
-                y[index],
-                error,
-                across,
-                ls="",
-                capsize=3,
-                elinewidth=0.9,
-                color=style["color"],
-                zorder=2,
-            )
-            seeds = np.array(run.summary["schemes"][row.scheme].get("accuracies") or [], dtype=float) * 100
-            if len(seeds) > 1:
-                fan = np.linspace(-_FAN, _FAN, len(seeds))
-                beside = (
-                    x[index] * 10 ** (fan * np.log10(x.max() / x.min())) if wide else x[index] + fan * x.max()
-                )
-                ax.plot(
-                    beside,
-                    seeds,
-                    ls="",
-                    marker="o",
-                    ms=2.4,
-                    mec="none",
-                    color=style["color"],
-                    alpha=0.75,
-                    zorder=3,
-                )
-            (mark,) = ax.plot(
-                x[index], y[index], ls="", ms=7, mec=PAPER, mew=0.5, label=label, zorder=4, **style
-            )
-            hovered(mark, label)
-        if wide:
-            logarithmic(
-                ax, pd.concat([schemes["system_energy_fJ"], bands["p05"], bands["p95"]]), format_energy
-            )
-        else:
-            ax.xaxis.set_major_formatter(lambda value, _: format_si(value * 1e-15, "J", 3))
-        label = "system energy" + (", logarithmic" if wide else "")
-        ax.set_xlabel(label + ("; bands: 5 to 95 % of the boards" if len(bands) else ""))
-        ax.margins(0.12, 0.15)
-        ax.set_ylabel("test accuracy (%), mean ± sd; dots: seeds")
-        ax.grid()
+        front = draw_front(ax, data)
+        name_axes(ax, data)
+        draw_results(ax, data, schemes, says=says)
+        for index, scheme in enumerate(schemes):
+            _draw_seeds(ax, run, scheme, str(scheme_style(index)["color"]))
+        name_schemes(ax, schemes, says)
+        ax.set_ylabel(ax.get_ylabel() + "; dots: seeds")
         figure.legend(loc="outside lower center", ncols=2)
-    columns = ["scheme", "system_energy_fJ", "accuracy_mean", "accuracy_sd", "seeds", "kept"]
-    data = schemes[columns].assign(on_front=front)
-    ends = bands.reindex(data["scheme"])[["p05", "p95"]].add_prefix("system_energy_fJ_")
-    return Plot(
-        "accuracy_energy",
-        "Accuracy against energy",
-        figure,
-        pd.concat([data, ends.reset_index(drop=True)], axis=1),
-        _front_sentence(schemes["scheme"], front),
-    )
+    columns = [*RESULT[:1], "system_energy_fJ", *RESULT[1:4], "kept", *RESULT[5:]]
+    data = data[[c for c in columns if c in data]].assign(on_front=front)
+    said = unbeaten(data["scheme"][front])
+    return Plot("accuracy_energy", "Accuracy against energy", figure, data, said)
 
 
-def _front_sentence(schemes: Sequence[str], front: np.ndarray) -> str:
-    names = ", ".join(np.asarray(schemes)[front])
-    return f"By their means, these are not beaten in accuracy and energy at once: {names}."
+def with_bands(run: Run) -> pd.DataFrame:
+    """Return `Run.schemes` with the bands of the system's energy beside it, where the run has any."""
+    bands = run.bands[run.bands["quantity"] == "system_energy_fJ"].set_index("scheme")
+    if bands.empty:
+        return run.schemes
+    ends = bands.reindex(run.schemes["scheme"])[["p05", "p95"]].add_prefix("system_energy_fJ_")
+    return pd.concat([run.schemes, ends.reset_index(drop=True)], axis=1)
+
+
+def _draw_seeds(ax: Axes, run: Run, scheme: str, colour: str) -> None:
+    """Draw the accuracy of each seed as a dot, beside each other about the scheme's energy."""
+    facts = run.summary["schemes"][scheme]
+    seeds = 100 * np.array(facts.get("accuracies") or [], dtype=float)
+    if len(seeds) < 2:
+        return
+    (low, high), fan = ax.get_xlim(), np.linspace(-_FAN, _FAN, len(seeds))
+    middle = facts["system_energy_fJ"]
+    beside = middle * (high / low) ** fan if ax.get_xscale() == "log" else middle + fan * (high - low)
+    ax.plot(beside, seeds, ls="", marker="o", ms=2.4, mec="none", color=colour, alpha=0.75, zorder=3)

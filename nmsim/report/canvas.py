@@ -204,10 +204,20 @@ def new_figure(height_in: float, width_in: float = 7.4) -> Figure:
 
 
 def scheme_style(index: int) -> dict[str, object]:
-    """Return colour and marker of the scheme at place `index` of its run."""
+    """Return what a mark of the scheme at place `index` of its run looks like: keywords of a plot.
+
+    Where the colours come round again marks are hollow, and take the next marker in each further round.
+    """
     turn, place = divmod(index, len(SCHEMES))
-    # Where colours come round again, the markers are shifted: no pair repeats for 64 schemes.
-    return {"color": SCHEMES[place][0], "marker": SCHEMES[(place + turn) % len(SCHEMES)][2]}
+    colour, marker = SCHEMES[place][0], SCHEMES[(place + turn) % len(SCHEMES)][2]
+    if turn == 0:
+        return {"color": colour, "marker": marker, "mfc": colour, "mec": PAPER, "mew": 0.5}
+    return {"color": colour, "marker": marker, "mfc": PAPER, "mec": colour, "mew": 1.2}
+
+
+def scheme_line(index: int) -> object:
+    """Return the line style of the scheme at place `index` of its run: broken where its marks are hollow."""
+    return "-" if index < len(SCHEMES) else (0, (4, 1.5))
 
 
 def css_colours() -> tuple[str, str]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
-from nmsim.report.canvas import PAPER, Plot, drawing, new_figure, scheme_style
-from nmsim.units import format_energy, format_si
+from nmsim.report.accuracy import RESULT, draw_front, draw_results, name_axes, name_schemes
+from nmsim.report.axes import logarithmic
+from nmsim.report.canvas import Plot, drawing, new_figure, scheme_line, scheme_style
+from nmsim.units import format_energy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 #: Column -> meaning.
 COLUMNS = {
@@ -90,68 +99,70 @@ def degradation(table: pd.DataFrame) -> pd.DataFrame:
 def figures(table: pd.DataFrame) -> list[Plot]:
     """Return accuracy over the share kept, and accuracy over system energy, a panel for each network."""
     own = table[(table["selected_with"] == "") | (table["selected_with"] == table["network"])]
-    return [
-        _lines(
-            own, "keep_ratio", "accuracy_ratio", "Accuracy over the share kept", "share of images kept (%)"
-        ),
-        _lines(
-            own,
-            "system_energy_fJ",
-            "accuracy_energy",
-            "Accuracy over the energy of selection and training",
-            "system energy of selection and training, with 5 to 95 % band",
-        ),
-    ]
+    # Colours in the order in which schemes were asked for, `full` first.
+    schemes = list(dict.fromkeys(own["scheme"]))
+    own = own.sort_values("keep_ratio", kind="stable").reset_index(drop=True)
+    return [_over_share(own, schemes), _over_energy(own, schemes)]
 
 
-def _lines(table: pd.DataFrame, x: str, name: str, title: str, label: str) -> Plot:
-    networks = list(dict.fromkeys(table["network"]))
-    table = table.sort_values("keep_ratio", kind="stable")
-    schemes = list(dict.fromkeys(table["scheme"]))
-    scale = 100.0 if x == "keep_ratio" else 1e-15
+def _over_share(table: pd.DataFrame, schemes: Sequence[str]) -> Plot:
     with drawing():
-        figure = new_figure(3.6 + 0.16 * len(schemes), 3.9 * max(2, len(networks)))
-        axes = figure.subplots(1, len(networks), squeeze=False, sharey=False)[0]
-        for ax, network in zip(axes, networks, strict=True):
+        figure, panels = _panels(table, schemes)
+        for ax, rows in panels:
             for index, scheme in enumerate(schemes):
-                rows = table[(table["network"] == network) & (table["scheme"] == scheme)].sort_values(
-                    "keep_ratio"
-                )
-                if rows.empty:
-                    continue
-                values = rows[x].to_numpy(dtype=float) * scale
-                spread = 100 * np.where(rows["seeds"] > 1, rows["accuracy_sd"], 0.0)
-                across = None
-                if x != "keep_ratio":
-                    low, high = (rows[f"{x}_{end}"].to_numpy(dtype=float) * scale for end in ("p05", "p95"))
-                    across = np.clip([values - low, high - values], 0, None)
-                drawn = ax.errorbar(
-                    values,
-                    100 * rows["accuracy_mean"],
-                    spread,
-                    across,
-                    lw=1.1,
-                    ls="-" if len(rows) > 1 else "",
-                    ms=5.5,
-                    mec=PAPER,
-                    mew=0.4,
-                    capsize=2,
-                    elinewidth=0.7,
-                    label=scheme,
-                    **scheme_style(index),
-                )
-                for bar in (*drawn.lines[1], *drawn.lines[2]):  # bands of many schemes lie over each other
+                own = rows[rows["scheme"] == scheme]
+                spread = 100 * np.where(own["seeds"] > 1, own["accuracy_sd"].fillna(0), 0.0)
+                look = {"ls": scheme_line(index), "lw": 1.1, "ms": 5.5, **scheme_style(index)}
+                share, reached = 100 * own["keep_ratio"], 100 * own["accuracy_mean"]
+                drawn = ax.errorbar(share, reached, spread, capsize=2, elinewidth=0.7, **look)
+                for bar in (*drawn.lines[1], *drawn.lines[2]):  # those of many schemes lie over each other
                     bar.set_alpha(0.45)
-            ax.set_xscale("log")
-            ax.xaxis.set_major_formatter(
-                lambda value, _: f"{value:.3g}" if x == "keep_ratio" else format_si(value, "J", 1)
-            )
-            ax.set_title(network)
-            ax.set_xlabel(label, fontsize=8)
+            logarithmic(ax, 100 * rows["keep_ratio"], "{:g} %".format)
+            ax.set_xlabel("share of the images that is kept, logarithmic")
+            ax.set_ylabel("test accuracy (%), mean ± sd over seeds")
             ax.grid()
-        axes[0].set_ylabel("test accuracy (%), mean ± sd over seeds")
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    columns = ["network", "scheme", "keep_ratio", "accuracy_mean", "accuracy_sd", "seeds", "system_energy_fJ"]
-    columns += ["system_energy_fJ_p05", "system_energy_fJ_p95"]
-    return Plot(name, title, figure, table[columns])
+        figure.legend(loc="outside lower center", ncols=3)
+    columns = ["network", "scheme", "keep_ratio", "accuracy_mean", "accuracy_sd", "seeds", "gain"]
+    data = table[[c for c in columns if c in table]]
+    return Plot("accuracy_ratio", "Accuracy over the share kept", figure, data, _gains(table))
+
+
+def _over_energy(table: pd.DataFrame, schemes: Sequence[str]) -> Plot:
+    fronts, said = pd.Series(False, index=table.index), []
+    with drawing():
+        figure, panels = _panels(table, schemes)
+        for ax, rows in panels:
+            front = draw_front(ax, rows)
+            fronts[rows.index] = front
+            name_axes(ax, rows)
+            names = [f"{row.scheme}, {100 * row.keep_ratio:.3g} % kept" for row in rows.itertuples()]
+            draw_results(ax, rows, schemes, says=names, joined=True)
+            said.append(f"{ax.get_title()}: {', '.join(dict.fromkeys(rows['scheme'][front]))}")
+        figure.legend(loc="outside lower center", ncols=3)
+    title = "Accuracy over the energy of selection and training"
+    sentence = f"By their means, shares of these are not beaten in both at once: {'; '.join(said)}."
+    data = table[["network", "keep_ratio", *RESULT]].assign(on_front=fronts)
+    return Plot("accuracy_energy", title, figure, data, sentence)
+
+
+def _panels(table: pd.DataFrame, schemes: Sequence[str]) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """Return a figure with a panel for each network, and the rows of each; the first names the schemes."""
+    networks = list(dict.fromkeys(table["network"]))
+    figure = new_figure(3.9 + 0.06 * len(schemes), max(7.4, 3.9 * len(networks)))
+    panels = figure.subplots(1, len(networks), squeeze=False)[0]
+    for ax, network in zip(panels, networks, strict=True):
+        ax.set_title(network)
+    name_schemes(panels[0], schemes)
+    return figure, [(ax, table[table["network"] == n]) for ax, n in zip(panels, networks, strict=True)]
+
+
+def _gains(table: pd.DataFrame) -> str:
+    """Return how many selections are better than chance, and which by most."""
+    known = table[table["gain"].notna()] if "gain" in table else table[:0]
+    if known.empty:
+        return ""
+    sure = known[known["gain"] > known["gain_ci95"]]
+    said = f"{len(sure)} of {len(known)} selections are better than random by more than the seeds leave open"
+    best = known.loc[known["gain"].idxmax()]
+    gained = f"{100 * best['gain']:+.2f} points with {100 * best['keep_ratio']:.3g} % kept"
+    return f"{said}; {best['scheme']} gains most, {gained}."

@@ -23,7 +23,7 @@ from nmsim.report.axes import (
     note_bars,
     stack,
 )
-from nmsim.report.canvas import FAINT, GROUPS, PAPER, Plot, drawing, hovered, new_figure, scheme_style
+from nmsim.report.canvas import FAINT, GROUPS, Plot, drawing, hovered, new_figure, scheme_style
 from nmsim.report.verdict import format_share, main_scheme
 from nmsim.units import format_energy, format_time
 
@@ -218,9 +218,9 @@ def phases(table: pd.DataFrame) -> Plot:
                 style = scheme_style(index)
                 offset = (index - (len(schemes) - 1) / 2) * 0.62 / max(len(schemes), 1)
                 y = own["phase"].map(names.index).to_numpy(dtype=float) + offset
-                ax.plot([], [], ls="", ms=5.5, mec=PAPER, mew=0.4, label=scheme, **style)
+                ax.plot([], [], ls="", ms=5.5, label=scheme, **style)
                 for value, phase, place in zip(own[column], own["phase"], y, strict=True):
-                    (mark,) = ax.plot(value, place, ls="", ms=5.5, mec=PAPER, mew=0.4, **style)
+                    (mark,) = ax.plot(value, place, ls="", ms=5.5, **style)
                     hovered(mark, f"{scheme}, {phase}: {say(value)}")
             for y in range(1, len(names)):
                 ax.axhline(y - 0.5, color=FAINT, lw=0.4, alpha=0.5)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from nmsim.report.canvas import FAINT, INK, PAPER, Plot, drawing, hovered, new_figure, scheme_style
+from nmsim.report.canvas import FAINT, INK, Plot, drawing, hovered, new_figure, scheme_style
 from nmsim.report.run import Run
 from nmsim.report.verdict import format_share, main_scheme
 from nmsim.units import format_si
@@ -61,9 +61,7 @@ def roofline(run: Run) -> Plot | None:
         axes[0].set_ylabel("operations per second")
         shown = [scheme for scheme in schemes if scheme in set(data["scheme"])]
         for scheme in shown:
-            axes[0].plot(
-                [], [], ls="", ms=5.5, mec=PAPER, label=scheme, **scheme_style(schemes.index(scheme))
-            )
+            axes[0].plot([], [], ls="", ms=5.5, label=scheme, **scheme_style(schemes.index(scheme)))
         figure.legend(loc="outside lower center", ncols=min(4, len(shown)))
     return Plot(
         "roofline", "How near each phase comes to what the board allows", figure, data, _sentence(data)
@@ -136,7 +134,7 @@ def _points(ax: Axes, own: pd.DataFrame, schemes: list[str], flat: float) -> Non
     for row, place in zip(own.itertuples(), places, strict=True):
         x, y = row.operations_per_byte, row.operations_per_s
         style = scheme_style(schemes.index(row.scheme))
-        (mark,) = ax.plot(x, y, ls="", ms=5.5, mec=PAPER, mew=0.4, zorder=4, **style)
+        (mark,) = ax.plot(x, y, ls="", ms=5.5, zorder=4, **style)
         hovered(mark, f"{row.scheme}, {row.phase}: {format_si(y, 'op/s')}, {x:.3g} operations a byte")
         if any(phase == row.phase and np.abs(other - place).max() < _NEAR for phase, other in named):
             continue

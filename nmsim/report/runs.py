@@ -14,9 +14,17 @@ from nmsim.config.yaml_tree import read_yaml
 from nmsim.energy.layers import LAYERS
 from nmsim.errors import DataError, StoreError
 from nmsim.report import verdict
-from nmsim.report.accuracy import pareto_front
+from nmsim.report.accuracy import (
+    RESULT,
+    draw_front,
+    draw_results,
+    name_axes,
+    name_schemes,
+    unbeaten,
+    with_bands,
+)
 from nmsim.report.axes import format_ratio, logarithmic, name_rows
-from nmsim.report.canvas import FAINT, INK, PAPER, Plot, drawing, hovered, new_figure, scheme_style
+from nmsim.report.canvas import FAINT, INK, Plot, drawing, hovered, new_figure, scheme_style
 from nmsim.report.html import page
 from nmsim.report.plots import energy_breakdown
 from nmsim.report.run import Run, load_run
@@ -77,7 +85,7 @@ def render_runs(runs: Mapping[str, Run]) -> str:
         headline=headline(runs),
         cautions=cautions(runs),
         table=schemes_table(runs),
-        plots=[accuracy_of_runs(table, schemes), *ratios(runs, schemes)],
+        plots=[*accuracy_of_runs(table, schemes), *ratios(runs, schemes)],
         beside=beside,
         left_out=len(runs) - len(shown),
         differences=differences(runs),
@@ -86,9 +94,9 @@ def render_runs(runs: Mapping[str, Run]) -> str:
 
 
 def all_schemes(runs: Mapping[str, Run]) -> pd.DataFrame:
-    """Return the rows of `Run.schemes` of all runs, the run's name in the first column."""
+    """Return the rows of `Run.schemes` of all runs with their bands, the run's name in the first column."""
     return pd.concat(
-        [run.schemes.assign(run=name).set_index("run").reset_index() for name, run in runs.items()],
+        [with_bands(run).assign(run=name).set_index("run").reset_index() for name, run in runs.items()],
         ignore_index=True,
     )
 
@@ -148,8 +156,10 @@ def schemes_table(runs: Mapping[str, Run]) -> Table:
     return Table("Every scheme of every run", head, rows, texts=2)
 
 
-def accuracy_of_runs(table: pd.DataFrame, schemes: Sequence[str]) -> Plot:
-    """Return accuracy against system energy: a mark for each scheme, numbered by its run; up left is better.
+def accuracy_of_runs(table: pd.DataFrame, schemes: Sequence[str]) -> list[Plot]:
+    """Return accuracy against system energy, a mark for each scheme, numbered by its run; up left is better.
+
+    Nothing where no run has trained.
 
     Parameters
     ----------
@@ -159,38 +169,32 @@ def accuracy_of_runs(table: pd.DataFrame, schemes: Sequence[str]) -> Plot:
         All schemes, in the order that gives them their colours.
     """
     runs = list(dict.fromkeys(table["run"]))
-    front = pareto_front(table["system_energy_fJ"], table["accuracy_mean"])
+    data = table[table["accuracy_mean"].notna()].reset_index(drop=True)
+    if data.empty:
+        return []
+    says = [
+        f"{row.run}, {row.scheme}: {100 * row.accuracy_mean:.1f} %, {format_energy(row.system_energy_fJ)}"
+        for row in data.itertuples()
+    ]
     with drawing():
         figure = new_figure(4.2 + 0.17 * (len(runs) // 2 + len(schemes) // 3))
         ax = figure.subplots()
-        order = table[front].sort_values("system_energy_fJ")
-        line = {"color": INK, "lw": 0.9, "ls": (0, (4, 2)), "zorder": 1, "label": "beaten by none"}
-        ax.step(order["system_energy_fJ"], 100 * order["accuracy_mean"], where="post", **line)
-        for index, scheme in enumerate(schemes):
-            style = scheme_style(index)
-            own = table[table["scheme"] == scheme]
-            ax.plot([], [], ls="", ms=6, mec=PAPER, mew=0.5, label=scheme, **style)
-            for row in own.itertuples():
-                x, y = row.system_energy_fJ, 100 * row.accuracy_mean
-                spread = 100 * row.accuracy_sd if row.seeds > 1 else None
-                ax.errorbar(x, y, spread, ls="", capsize=2, elinewidth=0.8, color=style["color"], zorder=2)
-                (mark,) = ax.plot(x, y, ls="", ms=6, mec=PAPER, mew=0.5, zorder=3, **style)
-                hovered(mark, f"{row.run}, {scheme}: {y:.1f} %, {format_energy(x)}")
-                place = {"textcoords": "offset points", "fontsize": 7.5, "zorder": 4}
-                ax.annotate(str(runs.index(row.run) + 1), (x, y), (5, 3), **place)
-        logarithmic(ax, table["system_energy_fJ"], format_energy)
-        ax.margins(y=0.12)
-        ax.set_xlabel("system energy, logarithmic")
-        ax.set_ylabel("test accuracy (%), mean ± sd over seeds")
-        ax.grid()
+        front = draw_front(ax, data)
+        name_axes(ax, data)
+        draw_results(ax, data, schemes, says=says)
+        for row in data.itertuples():
+            place = {"textcoords": "offset points", "fontsize": 7.5, "zorder": 5}
+            at = (row.system_energy_fJ, 100 * row.accuracy_mean)
+            ax.annotate(str(runs.index(row.run) + 1), at, (5, 3), **place)
+        name_schemes(ax, schemes)
         for index, name in enumerate(runs):
             ax.plot([], [], ls="", label=f"{index + 1}: {name}")
         figure.legend(loc="outside lower center", ncols=3)
-    columns = ["run", "scheme", "system_energy_fJ", "accuracy_mean", "accuracy_sd", "seeds", "kept"]
-    named = ", ".join(f"{row.scheme} ({row.run})" for row in order.itertuples())
-    says = f"By their means, these are not beaten in accuracy and energy at once: {named}."
-    data = table[columns].assign(on_front=front)
-    return Plot("accuracy_of_runs", "Accuracy against energy", figure, data, says)
+    best = data[front].sort_values("system_energy_fJ")
+    says = unbeaten([f"{row.scheme} ({row.run})" for row in best.itertuples()])
+    columns = ["run", *(c for c in RESULT if c in data), "kept"]
+    data = data[columns].assign(on_front=front)
+    return [Plot("accuracy_of_runs", "Accuracy against energy", figure, data, says)]
 
 
 def ratios(runs: Mapping[str, Run], schemes: Sequence[str]) -> list[Plot]:
@@ -220,7 +224,7 @@ def ratios(runs: Mapping[str, Run], schemes: Sequence[str]) -> list[Plot]:
                 place = (chosen.index(row.scheme) - (len(chosen) - 1) / 2) * 0.8 / len(chosen)
                 y = names.index(row.run) + place
                 ax.plot((row.ratio_p05, row.ratio_p95), (y, y), lw=1.6, alpha=0.6, color=style["color"])
-                (mark,) = ax.plot(row.ratio_to_full, y, ls="", ms=5, mec=PAPER, mew=0.4, **style)
+                (mark,) = ax.plot(row.ratio_to_full, y, ls="", ms=5, **style)
                 hovered(mark, f"{row.run}, {row.scheme}: {format_ratio(row.ratio_to_full)}")
             for y in range(1, len(names)):
                 ax.axhline(y - 0.5, color=FAINT, lw=0.4, alpha=0.5)

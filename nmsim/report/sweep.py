@@ -1,4 +1,4 @@
-"""Figures and page of a sweep: energy over what was varied, accuracy over energy, maps of two values."""
+"""Figures of a sweep: energy over what was varied, accuracy over energy, maps of two values."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from nmsim.report.accuracy import pareto_front
+from nmsim.report.accuracy import (
+    RESULT,
+    draw_front,
+    draw_results,
+    name_axes,
+    name_schemes,
+    pareto_front,
+)
 from nmsim.report.axes import energy_scale
 from nmsim.report.canvas import INK, PAPER, Plot, drawing, new_figure, scheme_style
-from nmsim.report.html import page
-from nmsim.report.tables import Cell, Table, number
-from nmsim.units import format_energy, format_time
+from nmsim.units import format_energy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +29,9 @@ ENERGIES = {"system_energy": "whole system", "ddr_energy": "all DDR"}
 
 #: Panels beside each other at most.
 _PANELS = 4
+
+#: Values of an axis at which a line through the least is drawn, at most.
+_LINED = 20
 
 _SEED = "seed"
 #: Of the lines of combinations of the other values; there are lines for as many combinations.
@@ -96,7 +104,7 @@ def figures(table: pd.DataFrame, paths: Sequence[str]) -> list[Plot]:
     done = over_seeds(done, [a for a in axes if a.path != _SEED])
     axes = [a for a in axes if a.path != _SEED and done[a.path].nunique() > 1]
     plots = [energy_over(done, axis, [a for a in axes if a is not axis]) for axis in axes]
-    plots.append(accuracy_over_energy(done, axes))
+    plots += accuracy_over_energy(done, axes)
     if len(axes) == 2:
         plots += maps(done, axes)
     if any(a.path.startswith("near_memory") for a in axes) and done["units_area_mm2"].nunique() > 1:
@@ -125,132 +133,120 @@ def over_seeds(table: pd.DataFrame, axes: Sequence[Varied]) -> pd.DataFrame:
 
 
 def energy_over(table: pd.DataFrame, axis: Varied, others: Sequence[Varied]) -> Plot:
-    """Return the energies over one varied value: a line for each scheme, with its band."""
-    schemes = list(dict.fromkeys(table["scheme"]))
+    """Return the energies over one varied value, with a line for each scheme.
+
+    For a few combinations of the other values there is a panel each, with bands; for some more a line style
+    each; for many, marks and a line through the least at each value.
+    """
     groups = list(table.groupby([a.path for a in others], sort=False)) if others else [((), table)]
-    lines = len(groups) <= len(_STYLES) and all(
-        not g.duplicated([axis.path, "scheme"]).any() for _, g in groups
-    )
-    panels = groups if lines and len(groups) <= _PANELS else [((), table)]
+    alone = not any(rows.duplicated([axis.path, "scheme"]).any() for _, rows in groups)
+    panelled = alone and len(groups) <= _PANELS
+    styled = alone and _PANELS < len(groups) <= len(_STYLES)
+    schemes = list(dict.fromkeys(table["scheme"]))
+    panels = groups if panelled else [((), table)]
     places, ticks = _places(table, axis)
     with drawing():
-        figure = new_figure(2.6 * len(ENERGIES) + 0.9, max(5.2, 3.3 * len(panels) + 0.4))
+        figure = new_figure(2.6 * len(ENERGIES) + 0.9, max(7.4 if styled else 5.6, 3.3 * len(panels) + 0.4))
         grid = figure.subplots(len(ENERGIES), len(panels), squeeze=False, sharex=True, sharey="row")
         for row, (layer, name) in zip(grid, ENERGIES.items(), strict=True):
             scale, unit = energy_scale(float(table[f"{layer}_fJ"].max()))
             for ax, (key, rows) in zip(row, panels, strict=True):
                 for index, scheme in enumerate(schemes):
                     mine = rows[rows["scheme"] == scheme]
-                    parts = (
-                        [mine]
-                        if len(panels) > 1 or not others
-                        else [g for _, g in mine.groupby([a.path for a in others], sort=False)]
-                    )
-                    for part, style in zip(parts if lines else [mine], _STYLES, strict=False):
-                        look = style if lines else ""
-                        banded = lines and len(parts) == 1  # those of several lines would hide each other
-                        _line(ax, part, places, layer, scale, index, scheme, look, banded)
+                    x, energies = places.loc[mine.index], mine[_ends(layer)] / scale
+                    if panelled:
+                        _line(ax, x, energies, index, banded=True)
+                    elif styled:
+                        combinations = mine.groupby([a.path for a in others], sort=False).indices.values()
+                        for part, style in zip(combinations, _STYLES, strict=False):
+                            _line(ax, x.iloc[part], energies.iloc[part], index, style)
+                    else:
+                        _cloud(ax, x, energies, index)
                 if layer == next(iter(ENERGIES)) and key:
-                    said = zip(others, key if isinstance(key, tuple) else (key,), strict=True)
-                    ax.set_title(", ".join(f"{a.path.split('.')[-1]} {_say(v)}" for a, v in said))
+                    ax.set_title(_combination(others, key))
                 _scale_of(ax, axis, places, ticks)
-            top = table[[f"{layer}_fJ", f"{layer}_fJ_p95"]].max().max()
-            row[0].set_ylim(0, 1.04 * float(top) / scale)
+            _from_nought(row[0], table[_ends(layer)] / scale)
             row[0].set_ylabel(f"{name} ({unit})")
         for ax in grid[-1]:
             ax.set_xlabel(axis.label)
-        handles, labels = grid[0][0].get_legend_handles_labels()
-        unique = dict(zip(labels, handles, strict=True))
-        figure.legend(unique.values(), unique.keys(), loc="outside lower center", ncols=3)
+        name_schemes(grid[0][0], schemes)
+        for (key, _), style in zip(groups if styled else (), _STYLES, strict=False):
+            grid[0][0].plot([], [], color=INK, lw=1.2, ls=style, label=_combination(others, key))
+        if not panelled and not styled and len(places.unique()) <= _LINED:
+            grid[0][0].plot([], [], color=INK, lw=1.2, label="the least at each value")
+        figure.legend(loc="outside lower center", ncols=3)
     columns = [axis.path, axis.column, *(a.path for a in others), "scheme", *_energy_columns()]
     data = table[list(dict.fromkeys(c for c in columns if c))]
-    return Plot(f"energy_over_{_slug(axis)}", f"Energy over {axis.path}", figure, data, _moves(table, axis))
+    said = _moves(table, axis, others) + (" Shaded: 5 to 95 % of the boards." if panelled else "")
+    return Plot(f"energy_over_{_slug(axis)}", f"Energy over {axis.path}", figure, data, said)
+
+
+def _ends(layer: str) -> list[str]:
+    return [f"{layer}_fJ{end}" for end in ("", "_p05", "_p95")]
+
+
+def _combination(others: Sequence[Varied], key: object) -> str:
+    """Return the values of a combination, each with the last part of its path."""
+    values = key if isinstance(key, tuple | list) else (key,)
+    return ", ".join(f"{a.path.split('.')[-1]} {value_text(v)}" for a, v in zip(others, values, strict=True))
 
 
 def _line(
-    ax: Axes,
-    rows: pd.DataFrame,
-    places: pd.Series,
-    layer: str,
-    scale: float,
-    index: int,
-    scheme: str,
-    style: object,
-    banded: bool,
+    ax: Axes, x: pd.Series, energies: pd.DataFrame, index: int, style: object = "-", banded: bool = False
 ) -> None:
-    x = places.loc[rows.index].to_numpy(dtype=float)
-    order = np.argsort(x, kind="stable")
-    value, low, high = (
-        rows[f"{layer}_fJ{end}"].to_numpy(dtype=float)[order] / scale for end in ("", "_p05", "_p95")
-    )
+    order = np.argsort(x.to_numpy(float), kind="stable")
+    places, (value, low, high) = x.to_numpy(float)[order], energies.to_numpy(float)[order].T
     look = scheme_style(index)
     if banded:
-        ax.fill_between(x[order], low, high, color=look["color"], alpha=0.1, linewidth=0)
-    ax.plot(x[order], value, ls=style, lw=1.2, ms=4.5, mec=PAPER, mew=0.4, label=scheme, **look)
+        ax.fill_between(places, low, high, color=look["color"], alpha=0.1, linewidth=0)
+    ax.plot(places, value, ls=style, lw=1.2, ms=4.5, **look)
 
 
-def accuracy_over_energy(table: pd.DataFrame, axes: Sequence[Varied]) -> Plot:
-    """Return accuracy over system energy, all points, the front of those that no other beats, and spreads."""
+def _cloud(ax: Axes, x: pd.Series, energies: pd.DataFrame, index: int) -> None:
+    look = scheme_style(index)
+    ax.plot(x, energies.iloc[:, 0], ls="", ms=3.5, alpha=0.4, **look)
+    if x.nunique() <= _LINED:
+        least = energies.iloc[:, 0].groupby(x).min().sort_index()
+        ax.plot(least.index, least, lw=1.2, color=look["color"])
+
+
+def _from_nought(ax: Axes, energies: pd.DataFrame) -> None:
+    """Let the axis begin at 0, or be logarithmic where that would flatten some schemes."""
+    values, top = energies.iloc[:, 0], float(energies.max(axis=None))
+    if values.max() > 30 * values.min() > 0:
+        ax.set_yscale("log")
+        ax.set_ylim(float(energies.min(axis=None)) / 1.3, top * 1.3)
+        _plain_numbers(ax.yaxis)
+    else:
+        ax.set_ylim(0, 1.04 * top)
+
+
+def accuracy_over_energy(table: pd.DataFrame, axes: Sequence[Varied]) -> list[Plot]:
+    """Return accuracy over system energy, all points, and the front of those that no other beats.
+
+    Points at which a scheme comes to the same are one. Nothing where nothing was trained.
+    """
     known = table[table["accuracy_mean"].notna()]
-    schemes = list(dict.fromkeys(known["scheme"]))
-    energy, accuracy = known["system_energy_fJ"].to_numpy(float), known["accuracy_mean"].to_numpy(float)
-    front = pareto_front(energy, accuracy)
-    scale, unit = energy_scale(float(energy.max(initial=1.0)))
+    known = known.drop_duplicates(["scheme", "accuracy_mean", "system_energy_fJ"]).reset_index(drop=True)
+    if known.empty:
+        return []
+    schemes = list(dict.fromkeys(table["scheme"]))
     with drawing():
-        figure = new_figure(4.9)
+        figure = new_figure(5.1)
         ax = figure.subplots()
-        for index, scheme in enumerate(schemes):
-            mine = (known["scheme"] == scheme).to_numpy()
-            look = scheme_style(index)
-            for chosen, alpha, size in ((mine & ~front, 0.45, 4), (mine & front, 1.0, 7)):
-                if chosen.any():
-                    rows = known[chosen]
-                    ends = [rows[f"system_energy_fJ_{end}"].to_numpy(float) / scale for end in ("p05", "p95")]
-                    x = energy[chosen] / scale
-                    on_front = alpha == 1.0
-                    ax.errorbar(
-                        x, 100 * accuracy[chosen], 100 * rows["accuracy_sd"].fillna(0).to_numpy(float),
-                        np.clip([x - ends[0], ends[1] - x], 0, None) if on_front else None,
-                        ls="", ms=size, mec=INK if on_front else PAPER, mew=0.8 if on_front else 0.3,
-                        elinewidth=0.6, capsize=1.5, alpha=alpha, **look,
-                    )  # fmt: skip
-            ax.plot([], [], ls="", ms=5.5, label=scheme, **look)
-        order = np.argsort(energy[front])
-        ax.step(
-            energy[front][order] / scale,
-            100 * accuracy[front][order],
-            where="post",
-            color=INK,
-            lw=0.9,
-            zorder=1,
-            label="Pareto front",
-        )
-        ax.set_xscale("log")
-        _plain_numbers(ax.xaxis)
-        ax.set_xlabel(f"system energy of selection and training ({unit}); bars on the front: 5 to 95 % band")
-        ax.set_ylabel("test accuracy (%), mean ± sd over seeds")
-        ax.grid()
+        front = draw_front(ax, known)
+        name_axes(ax, known, "bars, on the front alone: 5 to 95 % of the boards")
+        says = [f"{row.scheme}, point {row.point}" for row in known.itertuples()]
+        draw_results(ax, known, schemes, says=says, faded=~front)
+        name_schemes(ax, schemes)
         figure.legend(loc="outside lower center", ncols=3)
-    data = known[
-        [
-            "point",
-            *(a.path for a in axes),
-            "scheme",
-            "accuracy_mean",
-            "accuracy_sd",
-            "seeds",
-            "system_energy_fJ",
-            "system_energy_fJ_p05",
-            "system_energy_fJ_p95",
-        ]
-    ]
-    data = data.assign(on_front=front)
+    data = known[["point", *(a.path for a in axes), *RESULT]].assign(on_front=front)
     names = list(dict.fromkeys(known["scheme"][front]))
     sentence = (
         f"{int(front.sum())} of {len(front)} results are beaten by none in both accuracy and energy: "
         f"those of {', '.join(names)}."
     )
-    return Plot("accuracy_over_energy", "Accuracy over energy", figure, data, sentence)
+    return [Plot("accuracy_over_energy", "Accuracy over energy", figure, data, sentence)]
 
 
 def energy_over_area(table: pd.DataFrame, axes: Sequence[Varied]) -> Plot:
@@ -268,16 +264,14 @@ def energy_over_area(table: pd.DataFrame, axes: Sequence[Varied]) -> Plot:
             area, energy = mine["units_area_mm2"].to_numpy(float), mine["system_energy_fJ"].to_numpy(float)
             front = pareto_front(area, -energy)
             fronts[mine.index] = front
-            ax.plot(area, energy / scale, ls="", ms=4.5, alpha=0.45, mec=PAPER, mew=0.3, **look)
+            ax.plot(area, energy / scale, ls="", ms=4.5, alpha=0.45, **look)
             order = np.argsort(area[front])
-            ax.plot(
+            ax.step(
                 area[front][order],
                 energy[front][order] / scale,
-                ls="-",
+                where="post",
                 lw=1.1,
                 ms=6.5,
-                mec=INK,
-                mew=0.8,
                 label=f"{scheme}: Pareto front",
                 **look,
             )
@@ -293,7 +287,7 @@ def energy_over_area(table: pd.DataFrame, axes: Sequence[Varied]) -> Plot:
         ["point", *(a.path for a in axes), "scheme", "units_area_mm2", "die_share", *_energy_columns()]
     ]
     best = near.loc[near["system_energy_fJ"].idxmin()]
-    where = ", ".join(f"{a.path} {_say(best[a.path])}" for a in axes)
+    where = ", ".join(f"{a.path} {value_text(best[a.path])}" for a in axes)
     sentence = (
         f"{best['scheme']} takes least, {format_energy(best['system_energy_fJ'])}, with {where} and "
         f"{best['units_area_mm2']:.3g} mm² of units."
@@ -334,8 +328,8 @@ def _map(rows: pd.DataFrame, scheme: str, across: Varied, down: Varied) -> Plot:
             if np.isfinite(value):
                 colour = PAPER if value < middle else INK
                 ax.text(j, i, f"{value:.3g}", ha="center", va="center", fontsize=8, color=colour)
-        ax.set_xticks(range(len(columns)), [_say(v) for v in columns])
-        ax.set_yticks(range(len(lines)), [_say(v) for v in lines])
+        ax.set_xticks(range(len(columns)), [value_text(v) for v in columns])
+        ax.set_yticks(range(len(lines)), [value_text(v) for v in lines])
         ax.set_xlabel(across.path)
         ax.set_ylabel(down.path)
         ax.spines[:].set_visible(False)
@@ -343,7 +337,7 @@ def _map(rows: pd.DataFrame, scheme: str, across: Varied, down: Varied) -> Plot:
     best, worst = rows.loc[rows["system_energy_fJ"].idxmin()], rows.loc[rows["system_energy_fJ"].idxmax()]
     least, most = (
         f"{format_energy(row['system_energy_fJ'])} with "
-        + " and ".join(f"{axis.path} {_say(row[axis.path])}" for axis in (across, down))
+        + " and ".join(f"{axis.path} {value_text(row[axis.path])}" for axis in (across, down))
         for row in (best, worst)
     )
     data = rows[[across.path, down.path, "scheme", *_energy_columns()]]
@@ -351,91 +345,24 @@ def _map(rows: pd.DataFrame, scheme: str, across: Varied, down: Varied) -> Plot:
     return Plot(f"map_{scheme.replace('@', '-')}", f"System energy of {scheme}", figure, data, sentence)
 
 
-def page_of(table: pd.DataFrame, about: dict[str, str], paths: Sequence[str], plots: Sequence[Plot]) -> str:
-    """Return a sweep's page as HTML.
-
-    Parameters
-    ----------
-    table : DataFrame
-    about : dict of str to str
-        Facts about the sweep: its name under `name`, others as they are shown.
-    paths : sequence of str
-    plots : sequence of Plot
-    """
-    done, failed = table[table["status"] == "done"], table[table["status"] == "failed"]
-    paths = [path for path in paths if path != "scheme"]
-    return page(
-        "sweep.html.j2",
-        title=f"nmsim sweep {about['name']}",
-        headline=headline(done),
-        best=_best(done, paths),
-        failed=[
-            (row["point"], ", ".join(f"{p} {row[p]}" for p in [*paths, "scheme"] if row[p]), row["error"])
-            for _, row in failed.iterrows()
-        ],
-        points=table["point"].nunique(),
-        plots=plots,
-        facts=list(about.items()),
-    )
-
-
-def headline(done: pd.DataFrame) -> str:
-    """Return one sentence about what saves most."""
-    chosen = done[~done["scheme"].isin(["full", "random"])]
-    if chosen.empty:
-        return f"{done['point'].nunique()} points."
-    best = chosen.loc[chosen["system_energy_fJ"].idxmin()]
-    text = f"Of the schemes that look at the images, {best['scheme']} takes the least energy, "
-    text += f"{format_energy(best['system_energy_fJ'])} in point {best['point']}"
-    ratio = best["ratio_to_full_system_energy"]
-    if pd.notna(ratio):
-        text += f", {ratio:.3g} times what training on everything takes there"
-    return text + "."
-
-
-def _best(done: pd.DataFrame, paths: Sequence[str]) -> Table:
-    head = [
-        "scheme",
-        "point with the least energy",
-        *paths,
-        "system energy",
-        "to full",
-        "all DDR",
-        "accuracy",
-        "time",
-    ]
-    rows = []
-    for scheme in dict.fromkeys(done["scheme"]):
-        mine = done[done["scheme"] == scheme]
-        row = mine.loc[mine["system_energy_fJ"].idxmin()]
-        band = f"{format_energy(row['system_energy_fJ_p05'])} to {format_energy(row['system_energy_fJ_p95'])}"
-        rows.append(
-            [
-                Cell(scheme),
-                Cell(row["point"]),
-                *(Cell(_say(row[path])) for path in paths),
-                number(row["system_energy_fJ"], format_energy, band),
-                number(row["ratio_to_full_system_energy"], "{:.3g}".format),
-                number(row["ddr_energy_fJ"], format_energy),
-                number(row["accuracy_mean"], "{:.2%}".format, f"± {row['accuracy_sd']:.2%}"),
-                number(row["time_ps"], format_time),
-            ]
-        )
-    return Table("The best point of each scheme", head, rows)
-
-
-def _moves(table: pd.DataFrame, axis: Varied) -> str:
-    """Return which scheme's energy the value moves most."""
-    ratios = table.groupby("scheme", sort=False)["system_energy_fJ"].agg(lambda e: e.max() / e.min())
-    scheme = ratios.idxmax()
-    mine = table[table["scheme"] == scheme]
-    low, high = mine.loc[mine["system_energy_fJ"].idxmin()], mine.loc[mine["system_energy_fJ"].idxmax()]
+def _moves(table: pd.DataFrame, axis: Varied, others: Sequence[Varied]) -> str:
+    """Return which scheme's energy the value moves most, all other values being equal."""
+    keys = ["scheme", *(a.path for a in others)]
+    alike = table.groupby(keys, sort=False)["system_energy_fJ"]
+    ratios = (alike.transform("max") / alike.transform("min")).where(alike.transform("size") > 1)
+    if ratios.isna().all():
+        return f"No two points differ in {axis.path} alone."
     if ratios.max() < 1.0005:
-        return f"{axis.path} changes the energy of no scheme by as much as 0.05 %."
-    return (
-        f"{scheme} differs most: {format_energy(low['system_energy_fJ'])} at {_say(low[axis.path])} and "
-        f"{format_energy(high['system_energy_fJ'])} at {_say(high[axis.path])}."
-    )
+        return f"{axis.path} by itself changes the energy of no scheme by as much as 0.05 %."
+    first = table.loc[ratios.idxmax()]
+    mine = table[(table[keys] == first[keys]).all(axis=1)]
+    ends = [
+        mine.loc[energies]
+        for energies in (mine["system_energy_fJ"].idxmin(), mine["system_energy_fJ"].idxmax())
+    ]
+    low, high = (f"{format_energy(row['system_energy_fJ'])} at {value_text(row[axis.path])}" for row in ends)
+    where = f" with {_combination(others, [first[a.path] for a in others])}" if others else ""
+    return f"{first['scheme']} differs most: from {low} to {high}{where}."
 
 
 def _places(table: pd.DataFrame, axis: Varied) -> tuple[pd.Series, list[str] | None]:
@@ -443,7 +370,7 @@ def _places(table: pd.DataFrame, axis: Varied) -> tuple[pd.Series, list[str] | N
     if axis.column:
         return pd.to_numeric(table[axis.column]), None
     names = _in_order(table, axis)
-    return table[axis.path].map({name: i for i, name in enumerate(names)}), [_say(n) for n in names]
+    return table[axis.path].map({name: i for i, name in enumerate(names)}), [value_text(n) for n in names]
 
 
 def _in_order(table: pd.DataFrame, axis: Varied) -> list[object]:
@@ -492,7 +419,8 @@ def _size(value: float) -> str:
     return f"{value:g}"
 
 
-def _say(value: object) -> str:
+def value_text(value: object) -> str:
+    """Return a varied value for people."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -129,7 +129,7 @@ def _values(point: Point) -> dict[str, Any]:
 def _row(summary: dict[str, Any], scheme: str) -> dict[str, Any]:
     facts = summary["schemes"][scheme]
     row = {"scheme": scheme, "seed": summary["seed"], "keep_ratio": summary["keep_ratio"]}
-    row |= {key: facts[key] for key in _LEARNT}
+    row |= {key: math.nan if facts[key] is None else facts[key] for key in _LEARNT}
     for layer in LAYERS:
         row |= {f"{layer}_fJ{end}": facts[f"{layer}_fJ{end}"] for end in ("", "_p05", "_p95")}
     for key in ("ratio_to_full", "break_even_epochs"):

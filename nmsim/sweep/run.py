@@ -173,7 +173,8 @@ class Runner(ExitStack):
         fs.write_text(table, frame.to_csv(index=False, lineterminator="\n"))
         with fs.staged_file(table.with_suffix(".parquet")) as file:
             frame.to_parquet(file, index=False)
-        from nmsim.report.sweep import figures, page_of
+        from nmsim.report.sweep import figures
+        from nmsim.report.sweep_page import page_of
 
         paths = [axis.path for axis in spec.axes]
         plots = figures(frame, paths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -63,7 +64,9 @@ def test_every_scheme_of_every_run_stands_in_the_table_and_the_figures(folders: 
     table = all_schemes(runs)
     assert len(schemes_table(runs).rows) == len(table) == 4 + 3
     schemes = list(dict.fromkeys(table["scheme"]))
-    assert len(accuracy_of_runs(table, schemes).data) == 7
+    (plot,) = accuracy_of_runs(table, schemes)
+    assert len(plot.data) == 7
+    assert accuracy_of_runs(table.assign(accuracy_mean=math.nan), schemes) == []  # nothing was trained
     (plot,) = ratios(runs, schemes)
     assert len(plot.data) == 3 * (3 + 2)  # three layers, all schemes but full
     for row in plot.data.itertuples():

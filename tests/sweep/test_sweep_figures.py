@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from nmsim.report.sweep import figures, over_seeds, page_of, varied
+from nmsim.report.sweep import figures, over_seeds, varied
+from nmsim.report.sweep_page import page_of
 
 
 def made_up():

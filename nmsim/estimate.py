@@ -21,6 +21,7 @@ from nmsim.config import RunConfig
 from nmsim.data import Dataset, load
 from nmsim.data.catalog import CATALOG
 from nmsim.data.synthetic import STEP
+from nmsim.energy.ledger import MAX_SUM, too_large
 from nmsim.errors import ResourceLimitError
 from nmsim.selection.api import selector_class
 from nmsim.selection.budget import total_budget
@@ -28,7 +29,8 @@ from nmsim.selection.desne import CANDIDATES
 from nmsim.selection.embedding import CROSSOVER
 from nmsim.selection.formats import FORMATS
 from nmsim.selection.selector import follows_training
-from nmsim.system.board import dram_spec, geometry
+from nmsim.system.board import dram_spec, geometry, price_list
+from nmsim.system.pace import npu_rate_Hz
 from nmsim.system.schemes import split_scheme
 from nmsim.trace.schema import PART_ROWS
 from nmsim.trace.writer import GROUP_ROWS
@@ -171,8 +173,17 @@ def images_of(config: RunConfig) -> Images:
 
 
 def estimate_run(config: RunConfig, report: bool = True, trace: bool = True) -> Estimate:
-    """Return what `nmsim.simulate` needs for a configuration, without a report or a trace where told so."""
+    """Return what `nmsim.simulate` needs for a configuration, without a report or a trace where told so.
+
+    Raises
+    ------
+    ResourceLimitError
+        Where energies are certain to become larger than a run can count.
+    """
     images = images_of(config)
+    least_fJ = max(least_energy_fJ(config, images), default=0.0)
+    if least_fJ > MAX_SUM:
+        raise too_large(least_fJ, MAX_SUM)
     selections = [(m, _selection(config, images, m)) for m in _methods(config)]
     largest = max(
         (needs for _, needs in selections), key=lambda needs: sum(n.n_bytes for n in needs), default=()
@@ -340,6 +351,20 @@ def _commands(config: RunConfig, images: Images, scheme: str) -> int:
     epochs = epochs if simulated == "all" else min(epochs, int(simulated))
     training = rows * epochs * bursts
     return round(1.15 * (training + (0 if full or scheme == "random" else 4 * images.n_train * bursts)))
+
+
+def least_energy_fJ(config: RunConfig, images: Images) -> Iterator[float]:
+    """Yield what each scheme's training takes at least: images read, arithmetic, and power meanwhile."""
+    spec, section = dram_spec(config.memory), config.training
+    prices, cost = price_list(config, spec), Network(section.network, images.shape, images.n_classes).cost()
+    macs = cost.macs_forward + cost.macs_backward
+    mac_fJ = prices.work(cost.mac, "soc").sum()
+    mac_fJ += prices.work("STATIC", "soc").sum() * 1e12 / npu_rate_Hz(config.soc)
+    bursts = -(-images.values // geometry(spec).access_bytes)
+    image_fJ = bursts * prices.command("RD", "host").sum() + macs * mac_fJ
+    for scheme in config.schemes:
+        rows = images.n_train if scheme == "full" else round(config.selection.keep_ratio * images.n_train)
+        yield float(rows * _epochs(config, rows) * image_fJ)
 
 
 def _trace_rows(config: RunConfig, images: Images, scheme: str) -> int:

@@ -87,7 +87,7 @@ class Ledger:
         frame = pd.DataFrame(rows, columns=names)
         table = np.array(energies, dtype=np.int64).reshape(len(rows), len(COMPONENTS))
         if (total_fJ := float(table.sum(dtype=float))) > MAX_SUM:
-            raise _too_large(total_fJ, MAX_SUM)
+            raise too_large(total_fJ, MAX_SUM)
         for index, component in enumerate(COMPONENTS):
             frame[f"{component}_fJ"] = table[:, index]
         return frame
@@ -118,18 +118,19 @@ class Ledger:
 
 def _checked(price_fJ: np.ndarray, count: int) -> np.ndarray:
     if count * int(price_fJ.max(initial=0)) > MAX_TOTAL:
-        raise _too_large(count * int(price_fJ.max()))
+        raise too_large(count * int(price_fJ.max()))
     return price_fJ * count
 
 
 def _rounded(price_fJ: np.ndarray, count: int) -> np.ndarray:
     exact = price_fJ * float(count)
     if exact.max(initial=0.0) > MAX_TOTAL:
-        raise _too_large(float(exact.max()))
+        raise too_large(float(exact.max()))
     return np.rint(exact).astype(np.int64)
 
 
-def _too_large(energy_fJ: float, limit_fJ: int = MAX_TOTAL) -> ResourceLimitError:
+def too_large(energy_fJ: float, limit_fJ: int = MAX_TOTAL) -> ResourceLimitError:
+    """Return the error that says so."""
     return ResourceLimitError(
         "an energy is too large for whole femtojoules in 64 bits",
         found=format_energy(energy_fJ),

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: The colour of what is selected.
 CHOSEN = "#d55e00"
+#: Images that are drawn, and stand in the figure's data, at most.
+MOST = 50_000
 #: Length of a picture's side, and of a panel's, in inches.
 _PICTURE_IN, _PANEL_IN = 0.26, 1.42
 
@@ -29,12 +31,15 @@ def selection_map(selection: Mapping[str, np.ndarray], class_limit: int = 15) ->
         `embedding` (n, 2), `labels` (n,) and `selected` (m,), as in `Run.selection`; and, where the images
         are known, `pictured` and `pictures` as `nmsim.selection.pictures.pictures` returns them.
     class_limit : int
-        Panels at most; more classes than that are left out of the drawing, not of the data.
+        Panels at most; more classes than that are left out, and of images beyond `MOST` all but every k-th.
+        The whole map is in the run's `selection.npz`.
     """
     embedding, labels = np.asarray(selection["embedding"], dtype=float), selection["labels"]
     chosen = np.zeros(len(labels), dtype=bool)
     chosen[selection["selected"]] = True
     classes = list(np.unique(labels))[:class_limit]
+    shown = np.flatnonzero(np.isin(labels, classes))
+    shown = shown[:: -(-len(shown) // MOST)]
     columns = min(5, len(classes))
     rows = -(-len(classes) // columns)
     with drawing():
@@ -43,7 +48,7 @@ def selection_map(selection: Mapping[str, np.ndarray], class_limit: int = 15) ->
         for ax, label in zip(axes, classes, strict=False):
             own = labels == label
             for marked, style in ((False, {"s": 2.5, "color": FAINT}), (True, {"s": 7, "color": CHOSEN})):
-                x, y = embedding[own & (chosen == marked)].T
+                x, y = embedding[shown[own[shown] & (chosen[shown] == marked)]].T
                 ax.scatter(x, y, linewidths=0, rasterized=True, **style)
             _place_pictures(ax, selection, own)
             ax.set_title(f"class {label}: {int((own & chosen).sum())} of {int(own.sum())}", fontsize=8)
@@ -55,8 +60,10 @@ def selection_map(selection: Mapping[str, np.ndarray], class_limit: int = 15) ->
             ax.set_axis_off()
         seen = "selected, some with their images" if "pictures" in selection else "selected"
         figure.supxlabel(f"map coordinates (no unit); orange: {seen}; grey: not", fontsize=8.5)
-    data = pd.DataFrame({"x": embedding[:, 0], "y": embedding[:, 1], "label": labels, "selected": chosen})
-    return Plot("selection_map", "What was selected", figure, data, _quotas(labels, chosen, len(classes)))
+    x, y = embedding[shown].T
+    data = pd.DataFrame({"x": x, "y": y, "label": labels[shown], "selected": chosen[shown], "image": shown})
+    said = _quotas(labels, chosen, len(classes), len(shown))
+    return Plot("selection_map", "What was selected", figure, data, said)
 
 
 def _place_pictures(ax: Axes, selection: Mapping[str, np.ndarray], own: np.ndarray) -> None:
@@ -91,10 +98,12 @@ def _place_pictures(ax: Axes, selection: Mapping[str, np.ndarray], own: np.ndarr
         ax.add_artist(AnnotationBbox(drawn, place, pad=0, bboxprops=frame, zorder=5))
 
 
-def _quotas(labels: np.ndarray, chosen: np.ndarray, panels: int) -> str:
+def _quotas(labels: np.ndarray, chosen: np.ndarray, panels: int, shown: int) -> str:
     classes, sizes = np.unique(labels, return_counts=True)
     shares = np.array([chosen[labels == label].sum() for label in classes]) / sizes
     left_out = f"; the first {panels} of {len(classes)} classes are drawn" if panels < len(classes) else ""
+    drawn = int(sizes[:panels].sum())
+    left_out += f"; of their {drawn:,} images every {-(-drawn // MOST)}th is drawn" if shown < drawn else ""
     return (
         f"Each panel is one class in the map that the selection was made in; {format_share(shares.min())} "
         f"(least) to {format_share(shares.max())} (most) of a class are selected{left_out}."

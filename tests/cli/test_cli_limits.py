@@ -81,6 +81,13 @@ def test_more_of_anything_needs_no_less(lpddr4, less, more):
     assert few != many
 
 
+def test_energies_that_cannot_be_counted_are_refused_before_any_work(lpddr4):
+    # An epoch of 12,000 images takes 17 mJ at least, 2e9 epochs 34 MJ; in fJ int64 ends at 9.2 kJ.
+    config = load_config(lpddr4, ["training.epochs=2000000000", "simulation.epochs=1", "schemes=[full]"])
+    with pytest.raises(ResourceLimitError, match=r"too large for whole femtojoules.*Lower training\.epochs"):
+        estimate.estimate_run(config)
+
+
 def test_several_at_a_time_need_as_many_times_the_memory_and_less_time(lpddr4):
     one = estimate.estimate_run(load_config(lpddr4))
     all_of_them = estimate.estimate_all([one] * 6, at_once=3)

@@ -101,6 +101,18 @@ def test_the_images_of_a_map_are_selected_ones_of_every_class_and_small():
     assert plot.sentence.endswith("50.0 % (least) to 50.0 % (most) of a class are selected.")
 
 
+def test_of_more_classes_or_images_than_can_be_drawn_a_stated_part_is_in_the_map(monkeypatch):
+    monkeypatch.setattr("nmsim.report.selection_map.MOST", 50)
+    labels, selected = np.arange(400) % 20, np.arange(0, 400, 4)
+    plot = selection_map({"embedding": np.random.default_rng(1).normal(size=(400, 2)), "labels": labels,
+                          "selected": selected})  # fmt: skip
+    assert len(plot.data) == 50 and (plot.data["label"] < 15).all()
+    assert (plot.data["selected"] == np.isin(plot.data["image"], selected)).all()
+    assert plot.sentence.endswith(
+        "the first 15 of 20 classes are drawn; of their 300 images every 6th is drawn."
+    )
+
+
 def test_a_figure_s_svg_file_says_what_it_shows_and_each_mark_its_value(run_folder: Path):
     plot = plots.energy_breakdown(frames.energy_from_trace(run_folder))
     root = ElementTree.fromstring(plot.svg_file())

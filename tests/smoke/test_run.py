@@ -13,7 +13,7 @@ from smoke_samples import BOARDS, SMALL
 import nmsim
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.errors import NmsimError
-from nmsim.estimate import estimate_run
+from nmsim.estimate import estimate_run, images_of, least_energy_fJ
 from nmsim.report.roofline import phase_work
 from nmsim.trace.schema import COLUMNS
 from nmsim.trace.writer import TraceWriter
@@ -231,3 +231,10 @@ def test_a_run_that_only_counts_its_training_costs_what_a_real_one_does(small_ru
         assert facts["accuracy_mean"] is None and facts["accuracies"] == []
     report = (counted.path / "report.html").read_text()
     assert "nothing was trained" in report and not re.search(r"\bnan\b", report.split("<body>")[1])
+
+
+def test_no_scheme_takes_less_energy_than_its_training_is_certain_to_take(small_run):
+    config = nmsim.load_config(small_run.path / "config.resolved.yaml")
+    least = dict(zip(config.schemes, least_energy_fJ(config, images_of(config)), strict=True))
+    for row in small_run.schemes.itertuples():
+        assert least[row.scheme] <= row.system_energy_fJ

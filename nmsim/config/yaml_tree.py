@@ -168,7 +168,8 @@ def _construct(node: yaml.Node, path: Path_, around: Origin, origins: dict[Path_
     if isinstance(node, yaml.SequenceNode):
         return [_construct(n, (*path, i), around, origins, depth + 1) for i, n in enumerate(node.value)]
     try:
-        return _CONSTRUCTOR.construct_object(node)
+        # `construct_object` would keep every node for good.
+        return _CONSTRUCTOR.yaml_constructors[node.tag](_CONSTRUCTOR, node)
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"cannot read {node.value[:40]!r}: {error}", file=file, line=line) from None
 

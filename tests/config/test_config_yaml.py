@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 
 import pytest
@@ -118,6 +119,16 @@ def test_more_values_than_a_sweep_needs_are_refused_at_once(layers):
     with pytest.raises(ConfigError, match="too many values"):
         parse_yaml(text, "f")
     assert time.monotonic() - began < 10  # of 2**10 · 4000 values
+
+
+def test_nothing_is_kept_of_what_was_parsed():
+    text = "".join(f"a{i}: {i}\n" for i in range(1000))
+    kept = []
+    for _ in range(2):
+        parse_yaml(text, "f")
+        gc.collect()
+        kept.append(len(gc.get_objects()))
+    assert kept[1] < kept[0] + 500
 
 
 def test_an_alias_to_its_own_parent_is_refused():

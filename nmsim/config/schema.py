@@ -72,6 +72,10 @@ class Section(BaseModel):
     )
 
 
+#: Of a board: its counters are arrays over all banks, and its addresses are 64-bit integers.
+MAX_BANKS, MAX_MEMORY_BYTES = 1 << 20, 1 << 58
+
+
 class Organization(Section):
     """How a channel is divided; every number is a power of two."""
 
@@ -91,6 +95,16 @@ class Organization(Section):
             raise ValueError(f"must be a power of two, found {value}")
         return value
 
+    @model_validator(mode="after")
+    def _can_be_counted(self) -> Organization:
+        banks = self.channels * self.ranks * self.bankgroups * self.banks
+        bits = banks * self.rows * self.columns * self.device_width_bits * self.devices_per_rank
+        if banks > MAX_BANKS:
+            raise ValueError(f"{banks:,} banks in all; at most {MAX_BANKS:,} are kept account of")
+        if bits > 8 * MAX_MEMORY_BYTES:  # far from where sums of addresses would turn over
+            raise ValueError(f"2^{bits.bit_length() - 4} bytes in all; at most 2^58 are addressed")
+        return self
+
 
 class Timing(Section):
     """tCK and the clock counts of the standard, by their JEDEC names (nRCD, nRPpb, …)."""
@@ -104,6 +118,8 @@ class Timing(Section):
     def _has_whole_picoseconds(self) -> Timing:
         if self.tCK.value < 1 or self.tCK.value != round(self.tCK.value):
             raise ValueError(f"tCK must be a whole number of picoseconds, found {self.tCK.value:g} ps")
+        if self.tCK.value > 10**9:
+            raise ValueError(f"tCK must be at most 1 ms, found {self.tCK.value:g} ps")
         return self
 
     @property

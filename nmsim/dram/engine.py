@@ -30,6 +30,7 @@ from nmsim.dram.state import (
     new_state,
 )
 from nmsim.dram.tables import Tables, compile_tables
+from nmsim.errors import ResourceLimitError
 
 #: Clocks beyond this are refused: sums must stay below 2**62.
 LAST_CLK = 1 << 56
@@ -156,7 +157,12 @@ class Channel:
     def advance(self, until_clk: int, *, log_rows: int | None = None) -> Activity:
         """Let time pass up to `until_clk` (exclusive): queued requests, refresh, power-down."""
         if until_clk > LAST_CLK:
-            raise ValueError(f"clock {until_clk} is beyond {LAST_CLK}")
+            raise ResourceLimitError(
+                "the simulated time is too long for clocks in 64 bits",
+                found=f"clock {until_clk:.3g}",
+                expected=f"at most {LAST_CLK:.3g}",
+                hint="A quantity of the board is far from any that can be built, or the training too long.",
+            )
         interval, knobs = self._idle_period_clk, self._knobs
         rows = self.log_rows if log_rows is None else log_rows
         until_clk = max(until_clk, self.clk)

@@ -49,7 +49,14 @@ class Ledger:
         self._work: dict[WorkKey, list[int]] = {}
 
     def add_commands(self, key: CommandKey, counts: np.ndarray, times: int = 1) -> None:
-        """Add DRAM commands: int64 counts of shape (commands, banks of the channel), `times` over."""
+        """Add DRAM commands: int64 counts of shape (commands, banks of the channel), `times` over.
+
+        Raises
+        ------
+        ResourceLimitError
+            Where they come near to what 64 bits can count.
+        """
+        refuse_too_many(counts, times)
         if key in self._commands:
             self._commands[key] += counts * times
         else:
@@ -116,6 +123,17 @@ class Ledger:
         )
 
 
+def refuse_too_many(counts: np.ndarray, times: int) -> None:
+    """Refuse counts that, `times` over, come near to the end of 64 bits."""
+    if (most := int(counts.max(initial=0)) * times) > MAX_TOTAL:
+        raise ResourceLimitError(
+            "there are too many DRAM commands to be counted in 64 bits",
+            found=f"{most:.3g} of a kind",
+            expected=f"at most {MAX_TOTAL:.3g}",
+            hint="Lower training.epochs.",
+        )
+
+
 def _checked(price_fJ: np.ndarray, count: int) -> np.ndarray:
     if count * int(price_fJ.max(initial=0)) > MAX_TOTAL:
         raise too_large(count * int(price_fJ.max()))
@@ -124,7 +142,7 @@ def _checked(price_fJ: np.ndarray, count: int) -> np.ndarray:
 
 def _rounded(price_fJ: np.ndarray, count: int) -> np.ndarray:
     exact = price_fJ * float(count)
-    if exact.max(initial=0.0) > MAX_TOTAL:
+    if not exact.max(initial=0.0) <= MAX_TOTAL:  # a NaN neither
         raise too_large(float(exact.max()))
     return np.rint(exact).astype(np.int64)
 

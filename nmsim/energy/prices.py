@@ -15,9 +15,14 @@ from nmsim.energy.near_memory import near_memory_prices
 from nmsim.energy.on_die import REACH, way_share
 from nmsim.energy.soc import soc_prices
 from nmsim.energy.values import Number, whole
+from nmsim.errors import ConfigError
+from nmsim.units import format_energy
 
 #: DRAM commands that move data -> the same without the precharge that some bring along.
 COLUMN_COMMANDS = {"RD": "RD", "WR": "WR", "RDA": "RD", "WRA": "WR"}
+
+#: A joule; whole memories take microseconds to take as much.
+_MAX_PRICE_FJ = 10**15
 
 #: Whoever causes a DRAM command; "dram" is the memory itself.
 SOURCES = ("host", "nmc", "dram")
@@ -141,4 +146,12 @@ def _vector(price: Mapping[str, Number]) -> np.ndarray:
 
 def _whole_vector(price: Mapping[str, Number]) -> np.ndarray:
     vector = _vector(price)
+    high = ~(np.abs(vector) <= _MAX_PRICE_FJ).reshape(len(COMPONENTS), -1).all(axis=1)  # a NaN too
+    if high.any():
+        raise ConfigError(
+            "the energy of one DRAM command is beyond all memories",
+            found=", ".join(name for name, too in zip(COMPONENTS, high, strict=True) if too),
+            expected=f"at most {format_energy(_MAX_PRICE_FJ)} each",
+            hint="Look at the currents, voltages and capacitances of memory, link and near_memory.",
+        )
     return vector.astype(np.int64) if vector.ndim == 1 else vector

@@ -26,11 +26,13 @@ from nmsim.dram.commands import (
 )
 from nmsim.dram.engine import Activity, CommandLog
 from nmsim.energy.components import COMPONENTS
-from nmsim.energy.ledger import CommandKey, Ledger, WorkKey
+from nmsim.energy.ledger import MAX_TOTAL, CommandKey, Ledger, WorkKey, refuse_too_many
 from nmsim.energy.prices import SOURCES, PriceList
+from nmsim.errors import ResourceLimitError
 from nmsim.system.pace import Pace
 from nmsim.trace.schema import COMPONENT_COLUMNS, trace_table
 from nmsim.trace.writer import TraceWriter
+from nmsim.units import format_time
 
 #: Commands that the memory causes by itself, whoever works meanwhile.
 _OWN = [REFpb, REFab, PDE, PDX, SRE, SRX]
@@ -108,6 +110,8 @@ class Meter:
         """Count what a channel did in one call, `times` over."""
         if self.stopped:
             raise InterruptedError("the board was stopped")
+        for what in (activity.counts, activity.background_clk):
+            refuse_too_many(what, times)
         shown = self._show(phase, source, array, channel, activity.log)
         counts = activity.counts * times
         background_clk = activity.background_clk.sum(axis=0) * times
@@ -182,6 +186,8 @@ class Meter:
     def time(self, phase: str, start_ps: int, duration_ps: int) -> None:
         """Add the duration of a phase, or of one piece of it after the other."""
         self._settle()
+        if self._writer is not None:
+            _refuse_late(start_ps + duration_ps)
         self.phases.setdefault(phase, [start_ps, 0])[1] += duration_ps
         self._ends_ps[phase] = start_ps + duration_ps
 
@@ -239,6 +245,7 @@ class Meter:
         rows = len(log)
         if rows == 0 or self._writer is None:
             return None
+        _refuse_late(int(log.clk[-1]) * self.clock_ps)
         ranks, groups, banks = self._bank_shape
         shown = np.zeros((len(COMMANDS), ranks * groups * banks), dtype=np.int64)
         self._shown[phase] = self._shown.get(phase, 0) + rows
@@ -279,3 +286,14 @@ class Meter:
             )
         )
         return shown
+
+
+def _refuse_late(time_ps: int) -> None:
+    """Refuse a time that a row of the trace cannot hold."""
+    if time_ps > MAX_TOTAL:
+        raise ResourceLimitError(
+            "the trace counts picoseconds in 64 bits, and what this board does takes longer",
+            found=format_time(time_ps),
+            expected=f"at most {format_time(MAX_TOTAL)}",
+            hint="Set trace.level: off, or lower training.epochs.",
+        )

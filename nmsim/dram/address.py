@@ -6,8 +6,8 @@ import re
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from nmsim.compiled import njit
 from nmsim.dram.spec import DramSpec
 from nmsim.errors import ConfigError, DataError
 

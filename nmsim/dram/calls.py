@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from nmsim.compiled import njit
 from nmsim.dram.rules import account
 from nmsim.dram.scheduler import schedule
 from nmsim.dram.state import (

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from nmsim.compiled import njit
 from nmsim.dram.commands import ACT, N_BANK_COMMANDS, PDE, PDX, RDA, SRE, SRX, WRA, PREpb, REFab, REFpb
 
 #: The longest window of a row, a power of two: commands that are remembered of each place.

@@ -363,7 +363,7 @@ class Channel:
         near, visits = near or self._tables, visits or self._no_visits
         log = np.empty((self._log_room(visits, rows), LOG_FIELDS), dtype=np.int64)
         start = self.clk
-        work = (batch, until, drain, log, done, idle, self._before)
+        work = (_read_only(batch), until, drain, log, done, idle, self._before)
         serve(self._tables, self._state, self._knobs, near, visits, *work)
         return self._end(start, log, done, rows)
 
@@ -419,6 +419,17 @@ class Channel:
         if len(batch.arrival_clk) and (np.diff(batch.arrival_clk) < 0).any():
             raise ValueError("arrival_clk decreases")
         return batch
+
+
+def _read_only(batch: AccessBatch) -> AccessBatch:
+    """Return the arrays as ones that cannot be written to: to Numba, those that can are of another type.
+
+    Callers have either kind, and each mixture would be compiled anew.
+    """
+    views = AccessBatch(*(array.view() for array in batch))
+    for view in views:
+        view.flags.writeable = False
+    return views
 
 
 def _knobs(spec: DramSpec, controller: ControllerSpec) -> Knobs:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from nmsim.compiled import njit
 from nmsim.dram.commands import (
     ACT,
     HIT,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from nmsim.compiled import njit
 from nmsim.dram.commands import (
     ACT,
     ACTIVE,

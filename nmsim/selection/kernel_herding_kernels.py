@@ -8,7 +8,8 @@ thread a piece of its own.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from nmsim.compiled import njit
 
 
 @njit(cache=True, nogil=True)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from nmsim.compiled import njit
 
 VECTOR = {"contract", "reassoc", "nsz", "arcp"}
 BLOCK = 128

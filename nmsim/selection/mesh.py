@@ -16,9 +16,10 @@ from functools import lru_cache
 
 import numba
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from scipy import fft
 
+from nmsim.compiled import njit
 from nmsim.selection.kernels import VECTOR
 
 #: Distance of neighbouring nodes in the units of the map. The weights are one unit wide.

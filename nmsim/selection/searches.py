@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from nmsim.compiled import njit
 
 #: By name, as the kernel numbers them.
 SEARCHES = ("bisection", "absolute", "fireworks")
@@ -87,7 +89,7 @@ def _entropy(distances, beta):
     return math.log(total) + beta * moment / total, total
 
 
-@njit
+@njit(cache=True)
 def _bisect(distances, target, tolerance, beta):
     """Return beta, and how many were tried: the error's sign says on which side the answer lies."""
     low, high, tried = 0.0, np.inf, beta
@@ -105,7 +107,7 @@ def _bisect(distances, target, tolerance, beta):
     return tried, MAX_STEPS
 
 
-@njit
+@njit(cache=True)
 def _halve_by_absolute_error(distances, target, tolerance, beta):
     """Return the best beta met, and how many were tried: halving that sees |error| alone.
 
@@ -139,7 +141,7 @@ def _halve_by_absolute_error(distances, target, tolerance, beta):
     return best, steps
 
 
-@njit
+@njit(cache=True)
 def _explode(distances, target, tolerance, beta, seed):
     """Return the best beta met, and how many were tried: one firework whose best spark is the next one.
 

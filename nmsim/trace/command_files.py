@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import numpy as np
-from numba import njit
 
+from nmsim.compiled import njit
 from nmsim.dram.activity import CommandLog
 from nmsim.dram.commands import COMMANDS, RANK_WIDE, REFpb
 from nmsim.dram.engine import LAST_CLK

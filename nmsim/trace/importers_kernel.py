@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from nmsim.compiled import njit
 
 #: Steps that a line is read by. BLANKS: one or more blanks. WORD: the format's word for a read or a write.
 #: NUMBER: decimal, or hexadecimal after 0x. HEX: hexadecimal, 0x or not. DECIMAL. COMMA: with blanks or not.

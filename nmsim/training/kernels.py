@@ -15,8 +15,8 @@ Each kernel has a slow readable twin in `nmsim.training.reference`.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from nmsim.compiled import njit
 from nmsim.training.tiles import ROWS, WIDTH, add_tile_1, add_tile_2, add_tile_4, add_tile_8
 
 #: Sums may be regrouped to fill vector registers; NaN and infinity keep their meaning.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
+from nmsim.compiled import njit
 from nmsim.dram.activity import CommandLog
 from nmsim.dram.commands import (
     ACT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from nmsim.sweep.stages import Stage, toys, warm_up
 
 if TYPE_CHECKING:
     from distributed import Client, Future
+    from distributed.security import Security
+
+_ADDRESS = re.compile(r"([a-z]+://)?[^/\s]+:\d{1,5}")
 
 #: How long a scheduler, and then its first worker, may take to answer.
 PATIENCE_S = 5
@@ -139,13 +143,11 @@ def remote_engine(points: Sequence[Point], address: str, tls: TLS) -> Iterator[E
     """
     import dask
     from distributed import Client
-    from distributed.security import Security
 
-    security = None
-    if tls:
-        files = {"tls_ca_file": tls.ca, "tls_client_cert": tls.cert, "tls_client_key": tls.key}
-        given = {name: str(path) for name, path in files.items() if path is not None}
-        security = Security(require_encryption=True, **given)
+    if not _ADDRESS.fullmatch(address):
+        expected = "tcp://HOST:PORT, or tls://HOST:PORT"
+        raise ClusterError("this is no scheduler's address", found=address, expected=expected)
+    security = _security(address, tls)
     with dask.config.set(_settings()), _quietly():
         try:
             client = Client(address, timeout=PATIENCE_S, set_as_default=False, security=security)
@@ -160,6 +162,26 @@ def remote_engine(points: Sequence[Point], address: str, tls: TLS) -> Iterator[E
             _check_workers(client, address)
             _warm_up_each_machine(client, points)
             yield OnCluster(client)
+
+
+def _security(address: str, tls: TLS) -> Security | None:
+    """Return what dask needs for TLS; None without."""
+    from distributed.security import Security
+
+    files = {"tls_ca_file": tls.ca, "tls_client_cert": tls.cert, "tls_client_key": tls.key}
+    given = {name: str(path) for name, path in files.items() if path is not None}
+    security = Security(require_encryption=True, **given) if tls else Security()  # dask's own settings
+    if not address.startswith("tls://"):
+        return None
+    try:
+        usable = security.get_connection_args("client").get("ssl_context") is not None
+    except (OSError, ValueError) as error:
+        found = " ".join(str(error).split()) or type(error).__name__
+        raise ClusterError("the files for TLS cannot be used", file=address, found=found) from None
+    if not usable:
+        hint = "Give --tls-ca, --tls-cert and --tls-key."
+        raise ClusterError("TLS needs a certificate", file=address, hint=hint)
+    return security
 
 
 def engine_of(jobs: int | None, scheduler: str | None, tls: TLS) -> Callable[[Sequence[Point]], Any]:

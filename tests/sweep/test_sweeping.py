@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import nullcontext
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -101,6 +102,21 @@ def test_an_unreachable_scheduler_is_said_at_once(swept, tmp_path, monkeypatch):
     )
     assert done.exit_code == 1
     assert "tcp://127.0.0.1:9: no scheduler answers" in done.stderr and "dask scheduler" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("nonsense", r"no scheduler's address \(found nonsense; expected tcp://HOST:PORT"),
+        ("tls://127.0.0.1:9", r"TLS needs a certificate\. Give --tls-ca"),
+        ("tls://127.0.0.1:9 with files", r"files for TLS cannot be used \(found .*No such file"),
+    ],
+)
+def test_what_cannot_reach_a_scheduler_is_refused_before_it_is_tried(address, said):
+    absent = Path("/nowhere/cert.pem")
+    tls = cluster.TLS(absent, absent, absent) if "files" in address else cluster.TLS()
+    with pytest.raises(ClusterError, match=said), cluster.remote_engine([], address.split()[0], tls):
+        pass
 
 
 def test_workers_of_another_version_are_refused(monkeypatch):

@@ -2,10 +2,13 @@
 
 import os
 import random
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -78,32 +81,75 @@ def test_two_workers_come_to_the_table_of_one_process(undisturbed, tmp_path):
     assert finish(new(tmp_path / "two"), "--jobs", "2") == undisturbed
 
 
-def test_a_scheduler_and_workers_started_by_hand_come_to_it_too(undisturbed, tmp_path):
-    port = 20_000 + os.getpid() % 20_000
-    address = f"tcp://127.0.0.1:{port}"
-    dask = (
-        [sys.executable, "-m", "distributed.cli.dask_scheduler"],
-        [sys.executable, "-m", "distributed.cli.dask_worker"],
-    )
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
-    place = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
-    running = [subprocess.Popen([*dask[0], *place, "--port", str(port), "--no-dashboard"], **quiet)]
+@contextmanager
+def started_by_hand(folder, protocol="tcp", options=(), worker="-m distributed.cli.dask_worker"):
+    """Give the address of a scheduler with two workers, each a process of its own on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"{protocol}://127.0.0.1:{port}"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
+    place = ["--host", "127.0.0.1", "--no-dashboard", *options]
+    scheduler = ["-m", "distributed.cli.dask_scheduler", *place, "--port", str(port), "--protocol", protocol]
+    of_worker = [*worker.split(" ", 1), address, *place, "--nthreads", "1", "--no-nanny"]
+    running = [
+        subprocess.Popen([sys.executable, *words], **quiet) for words in (scheduler, of_worker, of_worker)
+    ]
     try:
-        for _ in range(2):
-            options = ["--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard", "--no-nanny"]
-            running.append(subprocess.Popen([*dask[1], address, *options], **quiet))
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            sweep = start(new(tmp_path / "cluster"), "--scheduler", address)
-            _, said = sweep.communicate(timeout=PATIENCE_S)
-            if sweep.returncode == 0 or time.monotonic() > deadline:
-                break
-            assert "no scheduler answers" in said or "no workers" in said, said  # they are still starting
-        assert (tmp_path / "cluster" / "out" / "points.csv").read_bytes() == undisturbed
+        yield address
     finally:
         for process in running:
             process.kill()
             process.wait()
+
+
+def once_it_answers(folder, address, *options):
+    """Run a sweep on a cluster, again while that starts; return its exit code and what it said."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        sweep = start(folder, "--scheduler", address, *options)
+        _, said = sweep.communicate(timeout=PATIENCE_S)
+        starting = "no scheduler answers" in said or "no workers" in said
+        if not starting or time.monotonic() > deadline:
+            return sweep.returncode, said
+
+
+def test_a_scheduler_and_workers_started_by_hand_come_to_it_too(undisturbed, tmp_path):
+    folder = new(tmp_path / "cluster")
+    with started_by_hand(tmp_path) as address:
+        code, said = once_it_answers(folder, address)
+    assert code == 0, said
+    assert (folder / "out" / "points.csv").read_bytes() == undisturbed
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, for a certificate")
+def test_a_cluster_that_asks_for_tls_comes_to_it_with_the_certificate_and_refuses_without(
+    undisturbed, tmp_path
+):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subject = ["-subj", "/CN=nmsim", "-days", "2", "-nodes", "-newkey", "rsa:2048"]
+    subprocess.run(
+        ["openssl", "req", "-x509", *subject, "-keyout", key, "-out", cert], check=True, capture_output=True
+    )
+    files = [f"{name}={path}" for name, path in (("ca-file", cert), ("cert", cert), ("key", key))]
+    folder = new(tmp_path / "tls")
+    with started_by_hand(tmp_path, "tls", [f"--tls-{file}" for file in files]) as address:
+        given = ["--tls-ca", str(cert), "--tls-cert", str(cert), "--tls-key", str(key)]
+        code, said = once_it_answers(folder, address, *given)
+        assert code == 0, said
+        without = start(new(tmp_path / "plain"), "--scheduler", address)
+        _, refused = without.communicate(timeout=PATIENCE_S)
+    assert (folder / "out" / "points.csv").read_bytes() == undisturbed
+    assert without.returncode == 1 and "TLS needs a certificate" in refused and "Traceback" not in refused
+
+
+def test_workers_that_have_another_version_are_refused_before_any_point(tmp_path):
+    other = "import nmsim; nmsim.__version__ = '0.0.1'; from distributed.cli.dask_worker import main; main()"
+    folder = new(tmp_path / "cluster")
+    with started_by_hand(tmp_path, worker=f"-c {other}") as address:
+        code, said = once_it_answers(folder, address)
+    assert code == 1 and "another version of nmsim (found 0.0.1" in said and "Traceback" not in said
+    assert not list((folder / "out").glob("points/*"))
 
 
 @pytest.mark.parametrize("seed", range(3))

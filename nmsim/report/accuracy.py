@@ -86,7 +86,7 @@ def draw_results(
         for place in np.flatnonzero(mine):
             row, back = results.iloc[place], faded[place]
             x, y = row["system_energy_fJ"], 100 * row["accuracy_mean"]
-            look = {"ms": 4, "alpha": 0.4, "zorder": 3} if back else {"ms": 6.5, "zorder": 4}
+            look = {"ms": 5, "alpha": 0.5, "zorder": 3} if back else {"ms": 6.5, "zorder": 4}
             (mark,) = ax.plot(x, y, ls="", **{**style, **look})
             said = f"{scheme}: {y:.1f} %, {format_energy(x)}" if says is None else says[place]
             hovered(mark, said)

@@ -30,6 +30,9 @@ ENERGIES = {"system_energy": "whole system", "ddr_energy": "all DDR"}
 #: Panels beside each other at most.
 _PANELS = 4
 
+#: How far schemes stand apart at a value that is a name.
+_DODGE = 0.09
+
 #: Values of an axis at which a line through the least is drawn, at most.
 _LINED = 20
 
@@ -145,8 +148,9 @@ def energy_over(table: pd.DataFrame, axis: Varied, others: Sequence[Varied]) -> 
     schemes = list(dict.fromkeys(table["scheme"]))
     panels = groups if panelled else [((), table)]
     places, ticks = _places(table, axis)
+    lined = not panelled and not styled and ticks is None and places.nunique() <= _LINED
     with drawing():
-        figure = new_figure(2.6 * len(ENERGIES) + 0.9, max(7.4 if styled else 5.6, 3.3 * len(panels) + 0.4))
+        figure = new_figure(2.6 * len(ENERGIES) + 0.9, max(7.4, 2.4 * len(panels)))
         grid = figure.subplots(len(ENERGIES), len(panels), squeeze=False, sharex=True, sharey="row")
         for row, (layer, name) in zip(grid, ENERGIES.items(), strict=True):
             scale, unit = energy_scale(float(table[f"{layer}_fJ"].max()))
@@ -154,25 +158,28 @@ def energy_over(table: pd.DataFrame, axis: Varied, others: Sequence[Varied]) -> 
                 for index, scheme in enumerate(schemes):
                     mine = rows[rows["scheme"] == scheme]
                     x, energies = places.loc[mine.index], mine[_ends(layer)] / scale
-                    if panelled:
+                    if ticks is not None and not styled:
+                        x = x + _DODGE * (index - (len(schemes) - 1) / 2)
+                    if panelled and ticks is not None:
+                        _bars(ax, x, energies, index)
+                    elif panelled:
                         _line(ax, x, energies, index, banded=True)
                     elif styled:
                         combinations = mine.groupby([a.path for a in others], sort=False).indices.values()
                         for part, style in zip(combinations, _STYLES, strict=False):
                             _line(ax, x.iloc[part], energies.iloc[part], index, style)
                     else:
-                        _cloud(ax, x, energies, index)
+                        _cloud(ax, x, energies, index, lined)
                 if layer == next(iter(ENERGIES)) and key:
                     ax.set_title(_combination(others, key))
                 _scale_of(ax, axis, places, ticks)
-            _from_nought(row[0], table[_ends(layer)] / scale)
-            row[0].set_ylabel(f"{name} ({unit})")
+            row[0].set_ylabel(f"{name} ({unit})" + _from_nought(row[0], table[_ends(layer)] / scale))
         for ax in grid[-1]:
             ax.set_xlabel(axis.label)
         name_schemes(grid[0][0], schemes)
         for (key, _), style in zip(groups if styled else (), _STYLES, strict=False):
             grid[0][0].plot([], [], color=INK, lw=1.2, ls=style, label=_combination(others, key))
-        if not panelled and not styled and len(places.unique()) <= _LINED:
+        if lined:
             grid[0][0].plot([], [], color=INK, lw=1.2, label="the least at each value")
         figure.legend(loc="outside lower center", ncols=3)
     columns = [axis.path, axis.column, *(a.path for a in others), "scheme", *_energy_columns()]
@@ -202,23 +209,33 @@ def _line(
     ax.plot(places, value, ls=style, lw=1.2, ms=4.5, **look)
 
 
-def _cloud(ax: Axes, x: pd.Series, energies: pd.DataFrame, index: int) -> None:
+def _bars(ax: Axes, x: pd.Series, energies: pd.DataFrame, index: int) -> None:
+    """Draw values that have names: nothing lies between them that a line could show."""
+    look = scheme_style(index)
+    value, low, high = energies.to_numpy(float).T
+    ends = np.clip([value - low, high - value], 0, None)
+    ax.errorbar(x, value, ends, ls="", elinewidth=3.5, alpha=0.25, color=look["color"])
+    ax.plot(x, value, ls="", ms=5, **look)
+
+
+def _cloud(ax: Axes, x: pd.Series, energies: pd.DataFrame, index: int, lined: bool) -> None:
     look = scheme_style(index)
     ax.plot(x, energies.iloc[:, 0], ls="", ms=3.5, alpha=0.4, **look)
-    if x.nunique() <= _LINED:
+    if lined:
         least = energies.iloc[:, 0].groupby(x).min().sort_index()
         ax.plot(least.index, least, lw=1.2, color=look["color"])
 
 
-def _from_nought(ax: Axes, energies: pd.DataFrame) -> None:
-    """Let the axis begin at 0, or be logarithmic where that would flatten some schemes."""
+def _from_nought(ax: Axes, energies: pd.DataFrame) -> str:
+    """Let the axis begin at 0, or be logarithmic where some schemes would lie flat; return what to add."""
     values, top = energies.iloc[:, 0], float(energies.max(axis=None))
     if values.max() > 30 * values.min() > 0:
         ax.set_yscale("log")
         ax.set_ylim(float(energies.min(axis=None)) / 1.3, top * 1.3)
         _plain_numbers(ax.yaxis)
-    else:
-        ax.set_ylim(0, 1.04 * top)
+        return ", logarithmic"
+    ax.set_ylim(0, 1.04 * top)
+    return ""
 
 
 def accuracy_over_energy(table: pd.DataFrame, axes: Sequence[Varied]) -> list[Plot]:
@@ -244,7 +261,7 @@ def accuracy_over_energy(table: pd.DataFrame, axes: Sequence[Varied]) -> list[Pl
     names = list(dict.fromkeys(known["scheme"][front]))
     sentence = (
         f"{int(front.sum())} of {len(front)} results are beaten by none in both accuracy and energy: "
-        f"those of {', '.join(names)}."
+        f"those of {', '.join(names)}. Faint marks are beaten."
     )
     return [Plot("accuracy_over_energy", "Accuracy over energy", figure, data, sentence)]
 
@@ -290,7 +307,7 @@ def energy_over_area(table: pd.DataFrame, axes: Sequence[Varied]) -> Plot:
     where = ", ".join(f"{a.path} {value_text(best[a.path])}" for a in axes)
     sentence = (
         f"{best['scheme']} takes least, {format_energy(best['system_energy_fJ'])}, with {where} and "
-        f"{best['units_area_mm2']:.3g} mm² of units."
+        f"{best['units_area_mm2']:.3g} mm² of units. Faint marks are beaten in both by their own scheme."
     )
     return Plot(
         "energy_over_area",
@@ -320,7 +337,7 @@ def _map(rows: pd.DataFrame, scheme: str, across: Varied, down: Varied) -> Plot:
     wide = rows.pivot(index=down.path, columns=across.path, values="system_energy_fJ")
     values = wide.reindex(index=lines, columns=columns).to_numpy(float) / scale
     with drawing():
-        figure = new_figure(1.6 + 0.42 * len(lines), max(4.6, 1.8 + 0.72 * len(columns)))
+        figure = new_figure(1.6 + 0.42 * len(lines), max(7.4, 1.8 + 0.72 * len(columns)))
         ax = figure.subplots()
         image = ax.imshow(values, cmap="cividis", aspect="auto")
         middle = (np.nanmin(values) + np.nanmax(values)) / 2
@@ -429,4 +446,4 @@ def _slug(axis: Varied) -> str:
 
 
 def _energy_columns() -> list[str]:
-    return [f"{layer}_fJ{end}" for layer in ENERGIES for end in ("", "_p05", "_p95")]
+    return [column for layer in ENERGIES for column in _ends(layer)]

@@ -27,6 +27,9 @@ RESULT = (
     "system_energy_fJ_p95",
 )
 
+#: Marks that say something to a pointer, at most: more are drawn as dots of a picture, or a page gets heavy.
+MANY = 400
+
 #: Width over which the seeds of a scheme are spread beside its mean, as a share of the axis.
 _FAN = 0.012
 
@@ -83,7 +86,12 @@ def draw_results(
             line = {"color": style["color"], "lw": 1.1, "ls": scheme_line(index), "zorder": 2}
             ax.plot(own["system_energy_fJ"], 100 * own["accuracy_mean"], **line)
         _draw_spreads(ax, results[mine & ~faded], str(style["color"]))
-        for place in np.flatnonzero(mine):
+        silent = mine & faded if faded.sum() > MANY else np.zeros_like(mine)
+        if silent.any():
+            own = results[silent]
+            look = {**style, "ls": "", "ms": 5, "alpha": 0.5, "zorder": 3, "rasterized": True}
+            ax.plot(own["system_energy_fJ"], 100 * own["accuracy_mean"], **look)
+        for place in np.flatnonzero(mine & ~silent):
             row, back = results.iloc[place], faded[place]
             x, y = row["system_energy_fJ"], 100 * row["accuracy_mean"]
             look = {"ms": 5, "alpha": 0.5, "zorder": 3} if back else {"ms": 6.5, "zorder": 4}

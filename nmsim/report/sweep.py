@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nmsim.report.accuracy import (
+    MANY,
     RESULT,
     draw_front,
     draw_results,
@@ -220,7 +221,7 @@ def _bars(ax: Axes, x: pd.Series, energies: pd.DataFrame, index: int) -> None:
 
 def _cloud(ax: Axes, x: pd.Series, energies: pd.DataFrame, index: int, lined: bool) -> None:
     look = scheme_style(index)
-    ax.plot(x, energies.iloc[:, 0], ls="", ms=3.5, alpha=0.4, **look)
+    ax.plot(x, energies.iloc[:, 0], ls="", ms=3.5, alpha=0.4, rasterized=len(x) > MANY, **look)
     if lined:
         least = energies.iloc[:, 0].groupby(x).min().sort_index()
         ax.plot(least.index, least, lw=1.2, color=look["color"])
@@ -281,7 +282,7 @@ def energy_over_area(table: pd.DataFrame, axes: Sequence[Varied]) -> Plot:
             area, energy = mine["units_area_mm2"].to_numpy(float), mine["system_energy_fJ"].to_numpy(float)
             front = pareto_front(area, -energy)
             fronts[mine.index] = front
-            ax.plot(area, energy / scale, ls="", ms=4.5, alpha=0.45, **look)
+            ax.plot(area, energy / scale, ls="", ms=4.5, alpha=0.45, rasterized=len(mine) > MANY, **look)
             order = np.argsort(area[front])
             ax.step(
                 area[front][order],

@@ -13,7 +13,7 @@ import pandas as pd
 
 from nmsim.report import verdict
 from nmsim.report.canvas import Plot, css_colours
-from nmsim.report.run import Run
+from nmsim.report.run import Run, outside_bands
 from nmsim.report.tables import components_table, data_table, layer_tables, names, phases_table, schemes_table
 from nmsim.units import format_bytes, format_energy
 
@@ -51,6 +51,7 @@ def render(run: Run, plots: Sequence[Plot], trace_energy: pd.DataFrame | None) -
         checks=checks(run, trace_energy),
         assumed=list(run.summary.get("assumed", [])),
         samples=(run.summary.get("uncertainty") or {}).get("samples"),
+        outside=not outside_bands(run).empty,
         scaled=scaled(run),
         facts=facts(run),
         provenance=provenance(run),

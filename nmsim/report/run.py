@@ -240,6 +240,18 @@ def _tables(summary: dict[str, Any], path: Path) -> tuple[pd.DataFrame, pd.DataF
     return pd.DataFrame(schemes), pd.DataFrame(phases, columns=columns)
 
 
+def outside_bands(run: Run) -> pd.DataFrame:
+    """Return the rows of `Run.bands` whose end is on the wrong side of what the run came to.
+
+    A band is of boards with every value somewhere in its range; a run takes values as they are stated, and
+    some are stated at an end of theirs, such as a data sheet's largest currents.
+    """
+    stated = run.schemes.set_index("scheme").stack()
+    places = pd.MultiIndex.from_frame(run.bands[["scheme", "quantity"]])
+    values = stated.reindex(places).astype(float).to_numpy()
+    return run.bands[(values < run.bands["p05"]) | (values > run.bands["p95"])]
+
+
 def _bands(summary: dict[str, Any], path: Path) -> pd.DataFrame:
     rows = []
     for scheme, facts in summary["schemes"].items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,9 +11,12 @@ from made_up_run import make_run
 
 from nmsim.report import frames, verdict
 from nmsim.report.accuracy import accuracy_energy
+from nmsim.report.html import render
 from nmsim.report.outputs import run_figures
-from nmsim.report.run import load_run
+from nmsim.report.run import load_run, outside_bands
 from nmsim.report.tornado import tornado
+
+OUTSIDE = "Some figures lie outside their own band"
 
 
 def _table(gain_points: float, energy_ratio: float, seeds: int = 3, sd: float = 0.01) -> pd.DataFrame:
@@ -154,3 +158,12 @@ def test_every_method_of_a_run_is_compared_with_random(tmp_path):
     said = verdict.findings(run)
     assert [sum("random" in text and f"{method}@" in text for text in said) for method in "ab"] == [1, 1]
     assert sum("The selection of a takes" in text for text in said) == 1
+
+
+def test_a_page_says_where_a_stated_figure_lies_outside_its_band(run_folder):
+    run = load_run(run_folder)
+    assert outside_bands(run).empty and OUTSIDE not in render(run, [], None)
+    lower = run.bands.assign(p95=run.bands["p95"].where(run.bands["quantity"] != "ddr_energy_fJ", 1.0))
+    beyond = replace(run, bands=lower)
+    assert set(outside_bands(beyond)["quantity"]) == {"ddr_energy_fJ"}
+    assert OUTSIDE in render(beyond, [], None)

@@ -112,11 +112,11 @@ def _draw_spreads(ax: Axes, own: pd.DataFrame, colour: str) -> None:
     ax.errorbar(x, y, sd if sd.any() else None, across, **look)
 
 
-def draw_front(ax: Axes, results: pd.DataFrame) -> np.ndarray:
+def draw_front(ax: Axes, results: pd.DataFrame, label: str | None = "beaten by none") -> np.ndarray:
     """Draw the front of the results that no other beats; return which these are."""
     front = pareto_front(results["system_energy_fJ"], results["accuracy_mean"])
     order = results[front].sort_values("system_energy_fJ")
-    look = {"color": INK, "lw": 0.9, "ls": (0, (4, 2)), "zorder": 1, "label": "beaten by none"}
+    look = {"color": INK, "lw": 0.9, "ls": (0, (4, 2)), "zorder": 1, "label": label}
     ax.step(order["system_energy_fJ"], 100 * order["accuracy_mean"], where="post", **look)
     return front
 
@@ -166,12 +166,11 @@ def accuracy_energy(run: Run) -> Plot:
         figure = new_figure(4.1)
         ax = figure.subplots()
         front = draw_front(ax, data)
-        name_axes(ax, data)
+        name_axes(ax, data, "bars: 5 to 95 % of the boards; dots: seeds")
         draw_results(ax, data, schemes, says=says)
         for index, scheme in enumerate(schemes):
             _draw_seeds(ax, run, scheme, str(scheme_style(index)["color"]))
         name_schemes(ax, schemes, says)
-        ax.set_ylabel(ax.get_ylabel() + "; dots: seeds")
         figure.legend(loc="outside lower center", ncols=2)
     columns = [*RESULT[:1], "system_energy_fJ", *RESULT[1:4], "kept", *RESULT[5:]]
     data = data[[c for c in columns if c in data]].assign(on_front=front)

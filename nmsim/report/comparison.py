@@ -132,12 +132,13 @@ def _over_energy(table: pd.DataFrame, schemes: Sequence[str]) -> Plot:
     with drawing():
         figure, panels = _panels(table, schemes)
         for ax, rows in panels:
-            front = draw_front(ax, rows)
+            front = draw_front(ax, rows, None if said else "beaten by none")
             fronts[rows.index] = front
             name_axes(ax, rows)
             names = [f"{row.scheme}, {100 * row.keep_ratio:.3g} % kept" for row in rows.itertuples()]
             draw_results(ax, rows, schemes, says=names, joined=True)
-            said.append(f"{ax.get_title()}: {', '.join(dict.fromkeys(rows['scheme'][front]))}")
+            best = dict.fromkeys(rows["scheme"][front])
+            said.append(f"{rows['network'].iloc[0]}: {', '.join(best)}")
         figure.legend(loc="outside lower center", ncols=3)
     title = "Accuracy over the energy of selection and training"
     sentence = f"By their means, shares of these are not beaten in both at once: {'; '.join(said)}."

@@ -75,6 +75,35 @@ def test_a_sweep_of_two_values_is_drawn_as_lines_front_and_maps(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("lengths", "named"), [(3, "placement rank, length 2 mm"), (5, "the least at each value")]
+)
+def test_a_legend_names_every_scheme_and_every_kind_of_line(lengths, named):
+    # 2 placements × 3 lengths are six lines beside each other, 2 × 5 too many to tell apart.
+    tables = [
+        made_up().assign(**{"link.length": f"{mm} mm", "link.length [mm]": float(mm)})
+        for mm in range(lengths)
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    plots = {plot.name: plot for plot in figures(table, [*PATHS, "link.length"])}
+    plot = plots["energy_over_near_memory_buffer"]
+    (legend,) = plot.figure.legends
+    said = [text.get_text() for text in legend.get_texts()]
+    assert said[:2] == ["full", "k-center@nmc"] and named in said
+    assert len(said) == 2 + (6 if lengths == 3 else 1)
+    # Of equals but for the buffer: 1 and 4 mJ and what the rank adds, 5 and 8 mJ; the larger ratio counts.
+    assert plot.sentence.startswith("k-center@nmc differs most: from 1.00 mJ at 1 KiB to 4.00 mJ at 4 KiB")
+    assert "placement bank" in plot.sentence
+
+
+def test_where_nothing_was_trained_there_is_no_figure_of_accuracy():
+    untrained = made_up().assign(accuracy_mean=float("nan"), accuracy_sd=float("nan"))
+    plots = figures(untrained, PATHS)
+    assert "accuracy_over_energy" not in [plot.name for plot in plots]
+    assert all("nan" not in plot.sentence for plot in plots)
+    assert "nan" not in page_of(untrained, {"name": "untrained"}, PATHS, [])
+
+
 def test_the_page_says_what_is_best_and_what_failed():
     table = pd.concat(
         [made_up(), pd.DataFrame([{"point": "x", "status": "failed", "error": "<no>", "scheme": ""}])]

@@ -11,7 +11,7 @@ RUN_FOLDER = $(BIN)/python -c "import nmsim.config as c; print('runs/' + c.folde
 
 SWEEPS := sweep-buffer sweep-placement sweep-link sweep-memory sweep-keep-ratio
 
-.PHONY: results run run-once plot report test lint verify compare $(SWEEPS) pareto bench docs dist changelog clean
+.PHONY: results run run-once plot report test versions lint verify compare $(SWEEPS) pareto bench docs dist changelog clean
 
 run: $(VENV)/.installed            ## set up, run the default board, say where the report is
 > $(BIN)/nmsim run $(CONFIG)
@@ -33,8 +33,14 @@ endif
 test: $(VENV)/.installed-dev       ## set up with the dev extra and pass the tests
 > $(BIN)/python -m pytest -m "not slow" --numprocesses $(JOBS) --dist loadfile
 
-lint: $(VENV)/.installed-dev       ## style, and the layering of the modules
-> $(BIN)/ruff check . && $(BIN)/lint-imports --config setup.cfg
+# Those of pyenv are found without being on the path.
+PYTHONS := $(subst $() ,:,$(wildcard $(HOME)/.pyenv/versions/*/bin))
+
+versions: $(VENV)/.installed-versions   ## the tests on Python 3.10 to 3.13, as far as they are here; says which are absent
+> PATH="$(PYTHONS):$$PATH" $(BIN)/tox run
+
+lint: $(VENV)/.installed-dev       ## style, the layering of the modules, and types
+> $(BIN)/ruff check . && $(BIN)/lint-imports --config setup.cfg && $(BIN)/mypy
 
 verify: $(VENV)/.installed-dev     ## slow and statistical checks; writes docs/explanation/calibration.md anew
 > $(BIN)/python -m pytest -m slow
@@ -65,7 +71,7 @@ changelog: $(VENV)/.installed-release   ## VERSION=1.2.3: the fragments of chang
 > $(BIN)/towncrier build --yes --version $(VERSION)
 
 clean:                             ## remove what the commands above made, but not runs/
-> rm -rf $(VENV) build dist *.egg-info && find . -name __pycache__ -type d -prune -exec rm -rf {} +
+> rm -rf $(VENV) .tox build dist *.egg-info && find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
 > $(PYTHON) -m venv $(VENV)
@@ -75,6 +81,9 @@ $(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: setup.cfg pyproject.toml | $(VENV)/bin/python
 > $(BIN)/python -m pip install --quiet --editable '.[dev]' && touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-versions: setup.cfg pyproject.toml | $(VENV)/bin/python
+> $(BIN)/python -m pip install --quiet --editable '.[versions]' && touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-release: setup.cfg pyproject.toml | $(VENV)/bin/python
 > $(BIN)/python -m pip install --quiet --editable '.[release]' && touch $@ $(VENV)/.installed

@@ -24,6 +24,7 @@ from nmsim.data.dataset import LIMIT_BYTES
 from nmsim.errors import ResourceLimitError
 from nmsim.selection.api import checked_fit, create, fit, method_parameters
 from nmsim.selection.budget import total_budget
+from nmsim.selection.desne import DESNE
 from nmsim.selection.pictures import pictures
 from nmsim.selection.selector import Reusable, Selector, follows_training
 from nmsim.store import fs
@@ -126,10 +127,11 @@ def learn(
     finished = {} if finished is None else finished
     seeds = training_seeds(config)
     everything = np.arange(len(dataset.y_train))
-    selectors = [selector] * len(seeds)
+    selectors: list[Selector | None] = [selector] * len(seeds)
     if follows_training(selector):
         X, y, method = dataset.X_train, dataset.y_train, split_scheme(scheme)[0]
-        selectors = [make_selector(config, method).start(X, y) for _ in seeds]
+        started = [make_selector(config, method) for _ in seeds]
+        selectors = [each.start(X, y) for each in started if follows_training(each)]
 
     def trained(seed: int, chosen: Selector | None) -> TrainResult:
         if follows_training(chosen):
@@ -218,9 +220,8 @@ class Learner:
         facts = {**selection_key(self._config, scheme), "keep_ratio": None}
         key = json.dumps(facts, sort_keys=True)
         if key in self._fits:
-            return checked_fit(
-                self._fits[key].refit(self._config.selection.keep_ratio), len(self._dataset.y_train)
-            )
+            again: Any = self._fits[key].refit(self._config.selection.keep_ratio)
+            return checked_fit(again, len(self._dataset.y_train))
         selector = select(self._config, self._dataset, method)
         if isinstance(selector, Reusable):
             self._fits[key] = selector
@@ -246,11 +247,12 @@ class Learner:
     def write_map(self, path: Path) -> None:
         """Write DE-SNE's map of the images, for the report, where there is one."""
         selector = self._selectors.get("de-sne")
-        if selector is not None:
+        if isinstance(selector, DESNE):
             labels, selected = self._dataset.y_train, selector.indices_
             embedding = selector.embedding_
             seen = pictures(self._dataset.X_train, embedding, labels, selected)
-            fs.write_npz(path, embedding=embedding, labels=labels, selected=selected, **seen)
+            arrays: dict[str, Any] = {"embedding": embedding, "labels": labels, "selected": selected, **seen}
+            fs.write_npz(path, **arrays)
 
 
 def _train(
@@ -259,7 +261,7 @@ def _train(
     rows: np.ndarray,
     images: np.ndarray | None,
     seed: int,
-    **options: object,
+    **options: Any,
 ) -> TrainResult:
     """Return a training on these rows, or on what is to stand in their place."""
     section = config.training

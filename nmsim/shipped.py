@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 #: Folders that lie in an installed package, and beside the package in a checkout.
@@ -85,5 +86,7 @@ def named(name: str | Path, beside: Path | None = None) -> Path:
 def _yaml_files(where: Path) -> Iterator[Shipped]:
     for path in sorted((folder("hw_configs") / where).glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
-        comment = " ".join(re.match(r"(?:#.*\n)*", text)[0].replace("#", " ").split())
+        comment = " ".join(
+            line.strip("# ") for line in takewhile(lambda line: line.startswith("#"), text.splitlines())
+        )
         yield Shipped(path.stem, path, re.split(r"(?<=[.?])\s", comment, maxsplit=1)[0])

@@ -147,8 +147,8 @@ def _fill(run: RunDir, work: _Work, tell: Progress, report: bool, resume: bool) 
         # Then the short trainings, so that their boards run beside the long ones.
         for index, scheme in enumerate(by_length := learner.by_length()):
             learnt = learner.learn(scheme, 0.2 + 0.6 * index / len(by_length))
-            board, *course = prepare(config, dataset, scheme, learnt, writer, lines)
-            boards.execute(board, *course)
+            board, selections, epochs = prepare(config, dataset, scheme, learnt, writer, lines)
+            boards.execute(board, selections, epochs)
             started_boards[scheme] = (learnt, board)
         tell("simulating the boards", 0.8)
         boards.wait()
@@ -191,7 +191,7 @@ class _BoardThread:
 
     def __enter__(self) -> _BoardThread:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="nmsim-board")
-        self._started: list[tuple[Board, Future]] = []
+        self._started: list[tuple[Board, Future[None]]] = []
         return self
 
     def execute(
@@ -209,7 +209,7 @@ class _BoardThread:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            for board, _ in self._started:
+            for board, _future in self._started:
                 board.stop()
         self._pool.shutdown(cancel_futures=True)
 
@@ -244,7 +244,7 @@ def prepare(
         else:
             rows, selections = selector.indices_, {0: SelectionWork(place, selector.steps(*given), kept)}
             if getattr(selector, "training_images_", None) is not None:
-                rows, read = np.arange(kept), selector.training_array
+                rows, read = np.arange(kept), getattr(selector, "training_array", read)
     board = Board(config, scheme, list(arrays.values()), dataset.y_train, writer, lines)
     epochs = TrainingSteps(learnt.network, learnt.epoch_orders, rows, batch, sram_bytes, read)
     return board, selections, epochs

@@ -18,6 +18,7 @@ from nmsim.energy.components import COMPONENTS
 from nmsim.energy.layers import LAYERS, in_layers
 from nmsim.energy.prices import PriceList
 from nmsim.energy.rails import rail_shares
+from nmsim.energy.values import Number
 from nmsim.errors import NmsimError
 from nmsim.learning import Learnt
 from nmsim.system.board import TRAINING, dram_spec, price_list
@@ -190,13 +191,13 @@ def _work(course: Course, prices: PriceList, counts: Counts, phase: str) -> dict
 
 
 def _inside_the_dram(
-    course: Course, prices: PriceList, shares: Mapping[str, Mapping[str, float]], rail_names: Iterable[str]
+    course: Course, prices: PriceList, shares: Mapping[str, Mapping[str, Number]], rail_names: Iterable[str]
 ) -> dict[str, dict[str, int]]:
     """Return what the DRAM devices took by supply rail, standby by state, and refreshes by command.
 
     The exchange between near-memory units, which takes the on-die buses too, is not given to a rail.
     """
-    rails = dict.fromkeys(rail_names, 0.0)
+    rails: dict[str, Any] = dict.fromkeys(rail_names, 0.0)
     states: dict[str, int] = {}
     refreshes: dict[str, int] = {}
     for (_, source, _, name), count in course.ledger.counts(prices).items():

@@ -176,7 +176,7 @@ class Layout:
         burst (small records at consecutive addresses) the burst is accessed once.
         """
         placed, geometry = self._arrays[name], self.geometry
-        if placed.home is None:
+        if placed.home is None or placed.first_burst is None:
             return self._linear_visits(placed, rows)
         per_record = -(-placed.array.row_bytes // geometry.access_bytes)
         first = placed.first_burst[rows]
@@ -225,7 +225,9 @@ def _position_among_equals(labels: np.ndarray) -> np.ndarray:
     """Return, for each element, how many equal ones stand before it."""
     order = np.argsort(labels, kind="stable")
     sorted_labels = labels[order]
-    starts = np.flatnonzero(np.r_[True, sorted_labels[1:] != sorted_labels[:-1]]) if len(labels) else []
+    if not len(labels):
+        return np.empty(0, dtype=np.int64)
+    starts = np.flatnonzero(np.r_[True, sorted_labels[1:] != sorted_labels[:-1]])
     position = np.empty(len(labels), dtype=np.int64)
     lengths = np.diff(np.r_[starts, len(labels)])
     position[order] = np.arange(len(labels)) - np.repeat(starts, lengths)

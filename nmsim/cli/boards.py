@@ -17,8 +17,10 @@ def boards(as_json: Json = False) -> None:
     kinds = {"board": list(shipped.boards()), "sweep": list(shipped.sweeps())}
     traces = shipped.folder("traces")
     if as_json:
-        rows = {f"{k}s": [{**vars(one), "path": str(one.path)} for one in all_] for k, all_ in kinds.items()}
-        print_json({**rows, "traces": [str(path) for path in sorted(traces.iterdir())]})
+        listed = {
+            f"{k}s": [{**vars(one), "path": str(one.path)} for one in all_] for k, all_ in kinds.items()
+        }
+        print_json({**listed, "traces": [str(path) for path in sorted(traces.iterdir())]})
         return
     rows = [(one.name, kind, one.about) for kind, all_ in kinds.items() for one in all_]
     print_table(["name", "", "what it is"], rows, text=3)

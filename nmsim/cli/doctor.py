@@ -101,7 +101,9 @@ def _compile() -> str:
     import numba
     import numpy as np
 
-    @numba.njit(parallel=True)
+    from nmsim.compiled import njit
+
+    @njit(parallel=True)
     def total(values: np.ndarray) -> int:
         result = 0
         for i in numba.prange(values.shape[0]):

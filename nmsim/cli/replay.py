@@ -65,9 +65,19 @@ def replay(
 
     spec, controller = dram_spec(memory), controller_spec(memory)
     written = None if commands is None else Commands(commands, commands_format, from_ps, to_ps)
-    options = {"format": form, "request_bytes": request_bytes, "commands": written}
-    options |= {"refresh_background": memory.refresh_background, "threads": threads}
-    results = [replay_one(spec, controller, named(trace), **options) for trace in traces]
+    results = [
+        replay_one(
+            spec,
+            controller,
+            named(trace),
+            format=form,
+            request_bytes=request_bytes,
+            commands=written,
+            refresh_background=memory.refresh_background,
+            threads=threads,
+        )
+        for trace in traces
+    ]
     if as_json:
         print_json(results[0] if len(results) == 1 else results)
         return

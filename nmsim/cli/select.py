@@ -86,7 +86,7 @@ def select(
     fs.write_npy(out, indices)
     per_class = np.bincount(dataset.y_train[indices], minlength=len(dataset.class_names))
     if as_json:
-        facts = {"file": str(out), "dataset": dataset.name, "dataset_sha256": dataset.sha256}
+        facts: dict[str, Any] = {"file": str(out), "dataset": dataset.name, "dataset_sha256": dataset.sha256}
         facts |= {"method": method, "seed": seed, "images": len(dataset.y_train), "kept": len(indices)}
         print_json({**facts, "kept_per_class": per_class.tolist()})
     else:

@@ -110,7 +110,7 @@ def _print(spec: DramSpec, points: list[SharedPoint]) -> None:
     channels = spec.organization.channels
     typer.echo(f"  One channel of {channels}; latencies of the host's reads (of writes, without reads);")
     typer.echo("  bandwidths in GB/s.")
-    lines: dict[tuple, list[SharedPoint]] = {}
+    lines: dict[tuple[Any, ...], list[SharedPoint]] = {}
     for point in points:
         kind = point.host and (point.host.read_fraction, point.host.random_share)
         lines.setdefault((point.host_policy, point.busy, kind), []).append(point)

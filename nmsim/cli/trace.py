@@ -29,6 +29,7 @@ Scheme = Annotated[str | None, typer.Option("--scheme", help="Only this scheme."
 Phase = Annotated[str | None, typer.Option("--phase", help="Only this phase.")]
 ChannelNumber = Annotated[int | None, typer.Option("--channel", min=0, help="Only this channel.")]
 #: What `head` shows people of a row; --json has all columns.
+_HEAD: tuple[str, ...]
 _HEAD = ("t_ps", "dur_ps", "scheme", "phase", "cmd", "channel", "rank", "bankgroup", "bank", "row", "col")
 _HEAD += ("bytes", "source", "row_outcome", "array", "count", "energy_fJ")
 
@@ -56,9 +57,8 @@ def summary(
     _note_unfinished(path)
     total = sum(frame["energy_fJ"].tolist())  # of several schemes it may pass 64 bits
     if as_json:
-        rows = int(frame["rows"].sum())
-        groups = frame.to_dict(orient="records")
-        print_json({"path": str(path), "rows": rows, "energy_fJ": total, "groups": groups})
+        n_rows, groups = int(frame["rows"].sum()), frame.to_dict(orient="records")
+        print_json({"path": str(path), "rows": n_rows, "energy_fJ": total, "groups": groups})
         return
     rows = [
         (g.scheme, g.phase, g.cmd, f"{g.count:,}", format_bytes(g.bytes), format_energy(g.energy_fJ))

@@ -159,7 +159,7 @@ def _name_sources(config: RunConfig, tree: dict[str, Any]) -> None:
         if origin.source is None:
             problems.append(
                 ConfigError(
-                    f"{'.'.join(keys)}: nothing says where this value comes from",
+                    f"{'.'.join(map(str, keys))}: nothing says where this value comes from",
                     file=origin.file,
                     line=origin.line,
                     found=f"{written['value']} {written.get('unit', '')}".strip(),
@@ -239,7 +239,9 @@ def _give(origins: dict[Path_, Origin], later: dict[Path_, Origin]) -> None:
 def _locate_standard(tree: dict[str, Any], origins: dict[Path_, Origin]) -> None:
     """Make the path of a standard's file whole: it is relative to the file that names it."""
     memory = tree.get("memory")
-    standard = memory.get("standard") if isinstance(memory, dict) else None
+    if not isinstance(memory, dict):
+        return
+    standard = memory.get("standard")
     if isinstance(standard, str) and standard.endswith(".yaml"):
         origin = origins[("memory", "standard")]
         folder = Path(origin.file).parent if origin.line else Path()
@@ -332,7 +334,9 @@ def _suggestion(path: Path_, tree: dict[str, Any]) -> str | None:
     model: Any = RunConfig
     for key in path[:-1]:
         field = (
-            model.model_fields.get(key) if isinstance(model, type) and issubclass(model, BaseModel) else None
+            model.model_fields.get(str(key))
+            if isinstance(model, type) and issubclass(model, BaseModel)
+            else None
         )
         if field is None:
             return None

@@ -47,7 +47,15 @@ def provenance(config: RunConfig) -> list[Provenance]:
         source = q.source or ""
         found.append(
             Provenance(
-                ".".join(keys), q.value, q.unit, q.low, q.high, source, q.assumed, origin.file, origin.line
+                ".".join(map(str, keys)),
+                q.value,
+                q.unit,
+                q.low,
+                q.high,
+                source,
+                q.assumed,
+                origin.file,
+                origin.line,
             )
         )
     return found

@@ -138,13 +138,15 @@ class Physical:
             written["range"] = [quantity.low, quantity.high]
         return written
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict:
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         units = "|".join(u.replace("/", "\\/") for u in DIMENSIONS[self.dimension] if u)
         number = {"type": "number", "minimum": self.minimum}
         text = {"type": "string", "pattern": rf"^\s*[0-9.eE+_-]+\s*({units})\s*$"}
         plain = [number] if self.dimension == "ratio" else [text]
         value = {"anyOf": [number, text]}
-        full = {
+        full: dict[str, Any] = {
             "type": "object",
             "properties": {
                 "value": value,

@@ -85,7 +85,8 @@ def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
         for section in sections:
             node = node.setdefault(section, _Tree())
         node[name] = value
-    return _updated(config, tree)
+    changed: RunConfig = _updated(config, tree)
+    return changed
 
 
 def known_exactly(config: RunConfig, path: str) -> RunConfig:

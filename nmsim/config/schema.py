@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -257,6 +257,10 @@ class Operations(Section):
 
 #: Names of the operations, as `near_memory.cycles` may use them.
 OPERATION_KINDS = tuple(name for name in Operations.model_fields if name != "source")
+if TYPE_CHECKING:
+    OperationKind: TypeAlias = str  # a literal type must be written out for those who only read it
+else:
+    OperationKind = Literal[OPERATION_KINDS]
 
 
 #: What the host may do while near memory works; docs/explanation/scheduler.md.
@@ -314,7 +318,7 @@ class NearMemory(Section):
     leakage_process_factor: Ratio | None = Field(
         None, description="Leakage in a DRAM process relative to one for logic; 1 if absent."
     )
-    cycles: dict[Literal[OPERATION_KINDS], Count] = Field(
+    cycles: dict[OperationKind, Count] = Field(
         default_factory=dict, description="Cycles that a lane needs for an operation, where more than 1."
     )
     sram_read: EnergyPerBit | None = Field(
@@ -612,7 +616,7 @@ class RunConfig(Section):
     simulation: Simulation = Simulation()
     trace: Trace = Trace()
 
-    _origins: dict[tuple, Origin] = PrivateAttr(default_factory=dict)
+    _origins: dict[Keys, Origin] = PrivateAttr(default_factory=dict)
 
     def origin(self, path: str | Keys) -> Origin:
         """Return where the value at a path (dotted, or its keys) was written, or the section around it."""
@@ -649,4 +653,4 @@ def physical_values(section: Section, keys: Keys = ()) -> Iterator[tuple[Keys, Q
 
 def quantities(section: Section) -> dict[str, Quantity]:
     """Return every physical value beneath `section` by its dotted path, in the schema's order."""
-    return {".".join(keys): quantity for keys, quantity in physical_values(section)}
+    return {".".join(map(str, keys)): quantity for keys, quantity in physical_values(section)}

@@ -49,7 +49,8 @@ class _Yaml12Loader(yaml.SafeLoader):
         """Return the next node, and count it: PyYAML takes minutes over what fills a mebibyte."""
         self._values += 1
         if self._values > MAX_VALUES:
-            raise yaml.MarkedYAMLError(None, None, "too many values", self.peek_event().start_mark)
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # so are its stubs
+            raise yaml.MarkedYAMLError(None, None, "too many values", mark)
         return super().compose_node(parent, index)
 
 
@@ -123,7 +124,7 @@ def parse_yaml(text: str, file: str) -> tuple[dict[str, Any], dict[Path_, Origin
         raise ConfigError("nested too deeply", file=file, expected=f"at most {MAX_DEPTH} levels") from None
     origins: dict[Path_, Origin] = {}
     if not isinstance(node, yaml.MappingNode):
-        found = "nothing" if node is None else node.id
+        found = "nothing" if node is None else node.tag.rpartition(":")[2]
         raise ConfigError("a configuration is a mapping of keys to values", file=file, line=1, found=found)
     return _construct(node, (), Origin(file), origins, depth=0), origins
 
@@ -133,7 +134,7 @@ def _refuse_many_aliases(text: str, file: str) -> None:
     for event in yaml.parse(text, _Yaml12Loader):
         aliases += isinstance(event, yaml.AliasEvent)
         if aliases > MAX_ALIASES:
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else None
             raise ConfigError("too many aliases", file=file, line=line, expected=f"at most {MAX_ALIASES}")
 
 

@@ -104,12 +104,10 @@ def read_cifar_folder(folder: Path) -> tuple[str, Part, Part | None, tuple[str, 
             "there is no training file of CIFAR here", file=folder, expected="data_batch_1.bin or train.bin"
         )
     name, train, test = found
-    if name == "cifar10":
-        label_bytes, classes = 1, CIFAR10_CLASSES
-    else:
-        label_bytes, classes = 2, _fine_names(folder)
-    parts = [read_batches(files, label_bytes, len(classes)) if files else None for files in (train, test)]
-    return name, parts[0], parts[1], classes
+    label_bytes = 1 if name == "cifar10" else 2
+    classes = CIFAR10_CLASSES if name == "cifar10" else _fine_names(folder)
+    training = read_batches(train, label_bytes, len(classes))
+    return name, training, read_batches(test, label_bytes, len(classes)) if test else None, classes
 
 
 def _fine_names(folder: Path) -> tuple[str, ...]:

@@ -182,13 +182,17 @@ def make_dataset(
         split = f"stratified {TEST_SHARE:.0%} for testing, seed {seed}"
     X_test, y_test = _tidy(*test)
     parts = []
-    for part, images, labels, n in (("training", X, y, n_train), ("test", X_test, y_test, n_test)):
-        if n is not None:
-            if n > len(labels):
+    n_kept: int | None
+    for part, images, labels, n_kept in (("training", X, y, n_train), ("test", X_test, y_test, n_test)):
+        if n_kept is not None:
+            if n_kept > len(labels):
                 raise DataError(
-                    f"there are fewer {part} images than asked for", file=file, found=len(labels), expected=n
+                    f"there are fewer {part} images than asked for",
+                    file=file,
+                    found=len(labels),
+                    expected=n_kept,
                 )
-            chosen = stratified(labels, n, seed, part)
+            chosen = stratified(labels, n_kept, seed, part)
             images, labels = images[chosen], labels[chosen]
         parts.append((_frozen(images), _frozen(labels)))
     (X, y), (X_test, y_test) = parts

@@ -171,6 +171,7 @@ def _unpack(archive: Path, folder: Path, wanted: dict[str, int]) -> None:
                 if not member.isfile() or missing.get(name) != member.size:
                     continue
                 content = tar.extractfile(member)
+                assert content is not None, "an ordinary file has content"
                 fs.write_chunks(folder / name, _chunks(content, archive))
                 del missing[name]
     except (tarfile.TarError, ValueError) as error:  # ValueError: names that no file can have

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from nmsim.errors import DataError
 
@@ -29,7 +29,7 @@ def reading(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def open_maybe_gzip(file: Path) -> Iterator[BinaryIO]:
+def open_maybe_gzip(file: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """Open a file for reading, unpacking it where its first two bytes are gzip's (RFC 1952)."""
     with reading(file), open(file, "rb") as raw:
         if raw.read(2) == b"\x1f\x8b":

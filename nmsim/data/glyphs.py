@@ -1,9 +1,9 @@
 """`glyphs`: the ten digits in many fonts, colours and places; the data set that needs no download.
 
-Every (font, digit) pair is drawn once, large, by Pillow (FreeType) from the fonts that come with matplotlib.
-All else is integer arithmetic of this file on raw random words: a random font, size, rotation and place; two
-colours; a flat, graded or textured ground; noise. Equal outlines therefore give equal images on every
-machine; a FreeType that draws otherwise shows in the data set's `sha256`.
+Every (font, digit) pair was drawn once, large, by Pillow (FreeType) from the fonts that come with matplotlib,
+and is kept in `glyphs.png`: versions of both draw a little differently, and matplotlib before 3.11 lacks a
+font. All else is integer arithmetic of this file on raw random words: a random font, size, rotation and
+place; two colours; a flat, graded or textured ground; noise. So the images are the same on every machine.
 
 Images are made in blocks of fixed size, each from a random stream of its own, so that the first n images do
 not depend on how many follow.
@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from nmsim.errors import DataError
 from nmsim.rng import stream
 
 #: Raised with every change that changes an image; part of the cache's key.
@@ -25,7 +24,7 @@ VERSION = 1
 SIDE = 32
 CLASS_NAMES = tuple("0123456789")
 
-#: Every text font that matplotlib has shipped since 3.8; DejaVu, STIX (Times-like) and Computer Modern.
+#: The text fonts of matplotlib 3.11: DejaVu, STIX (Times-like) and Computer Modern.
 FONTS = (
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique",
     "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic",
@@ -33,6 +32,9 @@ FONTS = (
     "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta",
     "cmr10", "cmb10", "cmti10", "cmss10", "cmtt10",
 )  # fmt: skip
+
+#: The drawn digits, a row for each font.
+_DRAWN = Path(__file__).with_name("glyphs.png")
 
 _BLOCK = 250  # images; a whole number of runs of ten
 _MASK = 128  # side of a mask in samples; a digit is _INK high in it, so that none is cut
@@ -60,37 +62,44 @@ def masks() -> np.ndarray:
     -------
     ndarray of uint8, shape (fonts, 10, 128, 128)
         0 is paper and 255 ink; the digit is 96 samples high and in the middle.
+    """
+    from PIL import Image
+
+    with Image.open(_DRAWN) as sheet:
+        rows = np.asarray(sheet)
+    drawn = rows.reshape(len(FONTS), _MASK, 10, _MASK).swapaxes(1, 2).copy()
+    drawn.setflags(write=False)
+    return drawn
+
+
+def draw(font: str, folder: Path) -> np.ndarray:
+    """Return the masks of one font, drawn anew by Pillow (FreeType), shape (10, 128, 128).
+
+    Parameters
+    ----------
+    font : str
+        Of `FONTS`.
+    folder : Path
+        Where the fonts lie: `fonts/ttf` of matplotlib's data, which has all of them from 3.11 on.
 
     Raises
     ------
-    DataError
-        Where matplotlib's fonts are not installed.
+    OSError
+        Where the font is not there.
     """
-    import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    drawn = np.zeros((len(FONTS), 10, _MASK, _MASK), np.uint8)
-    for f, name in enumerate(FONTS):
-        file = folder / f"{name}.ttf"
-        try:
-            font = ImageFont.truetype(str(file), 200, layout_engine=ImageFont.Layout.BASIC)
-        except OSError:
-            raise DataError(
-                "this font of matplotlib is missing",
-                file=file,
-                hint="Install matplotlib from PyPI, or choose another data set.",
-            ) from None
-        for digit, text in enumerate(CLASS_NAMES):
-            canvas = Image.new("L", (400, 400))
-            ImageDraw.Draw(canvas).text((100, 100), text, fill=255, font=font)
-            ink = canvas.crop(canvas.getbbox())
-            width = max(1, round(ink.width * _INK / ink.height))
-            ink = ink.resize((width, _INK), Image.Resampling.BOX)
-            canvas = Image.new("L", (_MASK, _MASK))
-            canvas.paste(ink, ((_MASK - width) // 2, (_MASK - _INK) // 2))
-            drawn[f, digit] = np.asarray(canvas)
-    drawn.setflags(write=False)
+    outlines = ImageFont.truetype(str(folder / f"{font}.ttf"), 200, layout_engine=ImageFont.Layout.BASIC)
+    drawn = np.zeros((10, _MASK, _MASK), np.uint8)
+    for digit, text in enumerate(CLASS_NAMES):
+        canvas = Image.new("L", (400, 400))
+        ImageDraw.Draw(canvas).text((100, 100), text, fill=255, font=outlines)
+        ink = canvas.crop(canvas.getbbox())
+        width = max(1, round(ink.width * _INK / ink.height))
+        ink = ink.resize((width, _INK), Image.Resampling.BOX)
+        canvas = Image.new("L", (_MASK, _MASK))
+        canvas.paste(ink, ((_MASK - width) // 2, (_MASK - _INK) // 2))
+        drawn[digit] = np.asarray(canvas)
     return drawn
 
 
@@ -103,7 +112,8 @@ class _Words:
     def uniform(self, low: float, high: float, *shape: int) -> np.ndarray:
         """Return numbers in [low, high) with 32 random bits each, float64."""
         words = self._bits.random_raw(int(np.prod(shape))) >> np.uint64(32)
-        return low + (high - low) * (words.astype(np.float64) / 2**32).reshape(shape)
+        shares: np.ndarray = words.astype(np.float64) / 2**32
+        return low + (high - low) * shares.reshape(shape)
 
     def below(self, n: int, *shape: int) -> np.ndarray:
         """Return integers in [0, n), int64."""
@@ -219,7 +229,8 @@ def _colours(words: _Words) -> tuple[np.ndarray, np.ndarray]:
 def _hat_weights() -> np.ndarray:
     """Return the integer weights (32, knots) of linear interpolation between evenly spaced knots."""
     at = np.arange(SIDE) * (_KNOTS - 1) * _STEPS // (SIDE - 1)
-    return np.maximum(_STEPS - abs(at[:, None] - _STEPS * np.arange(_KNOTS)[None, :]), 0).astype(np.int32)
+    gaps = abs(at[:, None] - _STEPS * np.arange(_KNOTS)[None, :])
+    return np.asarray(np.maximum(_STEPS - gaps, 0), dtype=np.int32)
 
 
 _KNOTS, _STEPS = 7, 31

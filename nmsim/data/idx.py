@@ -98,23 +98,23 @@ def read_idx_folder(folder: Path) -> tuple[Part, Part | None]:
     files = find_idx(folder)
     parts: dict[str, Part] = {}
     for part in ("train", "test"):
-        pair = [files.get((part, kind)) for kind in ("images", "labels")]
-        if part == "test" and pair == [None, None]:
+        of_images, of_labels = (files.get((part, kind)) for kind in ("images", "labels"))
+        if part == "test" and of_images is None and of_labels is None:
             continue
-        if None in pair:
-            missing = ("images", "labels")[pair.index(None)]
+        if of_images is None or of_labels is None:
+            missing = "images" if of_images is None else "labels"
             raise DataError(
                 f"the {part} {missing} are missing",
                 file=folder,
                 expected=f"a file like {part}-{missing}-idx{'3' if missing == 'images' else '1'}-ubyte.gz",
             )
-        images, labels = read_idx(pair[0], (3, 4)), read_idx(pair[1], (1,))
+        images, labels = read_idx(of_images, (3, 4)), read_idx(of_labels, (1,))
         if len(images) != len(labels):
             raise DataError(
                 f"the {part} part has not one label an image",
-                file=pair[1],
+                file=of_labels,
                 found=f"{len(labels):,} labels",
-                expected=f"{len(images):,}, as {pair[0].name} has images",
+                expected=f"{len(images):,}, as {of_images.name} has images",
             )
         parts[part] = images, labels
     return parts["train"], parts.get("test")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
@@ -29,27 +29,47 @@ _FORMATS = "IDX files, CIFAR .bin files, a .npz file, or a folder of images per 
 _INNER = ("cifar-10-batches-bin", "cifar-100-binary")
 
 
+class _Sizes(TypedDict):
+    n_train: int | None
+    n_test: int | None
+
+
 class _Glyphs(Protocol):
-    n_train: int
-    n_test: int
+    @property
+    def n_train(self) -> int: ...
+
+    @property
+    def n_test(self) -> int: ...
 
 
-class _Synthetic(Protocol):
-    n_train: int
-    n_test: int
-    height: int
-    width: int
-    channels: int
-    n_classes: int
+class _Synthetic(_Glyphs, Protocol):
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def n_classes(self) -> int: ...
 
 
 class DatasetSpec(Protocol):
     """The part of a configuration that names a data set: `path`, else `synthetic`, else `name`."""
 
-    name: str
-    path: str | None
-    glyphs: _Glyphs
-    synthetic: _Synthetic | None
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def path(self) -> str | None: ...
+
+    @property
+    def glyphs(self) -> _Glyphs: ...
+
+    @property
+    def synthetic(self) -> _Synthetic | None: ...
 
 
 def load(spec: DatasetSpec) -> Dataset:
@@ -105,8 +125,8 @@ def open_dataset(
     ResourceLimitError
         Where the data would not fit.
     """
-    sizes = {"n_train": n_train, "n_test": n_test}
-    if any(n is not None and n < 1 for n in sizes.values()):
+    sizes = _Sizes(n_train=n_train, n_test=n_test)
+    if any(n is not None and n < 1 for n in (n_train, n_test)):
         raise DataError("each part needs images", found=str(sizes), expected="at least 1 each")
     if path is not None:
         return _open_path(Path(path).expanduser(), seed, sizes)
@@ -128,7 +148,7 @@ def open_dataset(
     return _open_folder(folder, seed, sizes, name=name, class_names=entry.class_names)
 
 
-def _open_path(path: Path, seed: int, sizes: dict[str, int | None]) -> Dataset:
+def _open_path(path: Path, seed: int, sizes: _Sizes) -> Dataset:
     if not os.path.lexists(path):
         raise DataError("there is no such file or folder", file=path, expected=_FORMATS)
     if path.is_dir():
@@ -144,7 +164,7 @@ def _open_path(path: Path, seed: int, sizes: dict[str, int | None]) -> Dataset:
 def _open_folder(
     folder: Path,
     seed: int,
-    sizes: dict[str, int | None],
+    sizes: _Sizes,
     name: str | None = None,
     class_names: tuple[str, ...] | None = None,
 ) -> Dataset:
@@ -215,8 +235,10 @@ def check(what: Path | str, cache_dir: Path | None = None) -> dict[str, Any]:
     DataError, ResourceLimitError
         Where it cannot be used.
     """
-    named = isinstance(what, str) and what in CATALOG
-    dataset = open_dataset(what if named else None, None if named else what, cache_dir=cache_dir)
+    if isinstance(what, str) and what in CATALOG:
+        dataset = open_dataset(what, cache_dir=cache_dir)
+    else:
+        dataset = open_dataset(path=what, cache_dir=cache_dir)
     per_class = {
         f"{part}_per_class": dict(
             zip(dataset.class_names, np.bincount(y, minlength=dataset.n_classes).tolist(), strict=True)

@@ -50,14 +50,15 @@ class CommandLog:
         logs = [log for log in logs if len(log)] or logs[:1]
         if len(logs) == 1:
             return logs[0]
-        return CommandLog(
-            *(np.concatenate([getattr(g, f) for g in logs]) for f in CommandLog.__annotations__)
-        )
+        columns = {f: np.concatenate([getattr(g, f) for g in logs]) for f in CommandLog.__annotations__}
+        return CommandLog(**columns)
 
 
 _NOTHING = np.empty(0, dtype=np.int64)
 _NOTHING.flags.writeable = False
-NO_COMMANDS = CommandLog(*[_NOTHING] * 9, _NOTHING.astype(np.bool_))
+NO_COMMANDS = CommandLog(
+    **dict.fromkeys(CommandLog.__annotations__, _NOTHING) | {"near_memory": _NOTHING.astype(np.bool_)}
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ class Activity:
     log: CommandLog
     done_clk: np.ndarray
 
-    def total(self, command: int) -> int:
+    def total(self, command: int | np.int64) -> int:
         """Return how many banks a command was issued to."""
         return int(self.counts[command].sum())
 

@@ -139,7 +139,17 @@ def _bits(mask: np.int64) -> int:
 
 
 @njit(cache=True)
-def _decode(addresses, size_bytes, shift, mask, is_hashed, channel, bank, row, column):
+def _decode(
+    addresses: np.ndarray,
+    size_bytes: int,
+    shift: np.ndarray,
+    mask: np.ndarray,
+    is_hashed: bool,
+    channel: np.ndarray,
+    bank: np.ndarray,
+    row: np.ndarray,
+    column: np.ndarray,
+) -> bool | np.bool_:
     """Fill the places of addresses; return whether all lie in the memory.
 
     Each field is `address >> shift & mask`. Bits outside the memory are gathered, not branched on.

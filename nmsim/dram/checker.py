@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -226,9 +227,11 @@ class Checker:
             table = "a log"
         elif rule == OVERDUE and rank != log.rank[i]:
             name = f"{name} (rank {rank})"
-        place = (int(getattr(log, name)[i]) for name in ("rank", "bankgroup", "bank"))
         clk = None if earliest == NEVER else earliest
-        return Violation(name, table, int(log.clk[i]), clk, COMMANDS[log.command[i]], *place, i)
+        rank, bankgroup, bank = (int(place[i]) for place in (log.rank, log.bankgroup, log.bank))
+        return Violation(
+            name, table, int(log.clk[i]), clk, COMMANDS[log.command[i]], rank, bankgroup, bank, i
+        )
 
 
 @dataclass(frozen=True)
@@ -306,7 +309,7 @@ def _places(spec: DramSpec) -> Places:
     return Places(_lists(units(level, banks) for level in LEVELS for banks in places), len(places))
 
 
-def _memories(spec: DramSpec, readings: list[_Reading]) -> tuple[Memories, dict[tuple, int]]:
+def _memories(spec: DramSpec, readings: list[_Reading]) -> tuple[Memories, dict[tuple[Any, ...], int]]:
     """Return empty memories, one for all readings that need the same; and which is which."""
     numbers = {key: i for i, key in enumerate(dict.fromkeys(reading.memory for reading in readings))}
     org = spec.organization
@@ -325,7 +328,7 @@ def _memories(spec: DramSpec, readings: list[_Reading]) -> tuple[Memories, dict[
         level=np.array([LEVELS.index(level) for _, _, level, _ in numbers]),
         remembering=_lists(remembering),
         clocks=np.full(sum(sizes), NEVER),
-        count=np.zeros(sum(sizes), dtype=np.int64),
+        taken=np.zeros(sum(sizes), dtype=np.int64),
     )
     return memories, numbers
 
@@ -339,14 +342,14 @@ def _refreshing(spec: DramSpec, refresh: str) -> Refreshing:
             all_bank, per_bank, per_bank, table.refresh_postponed * spec.refresh_sets * per_bank
         )
     return Refreshing(
-        all_bank, per_bank, all_bank, table.refresh_postponed * all_bank if refresh != "none" else -NEVER
+        all_bank, per_bank, all_bank, table.refresh_postponed * all_bank if refresh != "none" else -int(NEVER)
     )
 
 
 def _new_state(spec: DramSpec, refreshing: Refreshing, from_start: bool) -> State:
     ranks = spec.organization.ranks
 
-    def of_ranks(value: int) -> np.ndarray:
+    def of_ranks(value: int | np.int64) -> np.ndarray:
         return np.full(ranks, value, dtype=np.int64)
 
     row, mode = (CLOSED, AWAKE) if from_start else (UNKNOWN, UNKNOWN)

@@ -81,12 +81,12 @@ class Places(NamedTuple):
     ----------
     touched : Lists
         Of level * places + place: the units (banks, groups, ranks, …) of that level that are touched.
-    count : int
+    n_places : int
         Places.
     """
 
     touched: Lists
-    count: int
+    n_places: int
 
 
 class Rules(NamedTuple):
@@ -113,7 +113,7 @@ class Memories(NamedTuple):
         Where the memory's rings begin in `clocks`; clocks of a ring, 1 or DEPTH; level of the units.
     remembering : Lists
         Of each kind of command, the memories that it goes into.
-    clocks, count : ndarray, shape (all clocks,)
+    clocks, taken : ndarray, shape (all clocks,)
         The rings, and at the first place of each how many clocks it has taken.
     """
 
@@ -122,7 +122,7 @@ class Memories(NamedTuple):
     level: np.ndarray
     remembering: Lists
     clocks: np.ndarray
-    count: np.ndarray
+    taken: np.ndarray
 
 
 class Refreshing(NamedTuple):
@@ -325,12 +325,12 @@ def judge(start, log, places, rules, memories, refreshing, state, found):
 
         for k in range(rules.binding.starts[kind], rules.binding.starts[kind + 1]):
             rule = rules.binding.items[k]
-            memory, units = rules.memory[rule], rules.unit_level[rule] * places.count + place
+            memory, units = rules.memory[rule], rules.unit_level[rule] * places.n_places + place
             first, depth, back = memories.first[memory], memories.depth[memory], rules.window[rule]
             last = NEVER
             for j in range(places.touched.starts[units], places.touched.starts[units + 1]):
                 ring = first + places.touched.items[j] * depth
-                last = max(last, memories.clocks[ring + ((memories.count[ring] - back) & (depth - 1))])
+                last = max(last, memories.clocks[ring + ((memories.taken[ring] - back) & (depth - 1))])
             if t < last + rules.latency[rule]:
                 n = _note(found, n, i, rules.row[rule], last + rules.latency[rule], rank)
 
@@ -354,9 +354,9 @@ def judge(start, log, places, rules, memories, refreshing, state, found):
         for k in range(memories.remembering.starts[kind], memories.remembering.starts[kind + 1]):
             memory = memories.remembering.items[k]
             first, depth = memories.first[memory], memories.depth[memory]
-            units = memories.level[memory] * places.count + place
+            units = memories.level[memory] * places.n_places + place
             for j in range(places.touched.starts[units], places.touched.starts[units + 1]):
                 ring = first + places.touched.items[j] * depth
-                memories.clocks[ring + (memories.count[ring] & (depth - 1))] = t
-                memories.count[ring] += 1
+                memories.clocks[ring + (memories.taken[ring] & (depth - 1))] = t
+                memories.taken[ring] += 1
     return len(log.clk), n

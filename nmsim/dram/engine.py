@@ -59,7 +59,7 @@ class AccessBatch(NamedTuple):
 
 
 _NO_CLOCKS = np.empty(0, dtype=np.int64)
-_NO_ACCESSES = AccessBatch(*[_NO_CLOCKS] * 3, _NO_CLOCKS.astype(np.bool_), _NO_CLOCKS)
+_NO_ACCESSES = AccessBatch._make([*[_NO_CLOCKS] * 3, _NO_CLOCKS.astype(np.bool_), _NO_CLOCKS])
 
 
 class Knobs(NamedTuple):
@@ -152,7 +152,7 @@ class Channel:
         """
         batch = self._checked(batch)
         done_clk = np.full(len(batch.bank) if record_done else 0, -1, dtype=np.int64)
-        return self._run(batch, FAR, drain, log_rows, done_clk)
+        return self._run(batch, int(FAR), drain, log_rows, done_clk)
 
     def advance(self, until_clk: int, *, log_rows: int | None = None) -> Activity:
         """Let time pass up to `until_clk` (exclusive): queued requests, refresh, power-down."""
@@ -295,7 +295,7 @@ class Channel:
         if policy == "per_bank":
             state.banks[left > 0, BANK_BLOCKED] |= NEAR_MEMORY
         done_clk = np.full(len(batch.bank) if record_done else 0, -1, dtype=np.int64)
-        return self._run(batch, FAR, drain, log_rows, done_clk, near, visits)
+        return self._run(batch, int(FAR), drain, log_rows, done_clk, near, visits)
 
     def _near_tables(self, simultaneous_act: int) -> Tables:
         if not 0 <= simultaneous_act <= ACT_MEMORY:

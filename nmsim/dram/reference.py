@@ -366,6 +366,7 @@ class ReferenceChannel:
             )
             return
         if command in COLUMN_COMMANDS:
+            assert request is not None
             row, column, outcome = request.row, request.column, request.outcome
             oldest = next(r for r in self.queue[self.mode] if r.bank == number)
             bank.overtaken += request is not oldest
@@ -375,11 +376,13 @@ class ReferenceChannel:
             self.queue[self.mode].remove(request)
             self._choose_mode()
         elif command == "ACT":
+            assert request is not None, "a visit's was issued above"
             bank.open_row = row = request.row
             bank.last_use_clk, bank.overtaken = self.clk, 0
             request.outcome = "miss" if request.outcome == "hit" else request.outcome
         elif command == "PREpb":
-            bank.open_row, row = None, bank.open_row
+            assert bank.open_row is not None
+            row, bank.open_row = bank.open_row, None
             if request:
                 request.outcome = "conflict"
         elif command == "PREab":
@@ -406,12 +409,12 @@ class ReferenceChannel:
         self, visits: list[tuple[int, int, int, bool]], column_period_clk: int, simultaneous_act: int = 0
     ) -> None:
         """Run visits (bank, row, columns, is_write) to their end, alone; queues must be empty."""
-        for index, rank in enumerate(self.ranks):
+        for index, awake in enumerate(self.ranks):
             first = index * self.spec.banks_per_rank
-            if rank.asleep:
-                clk = self._now("PDX" if rank.asleep == "PDE" else "SRX", first)
-                rank.refresh_due = rank.refresh_due if rank.asleep == "PDE" else clk + self.interval
-                rank.asleep = ""
+            if awake.asleep:
+                clk = self._now("PDX" if awake.asleep == "PDE" else "SRX", first)
+                awake.refresh_due = awake.refresh_due if awake.asleep == "PDE" else clk + self.interval
+                awake.asleep = ""
             if self.open_banks(self.history.banks_of("PREab", first)):
                 self._now("PREab", first)
                 for b in self.history.banks_of("PREab", first):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nmsim.dram.commands import COMMANDS, RANK_WIDE
 from nmsim.dram.spec import DramSpec
@@ -46,7 +46,7 @@ class History:
             for bank in range(self.spec.banks_per_channel)
             for near in (False, True)
         }
-        self.waits: dict[tuple, list[tuple[int, int, list[deque[int]]]]] = {}
+        self.waits: dict[tuple[Any, ...], list[tuple[int, int, list[deque[int]]]]] = {}
 
     def note(self, issued: Issued) -> None:
         """Take in a command."""

@@ -102,7 +102,7 @@ def new_state(tables: Tables, slots: int, refresh_due_clk: np.ndarray) -> State:
     banks, ranks = len(tables.group_of_bank), tables.ranks
     groups = ranks * tables.groups_per_rank
 
-    def full(shape: int | tuple[int, ...], value: int) -> np.ndarray:
+    def full(shape: int | tuple[int, ...], value: int | np.int64) -> np.ndarray:
         return np.full(shape, value, dtype=np.int64)
 
     scalars = full(N_SCALARS, 0)

@@ -43,7 +43,7 @@ def unit_area_mm2(units: NearMemory) -> float:
     """Return the area of the operators and the buffer of one unit, at its node and in its process."""
     penalty = units.area_penalty.value if units.area_penalty and units.placement != "rank" else 1.0
     logic_mm2 = units.lanes * lane_um2(units.format) * 1e-6
-    return penalty * node_area_factor(units.node_nm.value) * (logic_mm2 + sram_mm2(units.buffer.value))
+    return float(penalty * node_area_factor(units.node_nm.value) * (logic_mm2 + sram_mm2(units.buffer.value)))
 
 
 def lane_um2(number_format: str) -> float:
@@ -58,5 +58,5 @@ def sram_mm2(size_bytes: float) -> float:
     """
     sizes, areas = list(_SRAM_mm2), list(_SRAM_mm2.values())
     nearest = min(max(size_bytes, sizes[0]), sizes[-1])
-    area = math.exp(np.interp(math.log(nearest), np.log(sizes), np.log(areas)))
+    area = math.exp(float(np.interp(math.log(nearest), np.log(sizes), np.log(areas))))
     return area * size_bytes / nearest

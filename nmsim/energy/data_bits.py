@@ -9,6 +9,7 @@ import numpy as np
 
 from nmsim.config.schema import Link
 from nmsim.energy.dbi import DRIVEN_PINS, driven_share
+from nmsim.energy.values import Number
 
 #: Ones of each byte value.
 _ONES = np.array([bin(value).count("1") for value in range(256)], dtype=np.uint8)
@@ -75,7 +76,7 @@ def line_activity(records: np.ndarray, link: Link, bus_bytes: int, access_bytes:
     return LineActivity(driven, rises)
 
 
-def expected_activity(link: Link, bits: int) -> tuple[float, float]:
+def expected_activity(link: Link, bits: int) -> tuple[Number, Number]:
     """Return driven pins and rising edges of so many bits of which only the link's shares are known."""
     if link.signalling == "unterminated":
         return 0.0, link.rising_share.value * bits

@@ -21,12 +21,13 @@ listens. Wires inside a buffer chip are not priced.
 from __future__ import annotations
 
 from nmsim.config.schema import Link, NearMemory, OnDie, Organization
+from nmsim.dram.spec import Organization as DramOrganization
 from nmsim.energy.link import link_energy
 from nmsim.energy.on_die import way_share
 from nmsim.energy.values import Number
 
 
-def dies_per_channel(placement: str, organization: Organization) -> int:
+def dies_per_channel(placement: str, organization: Organization | DramOrganization) -> int:
     """Return how many dies hold the units of a channel; those at the ranks are in one buffer chip."""
     return 1 if placement == "rank" else organization.ranks * organization.devices_per_rank
 

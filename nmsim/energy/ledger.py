@@ -8,7 +8,7 @@ once per row to whole femtojoules, so that every sum over rows is exact.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -79,7 +79,7 @@ class Ledger:
         ResourceLimitError
             Where an energy passes 2**62 fJ, or that of all rows together nearly 2**63.
         """
-        rows: list[tuple] = []
+        rows: list[tuple[Any, ...]] = []
         energies: list[np.ndarray] = []
         for key, counts in self._commands.items():
             for command, bank in np.argwhere(counts):

@@ -25,6 +25,7 @@ REACH = {
 
 def way_share(on_die: OnDie, parts: tuple[str, ...]) -> Number:
     """Return the share of a column access's energy that these parts of the way take, 0 to 1."""
-    return sum(getattr(on_die, part).value for part in parts) / sum(
+    share: Number = sum(getattr(on_die, part).value for part in parts) / sum(
         getattr(on_die, part).value for part in REACH["host"]
     )
+    return share

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 
 from nmsim.dram.spec import DramSpec
 from nmsim.energy.idd import command_energies
+from nmsim.energy.values import Number
 
 
-def rail_shares(spec: DramSpec, refresh_background: str = "active") -> dict[str, dict[str, float]]:
+def rail_shares(spec: DramSpec, refresh_background: str = "active") -> dict[str, dict[str, Number]]:
     """Return command or background state -> rail -> its share of the energy, which sum to 1.
 
     What costs nothing by itself (PDE, PDX, SRE, SRX) is left out. Each rail's energy is that of the formulas
     of `nmsim.energy.idd` for this rail alone.
     """
 
-    def energies(rails: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    def energies(rails: Mapping[str, Mapping[str, float]]) -> dict[str, Number]:
         found = command_energies(spec, refresh_background, rails)
         return {**found.command_fJ, **found.background_fJ_per_clk}
 

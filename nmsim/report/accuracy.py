@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -89,9 +89,9 @@ def draw_results(
         silent = mine & faded if faded.sum() > MANY else np.zeros_like(mine)
         if silent.any():
             own = results[silent]
-            look = {**style, "ls": "", "ms": 5, "alpha": 0.5, "zorder": 3, "rasterized": True}
+            look: dict[str, Any] = {**style, "ls": "", "ms": 5, "alpha": 0.5, "zorder": 3, "rasterized": True}
             ax.plot(own["system_energy_fJ"], 100 * own["accuracy_mean"], **look)
-        for place in np.flatnonzero(mine & ~silent):
+        for place in np.flatnonzero(mine & ~silent).tolist():
             row, back = results.iloc[place], faded[place]
             x, y = row["system_energy_fJ"], 100 * row["accuracy_mean"]
             look = {"ms": 5, "alpha": 0.5, "zorder": 3} if back else {"ms": 6.5, "zorder": 4}
@@ -108,7 +108,14 @@ def _draw_spreads(ax: Axes, own: pd.DataFrame, colour: str) -> None:
         # With the values as stated the energy may lie outside its band: some stand at a range's end.
         low, high = (own[f"system_energy_fJ_{end}"].fillna(own["system_energy_fJ"]) for end in ("p05", "p95"))
         across = np.clip([x - low.to_numpy(float), high.to_numpy(float) - x], 0, None)
-    look = {"ls": "", "color": colour, "elinewidth": 0.8, "capsize": 2, "alpha": 0.7, "zorder": 2}
+    look: dict[str, Any] = {
+        "ls": "",
+        "color": colour,
+        "elinewidth": 0.8,
+        "capsize": 2,
+        "alpha": 0.7,
+        "zorder": 2,
+    }
     ax.errorbar(x, y, sd if sd.any() else None, across, **look)
 
 
@@ -116,7 +123,13 @@ def draw_front(ax: Axes, results: pd.DataFrame, label: str | None = "beaten by n
     """Draw the front of the results that no other beats; return which these are."""
     front = pareto_front(results["system_energy_fJ"], results["accuracy_mean"])
     order = results[front].sort_values("system_energy_fJ")
-    look = {"color": INK, "lw": 0.9, "ls": (0, (4, 2)), "zorder": 1, "label": label}
+    look: dict[str, Any] = {
+        "color": INK,
+        "lw": 0.9,
+        "ls": (0, (4, 2)),
+        "zorder": 1,
+        "label": label,
+    }
     ax.step(order["system_energy_fJ"], 100 * order["accuracy_mean"], where="post", **look)
     return front
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +51,7 @@ def by_group(energy: pd.DataFrame, index: Sequence[str] | str) -> pd.DataFrame:
 
 def stack(
     ax: Axes, pieces: pd.DataFrame, energies_fJ: pd.DataFrame, label_from: float | None = None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Draw a horizontal bar of pieces for each row; return what stands for each column in a legend.
 
     Parameters
@@ -64,20 +64,21 @@ def stack(
     label_from : float, optional
         Pieces at least this long have their length written into them.
     """
-    y, left, handles = np.arange(len(pieces)), np.zeros(len(pieces)), {}
+    y, left = np.arange(len(pieces)), np.zeros(len(pieces))
+    handles: dict[str, Any] = {}
     for name in pieces:
         width, colour = pieces[name].to_numpy(dtype=float), GROUPS[name][1]
         drawn = np.flatnonzero(width)
         handles[name] = bars = ax.barh(
             y[drawn], width[drawn], BAR, left=left[drawn], color=colour, edgecolor=PAPER, linewidth=0.4
         )
-        for row, bar in zip(drawn, bars, strict=True):
+        for row, bar in zip(drawn.tolist(), bars, strict=True):
             hovered(
                 bar, f"{_row_name(pieces.index[row])}: {name}, {format_energy(energies_fJ[name].iloc[row])}"
             )
         if label_from is not None:
             tone = tone_on_group(name)
-            for row in np.flatnonzero(width >= label_from):
+            for row in np.flatnonzero(width >= label_from).tolist():
                 middle = left[row] + width[row] / 2
                 ax.text(middle, row, f"{width[row]:.0f}", color=tone, ha="center", va="center", fontsize=7.5)
         left = left + width

@@ -39,8 +39,14 @@ def banks(sums: pd.DataFrame) -> Plot | None:
         figure = new_figure(1.35 + 0.27 * len(table))
         ax = figure.subplots()
         spread = max(_LEAST_SPREAD, float(np.abs(relative - 1).max()))
-        ends = {"vmin": max(0.0, 1 - spread), "vmax": 1 + spread}
-        image = ax.imshow(relative, aspect="auto", cmap="cividis", interpolation="nearest", **ends)
+        image = ax.imshow(
+            relative,
+            aspect="auto",
+            cmap="cividis",
+            interpolation="nearest",
+            vmin=max(0.0, 1 - spread),
+            vmax=1 + spread,
+        )
         rows = [
             f"{scheme}, by {source}: {format_si(mean, '').strip()} a bank"
             for (scheme, source), mean in zip(table.index, means, strict=True)

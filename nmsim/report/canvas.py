@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -53,7 +53,7 @@ SCHEMES = [
 INK, FAINT, PAPER = "#1b1b1f", "#8e8e97", "#fefefe"
 _DARK_INK, _DARK_FAINT, _DARK_PAPER = "#e7e7ea", "#8b8b95", "#17181c"
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9.0,
     "axes.titlesize": 9.5,
@@ -121,11 +121,13 @@ class Plot:
 
     def png(self) -> bytes:
         """Return the figure as a PNG on white, its sentence among the metadata."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
         buffer = io.BytesIO()
         about = {"Software": None, "Title": self.title, "Description": self.sentence}
         with self._laid_out():
             # Not `savefig`, here and below: that draws everything twice.
-            self.figure.canvas.print_png(buffer, metadata=about)
+            FigureCanvasAgg(self.figure).print_png(buffer, metadata=about)
         return buffer.getvalue()
 
     def svg(self) -> str:
@@ -203,7 +205,7 @@ def new_figure(height_in: float, width_in: float = 7.4) -> Figure:
     return figure
 
 
-def scheme_style(index: int) -> dict[str, object]:
+def scheme_style(index: int) -> dict[str, Any]:
     """Return what a mark of the scheme at place `index` of its run looks like: keywords of a plot.
 
     Where the colours come round again marks are hollow, and take the next marker in each further round.

@@ -128,7 +128,8 @@ def _over_share(table: pd.DataFrame, schemes: Sequence[str]) -> Plot:
 
 
 def _over_energy(table: pd.DataFrame, schemes: Sequence[str]) -> Plot:
-    fronts, said = pd.Series(False, index=table.index), []
+    fronts = pd.Series(False, index=table.index)
+    said: list[str] = []
     with drawing():
         figure, panels = _panels(table, schemes)
         for ax, rows in panels:

@@ -122,13 +122,6 @@ def energy_by_layer(sums: pd.DataFrame) -> pd.DataFrame:
     return layers.groupby(sums["scheme"], sort=False).sum().reset_index()
 
 
-def bytes_by_source(sums: pd.DataFrame) -> pd.DataFrame:
-    """Return the bytes that were moved: columns scheme, phase, source, array, bytes; none with 0."""
-    keys = ["scheme", "phase", "source", "array"]
-    frame = sums.groupby(keys, sort=False, as_index=False)["bytes"].sum()
-    return frame[frame["bytes"] > 0].reset_index(drop=True)
-
-
 def commands_by_bank(sums: pd.DataFrame) -> pd.DataFrame:
     """Return how often each bank saw each command: scheme, source, *`PLACE_KEYS`, cmd, count.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from nmsim.report.canvas import FAINT, INK, PAPER, SCHEMES, Plot, drawing, new_f
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _DASHES = ("-", (0, (4, 1.5)), (0, (1.2, 1.4)), (0, (5, 1.2, 1.2, 1.2)))
 _MARKERS = ("o", "s", "^", "D")
@@ -133,7 +134,7 @@ def shared_latency(
             for kind, value in zip(waits["busy"], waits["near_GBps"], strict=True):
                 colour = _colour(busy.index(kind))
                 row[2].axhline(value, color=colour, lw=1.3, ls=(0, (1, 2)))
-                place = {"ha": "right", "va": "top", "fontsize": 8, "color": colour}
+                place: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": 8, "color": colour}
                 row[2].annotate(
                     "the host waits", (0.98 * right, value), (0, -2), textcoords="offset points", **place
                 )
@@ -170,7 +171,7 @@ def _line(ax: Axes, line: pd.DataFrame, statistic: str, random: int, reads: int,
     colour, mark = _colour(random), _MARKERS[reads % len(_MARKERS)]
     stable = line[~line["saturated"]]
     x, y = stable["achieved_GBps"].to_numpy(), stable[f"{kind}_{statistic}_ns"].to_numpy()
-    look = {"color": colour, "ls": _DASHES[reads % len(_DASHES)], "lw": 1.3}
+    look: dict[str, Any] = {"color": colour, "ls": _DASHES[reads % len(_DASHES)], "lw": 1.3}
     ax.plot(x, y, marker=mark, ms=3.2, mec=PAPER, mew=0.3, zorder=3, **look)
     if statistic == "mean":
         half = stable[f"{kind}_ci95_ns"].to_numpy()
@@ -209,24 +210,25 @@ def _furnish(ax: Axes, bounds: Mapping[str, float], unloaded_ns: Mapping[str, fl
         else:
             named.append((value, name))
     for value, name in named:
-        place = {"ha": "left", "va": "bottom", "rotation": 25, "fontsize": 7, "color": INK}
+        place: dict[str, Any] = {"ha": "left", "va": "bottom", "rotation": 25, "fontsize": 7, "color": INK}
         ax.annotate(name, (value, top), (0, 7), textcoords="offset points", **place)
 
 
 def _name_unloaded(ax: Axes, unloaded_ns: Mapping[str, float]) -> None:
     right = ax.get_xlim()[1]
     for outcome, value in unloaded_ns.items():
-        place = {"ha": "right", "va": "bottom", "fontsize": 7, "color": INK, "zorder": 2}
+        place: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": 7, "color": INK, "zorder": 2}
         place["bbox"] = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.8}
         text = f"lone {outcome}, {value:.3g} ns"
         ax.annotate(text, (0.995 * right, value), (0, 1), textcoords="offset points", **place)
 
 
-def _legend(figure: object, colours: list[str], dashes: list[str]) -> None:
+def _legend(figure: Figure, colours: list[str], dashes: list[str]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=_colour(i), lw=2.4, label=name) for i, name in enumerate(colours)]
     for i, name in enumerate(dashes):
+        style: dict[str, Any]
         style = {"ls": _DASHES[i % len(_DASHES)], "marker": _MARKERS[i % len(_MARKERS)], "ms": 4}
         handles.append(Line2D([], [], color=INK, lw=1.2, label=name, **style))
     handles.append(Line2D([], [], ls="", marker="o", mfc=PAPER, mec=FAINT, ms=5, label="saturated"))

@@ -7,7 +7,7 @@ between schemes are shown twice or on a logarithmic axis of dots, never as bars 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -61,7 +61,7 @@ def energy_breakdown(energy: pd.DataFrame) -> Plot:
     return Plot("energy_breakdown", "Energy by component", figure, data, _largest_component(table))
 
 
-def _breakdown_row(axes: Sequence[Axes], pieces: pd.DataFrame, title: str) -> dict[str, object]:
+def _breakdown_row(axes: Sequence[Axes], pieces: pd.DataFrame, title: str) -> dict[str, Any]:
     absolute, shares = axes
     totals = pieces.sum(axis=1).to_numpy(dtype=float)
     scale, unit = energy_scale(totals.max())
@@ -115,7 +115,7 @@ def energy_phases(energy: pd.DataFrame) -> Plot:
         figure = new_figure(0.75 + sum(0.62 + 0.22 * len(table) for table in panels.values()))
         heights = [0.7 + len(table) for table in panels.values()]
         axes = figure.subplots(len(panels), 2, height_ratios=heights, squeeze=False, sharey="row")
-        handles: dict[str, object] = {}
+        handles: dict[str, Any] = {}
         for (absolute, shares), (scheme, table) in zip(axes, panels.items(), strict=True):
             totals = table.sum(axis=1).to_numpy(dtype=float)
             scale, unit = energy_scale(totals.max(initial=0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -108,6 +108,7 @@ def _roof(ax: Axes, peaks: Mapping[str, float], own: pd.DataFrame) -> None:
     ridge, x = flat / slope, own["operations_per_byte"]
     low, high = min(x.min(), ridge) / 4, max(x.max(), ridge) * 5
     ax.plot([low, ridge, high], [low * slope, flat, flat], color=INK, lw=1.3, zorder=2)
+    text: dict[str, Any]
     text = {"xytext": (-3, 3), "textcoords": "offset points", "fontsize": 7.5, "ha": "right", "va": "bottom"}
     ax.annotate(f"{format_si(slope, 'B/s')}, {format_si(flat, 'op/s')}", (high, flat), **text)
     cores = peaks.get("cpu_operations_per_s")
@@ -147,8 +148,14 @@ def _points(ax: Axes, own: pd.DataFrame, schemes: list[str], flat: float) -> Non
             if not any((box[:2] < other[2:]).all() and (box[2:] > other[:2]).all() for other in boxes):
                 break
         boxes.append(box)
-        look = {"fontsize": 7, "ha": "center", "va": "center", "transform": ax.transAxes, "zorder": 5}
-        ax.text(*middle, label, **look)
+        look: dict[str, Any] = {
+            "fontsize": 7,
+            "ha": "center",
+            "va": "center",
+            "transform": ax.transAxes,
+            "zorder": 5,
+        }
+        ax.text(middle[0], middle[1], label, **look)
 
 
 def _sentence(data: pd.DataFrame) -> str:

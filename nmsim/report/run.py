@@ -17,6 +17,7 @@ from nmsim.errors import DataError, StoreError
 from nmsim.store.manifest import read_manifest
 from nmsim.store.reading import read_json, read_npy, read_npz
 
+_COUNTS: tuple[str, ...]
 _COUNTS = ("kept", "seeds", "epochs", "time_ps", "pcb_bytes", "pcb_bytes_before_training")
 _COUNTS += tuple(f"{layer}_fJ" for layer in LAYERS)
 _REALS = ("accuracy_mean", "accuracy_sd", "simulated_share")

@@ -183,7 +183,7 @@ def accuracy_of_runs(table: pd.DataFrame, schemes: Sequence[str]) -> list[Plot]:
         name_axes(ax, data)
         draw_results(ax, data, schemes, says=says)
         for row in data.itertuples():
-            place = {"textcoords": "offset points", "fontsize": 7.5, "zorder": 5}
+            place: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7.5, "zorder": 5}
             at = (row.system_energy_fJ, 100 * row.accuracy_mean)
             ax.annotate(str(runs.index(row.run) + 1), at, (5, 3), **place)
         name_schemes(ax, schemes)
@@ -191,10 +191,10 @@ def accuracy_of_runs(table: pd.DataFrame, schemes: Sequence[str]) -> list[Plot]:
             ax.plot([], [], ls="", label=f"{index + 1}: {name}")
         figure.legend(loc="outside lower center", ncols=3)
     best = data[front].sort_values("system_energy_fJ")
-    says = unbeaten([f"{row.scheme} ({row.run})" for row in best.itertuples()])
+    verdict = unbeaten([f"{row.scheme} ({row.run})" for row in best.itertuples()])
     columns = ["run", *(c for c in RESULT if c in data), "kept"]
     data = data[columns].assign(on_front=front)
-    return [Plot("accuracy_of_runs", "Accuracy against energy", figure, data, says)]
+    return [Plot("accuracy_of_runs", "Accuracy against energy", figure, data, verdict)]
 
 
 def ratios(runs: Mapping[str, Run], schemes: Sequence[str]) -> list[Plot]:

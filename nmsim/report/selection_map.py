@@ -95,7 +95,7 @@ def _place_pictures(ax: Axes, selection: Mapping[str, np.ndarray], own: np.ndarr
             interpolation="nearest",
         )
         frame = {"edgecolor": CHOSEN, "linewidth": 0.9, "facecolor": "none"}
-        ax.add_artist(AnnotationBbox(drawn, place, pad=0, bboxprops=frame, zorder=5))
+        ax.add_artist(AnnotationBbox(drawn, tuple(place), pad=0, bboxprops=frame, zorder=5))
 
 
 def _quotas(labels: np.ndarray, chosen: np.ndarray, panels: int, shown: int) -> str:

@@ -24,6 +24,8 @@ from nmsim.units import format_energy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.ticker import Locator
 
 #: Energies that are drawn, with what people call them.
 ENERGIES = {"system_energy": "whole system", "ddr_energy": "all DDR"}
@@ -415,13 +417,13 @@ def _scale_of(ax: Axes, axis: Varied, places: pd.Series, ticks: list[str] | None
         _plain_numbers(ax.xaxis)
 
 
-def _no_ticks() -> object:
+def _no_ticks() -> Locator:
     from matplotlib.ticker import NullLocator
 
     return NullLocator()
 
 
-def _plain_numbers(axis: object) -> None:
+def _plain_numbers(axis: Axis) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis.set_major_formatter(lambda value, _: f"{value:g}")

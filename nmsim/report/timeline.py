@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -135,8 +135,8 @@ def _panel(ax: Axes, commands: pd.DataFrame, banks: list[tuple[int, ...]]) -> No
         begin = commands["t_ps"].to_numpy()[own] / 1e3
         end, y = begin + commands["dur_ps"].to_numpy()[own] / 1e3, rows[own]
         corners = np.stack([begin, y - 0.4, begin, y + 0.4, end, y + 0.4, end, y - 0.4], axis=1)
-        look = {"facecolors": colour, "edgecolors": PAPER, "linewidths": 0.25}
-        ax.add_collection(PolyCollection(corners.reshape(-1, 4, 2), **look))
+        look: dict[str, Any] = {"facecolors": colour, "edgecolors": PAPER, "linewidths": 0.25}
+        ax.add_collection(PolyCollection(list(corners.reshape(-1, 4, 2)), **look))
     names_of_rows = []
     for row, (channel, rank, group, bank) in enumerate(banks):
         first = row == 0 or banks[row - 1][:3] != (channel, rank, group)

@@ -95,13 +95,16 @@ def survival(run: Run, scheme: str) -> list[str]:
 
 def _how_many(share: float) -> str:
     """Return on how many of the drawn boards a scheme takes less than `full`."""
-    return {0: "more on all of them", 1: "less on all of them"}.get(share, f"less on {format_boards(share)}")
+    if share in (0, 1):
+        return "less on all of them" if share else "more on all of them"
+    return f"less on {format_boards(share)}"
 
 
 def format_boards(share: float) -> str:
     """Return which share of the drawn boards it is; one that is not all never reads as all, or as none."""
-    percent = min(max(share * 100, 0.1), 99.9)
-    return {0: "none", 1: "all"}.get(share, f"{percent:.3g} %")
+    if share in (0, 1):
+        return "all" if share else "none"
+    return f"{min(max(share * 100, 0.1), 99.9):.3g} %"
 
 
 def against_random(table: pd.DataFrame, scheme: str) -> str:

@@ -168,6 +168,7 @@ class DESNE(Reusable):
         made = features.extract(
             X, self.features, self.pool_size, self.n_features, self.random_state, self.number_format
         )
+        groups: list[tuple[int | None, np.ndarray]]
         if self.scope == "per_class":
             groups = [(int(label), np.flatnonzero(classes.y == label)) for label in classes.labels]
         else:
@@ -245,6 +246,7 @@ class DESNE(Reusable):
 
     def check_parameters(self) -> None:
         """Raise ConfigError for a parameter out of its range."""
+        super().check_parameters()
         check_choice("scope", self.scope, SCOPES)
         check_choice("features", self.features, features.KINDS)
         check_choice("number_format", self.number_format, tuple(FORMATS))
@@ -259,7 +261,6 @@ class DESNE(Reusable):
         check_number("early_exaggeration", self.early_exaggeration, 1, 1000)
         check_number("exaggeration_share", self.exaggeration_share, 0, 1)
         check_number("learning_rate", self.learning_rate, 0, 1000, above=True)
-        check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
 
 
 class AdapSNE(DESNE):

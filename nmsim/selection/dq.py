@@ -209,12 +209,12 @@ class DatasetQuantization(Reusable):
 
     def check_parameters(self) -> None:
         """Raise ConfigError for a parameter out of its range."""
+        super().check_parameters()
         check_number("n_bins", self.n_bins, 1, 1000, whole=True)
         check_choice("passes", self.passes, PASSES)
         self._network_parameters().check()
         check_number("patch_drop", self.patch_drop, 0, 0.9)
         check_number("patch_side", self.patch_side, 1, 1024, whole=True)
-        check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> DatasetQuantization:
         """Select from 8-bit images X, shape (n, height, width[, channels]), with labels y, shape (n,).

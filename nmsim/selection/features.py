@@ -256,7 +256,8 @@ def _pooling(shape: tuple[int, ...], size: int) -> Callable[[np.ndarray], np.nda
 
     def pool(chunk: np.ndarray) -> np.ndarray:
         images = np.pad(chunk.reshape(len(chunk), height, width, -1), pad, mode="edge")
-        total = sum(images[:, row::size, column::size] for row in range(size) for column in range(size))
+        parts = (images[:, row::size, column::size] for row in range(size) for column in range(size))
+        total = sum(parts, np.zeros(1))
         return _flat(total / size**2)
 
     return pool

@@ -113,7 +113,7 @@ class GreedyPerClass(Estimator):
         takes the first of these.
     """
 
-    places = ("host", "nmc")
+    places: ClassVar[tuple[str, ...]] = ("host", "nmc")
     #: Its name as a method, and what its own phase is called.
     name: ClassVar[str]
     #: Whether classes are chosen from at the same time: not where one takes all threads or much memory.
@@ -143,11 +143,11 @@ class GreedyPerClass(Estimator):
 
     def check_parameters(self) -> None:
         """Raise ConfigError for a parameter out of its range."""
+        super().check_parameters()
         check_choice("features", self.features, features.KINDS)
         check_choice("number_format", self.number_format, tuple(FORMATS))
         check_number("pool_size", self.pool_size, 1, 64, whole=True)
         check_number("n_features", self.n_features, 1, 1 << 20, whole=True)
-        check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> GreedyPerClass:
         """Select from X and return self.

@@ -24,7 +24,8 @@ def k_center(features: np.ndarray, budget: int, first: int) -> list[int]:
 def herding(features: np.ndarray, budget: int) -> list[int]:
     """Return the records whose sum follows the mean's multiples: the nearest to what is missing."""
     X = features.astype(np.float64)
-    mean, taken = X.mean(axis=0), []
+    mean = X.mean(axis=0)
+    taken: list[int] = []
     while len(taken) < budget:
         missing = (len(taken) + 1) * mean - X[taken].sum(axis=0)
         taken.append(_best(-((X - missing) ** 2).sum(axis=1), taken))

@@ -135,6 +135,7 @@ class KernelHerding(Estimator):
 
     def check_parameters(self) -> None:
         """Raise ConfigError where a parameter is out of its range."""
+        super().check_parameters()
         check_choice("features", self.features, KINDS)
         check_number("n_filters", self.n_filters, 1, 1024, whole=True)
         check_number("cells", self.cells, 1, 64, whole=True)
@@ -147,7 +148,6 @@ class KernelHerding(Estimator):
             )
         for bandwidth in self.bandwidths:
             check_number("bandwidths", bandwidth, 0.001, 1000)
-        check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
 
 
 def herding_order(codes: np.ndarray, length: int, bandwidths: tuple[float, ...]) -> np.ndarray:
@@ -196,7 +196,7 @@ def kernel_table(median: int, bandwidths: tuple[float, ...]) -> tuple[np.ndarray
 
 def kernel_sums(codes: np.ndarray, table: np.ndarray, shift: int) -> np.ndarray:
     """Return each record's sum of kernel values with all records, int64 (n,), tile by tile."""
-    records = codes.astype(exact_type(codes.shape[1]))
+    records: np.ndarray = codes.astype(exact_type(codes.shape[1]))
     norms = (codes.astype(np.int64) ** 2).sum(axis=1)
     sums = np.empty(len(codes), dtype=np.int64)
     tile = max(1, _TILE_PAIRS // len(codes))

@@ -186,7 +186,7 @@ class FilterBank:
         """Return the sums over cells, int64 (n, values), of images int8 (n, height, width, channels)."""
         taps, n_filters = self.filters.shape
         exact = exact_type(taps)
-        patches = np.empty((len(pixels), self.rows, self.columns, taps), dtype=exact)
+        patches: np.ndarray = np.empty((len(pixels), self.rows, self.columns, taps), dtype=exact)
         gather_patches(pixels, SIDE, STRIDE, patches)
         responses = (patches.reshape(-1, taps) @ self.filters.astype(exact)).reshape(
             *patches.shape[:3], n_filters

@@ -44,9 +44,10 @@ def discrepancy(K: np.ndarray, chosen: np.ndarray) -> float:
 
 def herd(K: np.ndarray, budget: int) -> np.ndarray:
     """Return the order in which herding takes records, judged exactly, the first of equals."""
-    n, order = len(K), []
+    n = len(K)
+    order: list[int] = []
     for t in range(budget):
-        with_chosen = K[:, order].sum(axis=1)
+        with_chosen = K[:, np.array(order, dtype=np.int64)].sum(axis=1)
         score = 2 * (t + 1) * K.sum(axis=1) - n * (2 * with_chosen + np.diagonal(K))
         best = max((i for i in range(n) if i not in order), key=lambda i: (score[i], -i))
         order.append(best)

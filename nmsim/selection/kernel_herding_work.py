@@ -116,7 +116,7 @@ def _features(facts: Facts, fit: ClassFit, buffer_bytes: int, units: int) -> Ite
     made, sample, n = facts.made, sample_of(fit.members), len(fit.members)
     source = "images"
     if made.filtered:
-        moves = (Transfer("images", sample),)
+        moves: tuple[Transfer, ...] = (Transfer("images", sample),)
         if made.learning:
             source = "values"
             moves += (Transfer("values", sample, write=True),)
@@ -148,9 +148,9 @@ def _features(facts: Facts, fit: ClassFit, buffer_bytes: int, units: int) -> Ite
             gather_bytes_per_unit=HISTOGRAM_BYTES,
             group=fit.group,
         )
-    work = _times(n, Counter(made.value_operations) + Counter(made.projection_operations))
+    each = _times(n, Counter(made.value_operations) + Counter(made.projection_operations))
     moves = (Transfer("images", fit.members), Transfer("features", fit.members, write=True))
-    yield Step("features", moves, work, group=fit.group)
+    yield Step("features", moves, each, group=fit.group)
 
 
 def _kernel(facts: Facts, fit: ClassFit, buffer_bytes: int, units: int) -> Iterator[Step]:
@@ -202,9 +202,9 @@ def _herding(facts: Facts, fit: ClassFit, buffer_bytes: int, units: int) -> Iter
     room = max(0, buffer_bytes - TABLE_BYTES) * units // (d + 2 * SUM_BYTES)
     resident, beyond = fit.members[:room], fit.members[room:]
     if len(resident):
-        moves = (Transfer("features", resident), Transfer("scores", resident))
-        yield Step("herding", moves, group=fit.group)
-    moves = ()
+        read = (Transfer("features", resident), Transfer("scores", resident))
+        yield Step("herding", read, group=fit.group)
+    moves: tuple[Transfer, ...] = ()
     if len(beyond):
         moves = (
             Transfer("features", beyond),

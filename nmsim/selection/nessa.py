@@ -123,11 +123,11 @@ class NeSSA(Estimator):
 
     def check_parameters(self) -> None:
         """Raise ConfigError for a parameter out of its range."""
+        super().check_parameters()
         check_number("reselect_every", self.reselect_every, 1, 100_000, whole=True)
         check_number("drop_share", self.drop_share, 0, 0.999)
         NetworkParameters(self.network, self.network_epochs).check()
         self.check_network(self.network)
-        check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
 
     @staticmethod
     def check_network(name: str) -> None:
@@ -192,7 +192,11 @@ class NeSSA(Estimator):
             reselect_every=self.reselect_every,
         )
         self.network_ = TrainedNetwork(
-            result.model, result.network, result.epoch_orders, np.arange(len(X)), parameters.batch_size
+            result.trained_model,
+            result.network,
+            result.epoch_orders,
+            np.arange(len(X)),
+            parameters.batch_size,
         )
         return self
 
@@ -210,6 +214,7 @@ class NeSSA(Estimator):
 
     def steps(self, buffer_bytes: int, units: int = 1) -> Iterator[Step]:
         """Return what `fit` did: every round, and the training between them."""
+        assert self.network_ is not None, "fit comes first"
         ends = [*(found.epoch for found in self.rounds_[1:]), None]
         for number, (found, end) in enumerate(zip(self.rounds_, ends, strict=True)):
             yield from self.feedback_steps(number)

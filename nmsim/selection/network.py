@@ -135,7 +135,7 @@ class TrainedNetwork:
     ----------
     model : Model
     cost : NetworkCost
-    epoch_orders : list of ndarray of int64
+    epoch_orders : sequence of ndarray of int64
         Rows of the images that it was trained on, in the order of reading.
     rows : ndarray of int64
         Which records these images are.
@@ -144,7 +144,7 @@ class TrainedNetwork:
 
     model: Model
     cost: NetworkCost
-    epoch_orders: list[np.ndarray]
+    epoch_orders: Sequence[np.ndarray]
     rows: np.ndarray
     batch_size: int
 
@@ -175,7 +175,7 @@ class TrainedNetwork:
             seed=seed,
             n_classes=n_classes,
         )
-        return cls(result.model, result.network, result.epoch_orders, rows, parameters.batch_size)
+        return cls(result.trained_model, result.network, result.epoch_orders, rows, parameters.batch_size)
 
     def arrays(self) -> list[ArraySpec]:
         """Return what the training would need in DRAM if no buffer held any of it."""

@@ -23,7 +23,7 @@ def closeness(gradients: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def _write_closeness(g, near):
+def _write_closeness(g: np.ndarray, near: np.ndarray) -> None:
     """Write `closeness` of gradients g, float64 (n, c), into near, float32 (n, n)."""
     for i in range(len(g)):
         near[i, i] = np.rint(FARTHEST / RESOLUTION) * RESOLUTION

@@ -27,9 +27,11 @@ def cut(similarities: np.ndarray, ground: Sequence[int], taken: Sequence[int]) -
 
 def cut_bins(similarities: np.ndarray, sizes: Sequence[int]) -> list[list[int]]:
     """Return the bins of `dq.cut_bins`: each pick raises the cut of what the bin began with most."""
-    left, bins = list(range(len(similarities))), []
+    left = list(range(len(similarities)))
+    bins: list[list[int]] = []
     for size in sizes:
-        ground, picks = list(left), []
+        ground = list(left)
+        picks: list[int] = []
         for _ in range(size):
             picks.append(max(left, key=lambda x: (cut(similarities, ground, [*picks, x]), -x)))
             left.remove(picks[-1])

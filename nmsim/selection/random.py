@@ -8,7 +8,7 @@ import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.rng import stream
-from nmsim.selection.selector import Estimator, check_number
+from nmsim.selection.selector import Estimator
 
 INDEX_BYTES = 4
 
@@ -37,10 +37,6 @@ class RandomPerClass(Estimator):
 
     def __init__(self, keep_ratio: float = 0.1, *, random_state: int = 0):
         self.keep_ratio, self.random_state = keep_ratio, random_state
-
-    def check_parameters(self) -> None:
-        """Raise ConfigError for a seed out of its range."""
-        check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> RandomPerClass:
         """Select from X, shape (n, …), with labels y, shape (n,), and return self; X is only counted.

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from copy import copy
 from difflib import get_close_matches
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from nmsim.access.work import ArraySpec, Step
 from nmsim.errors import ConfigError, DataError
 from nmsim.selection.budget import class_budgets, total_budget
 from nmsim.selection.features import check_records
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 #: Who can execute the steps of a selection: the SoC, or the units beside the memory.
 PLACES = ("host", "nmc")
@@ -41,7 +44,11 @@ class Selector(Protocol):
     given the format of the board's units. `Estimator` has what concerns the parameters.
     """
 
+    keep_ratio: float
     indices_: np.ndarray
+
+    def __init__(self, *, keep_ratio: float, random_state: int = 0, **parameters: Any):
+        """Store the parameters."""
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Selector:
         """Select from records X, shape (n, …), with class labels y, shape (n,), and return self."""
@@ -90,7 +97,7 @@ class FollowsTraining(Selector, Protocol):
         ...
 
 
-def follows_training(selector: Selector | None) -> bool:
+def follows_training(selector: object) -> TypeGuard[FollowsTraining]:
     """Return whether a selector has rounds between the epochs of a training; see `FollowsTraining`."""
     return hasattr(selector, "reselect")
 
@@ -126,11 +133,13 @@ class Estimator:
     """
 
     keep_ratio: float
+    random_state: int
     places: ClassVar[tuple[str, ...]] = ("host",)
     host_only: ClassVar[str] = ""
 
     def check_parameters(self) -> None:
-        """Raise ConfigError where a parameter is out of its range."""
+        """Raise ConfigError where a parameter is out of its range: here the seed, which all have."""
+        check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
 
     def budget(self, n: int) -> int:
         """Return how many of n records are kept."""
@@ -184,14 +193,14 @@ class Reusable(Estimator):
     def _choose(self, classes: Classes) -> None:
         """Choose the budget of each class, and set `indices_`."""
 
-    def _fit(self, X: np.ndarray, y: np.ndarray) -> Reusable:
+    def _fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """Do both, after checking all that is given."""
         self._classes = self.checked(X, y)
         self._learn(X, self._classes)
         self._choose(self._classes)
         return self
 
-    def refit(self, keep_ratio: float) -> Reusable:
+    def refit(self, keep_ratio: float) -> Self:
         """Return what a fit of the same data with this keep ratio would be, and repeat only what must be.
 
         Raises
@@ -238,7 +247,7 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def check_number(
-    name: str, value: object, low: float, high: float, *, whole: bool = False, above: bool = False
+    name: str, value: Any, low: float, high: float, *, whole: bool = False, above: bool = False
 ) -> None:
     """Raise ConfigError unless `value` is a number in low … high, `whole` and `above` low if asked."""
     kinds = int | np.integer if whole else int | float | np.number

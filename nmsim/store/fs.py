@@ -23,7 +23,7 @@ import secrets
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -187,7 +187,8 @@ def write_npz(path: Path | str, compressed: bool = True, **arrays: np.ndarray) -
     if any(np.asanyarray(array).dtype.hasobject for array in arrays.values()):
         raise ValueError("arrays of objects would be pickled")
     with staged_file(path) as file:
-        (np.savez_compressed if compressed else np.savez)(file, **arrays)
+        save: Callable[..., None] = np.savez_compressed if compressed else np.savez
+        save(file, **arrays)
 
 
 def empty(folder: Path | str) -> None:

@@ -132,7 +132,8 @@ class _Writer:
 
 class _Reader:
     def __init__(self, arrays: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray]):
-        self._arrays, self._known, self._made = arrays, known, []
+        self._arrays, self._known = arrays, known
+        self._made: list[Any] = []
 
     def take(self, tree: Any) -> Any:
         if isinstance(tree, list):
@@ -170,7 +171,7 @@ class _Reader:
         if kind == "named":
             return tuple.__new__(_own_class(content), [self.take(item) for item in tree["items"]])
         if kind == "object":
-            made = object.__new__(_own_class(content))
+            made: Any = object.__new__(_own_class(content))
             made.__dict__.update(self.take(tree["state"]))
             return made
         raise ValueError(f"no such kind of value: {kind}")

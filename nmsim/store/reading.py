@@ -11,8 +11,9 @@ import math
 import warnings
 import zipfile
 from collections.abc import Collection
+from gzip import GzipFile
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,7 @@ JSON_BYTES, ARCHIVE_BYTES = 64 << 20, 8 << 30
 _CHUNK = 1 << 20
 
 
-def read_up_to(file: BinaryIO, n_bytes: int) -> bytearray:
+def read_up_to(file: IO[bytes] | GzipFile, n_bytes: int) -> bytearray:
     """Return the next n bytes, or fewer at the end; memory grows with what comes, not with what is asked."""
     content = bytearray()
     while len(content) < n_bytes and (chunk := file.read(min(_CHUNK, n_bytes - len(content)))):
@@ -83,7 +84,7 @@ class Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_header(content: BinaryIO) -> Header:
+def read_header(content: IO[bytes]) -> Header:
     """Return the header of an `.npy` file (NumPy Enhancement Proposal 1); its numbers come next.
 
     Raises
@@ -108,7 +109,7 @@ def read_header(content: BinaryIO) -> Header:
     return header
 
 
-def read_body(content: BinaryIO, header: Header) -> np.ndarray:
+def read_body(content: IO[bytes], header: Header) -> np.ndarray:
     """Return the array whose header has just been read; the caller has checked its size and kind.
 
     Raises
@@ -165,7 +166,7 @@ def read_npz(
     return arrays
 
 
-def _within(content: BinaryIO, limit_bytes: int) -> np.ndarray:
+def _within(content: IO[bytes], limit_bytes: int) -> np.ndarray:
     header = read_header(content)
     if header.n_bytes > limit_bytes:
         raise ValueError(f"an array of {header.n_bytes:,} bytes, where at most {limit_bytes:,} are read")

@@ -61,7 +61,8 @@ class OnCluster:
         from distributed import as_completed
 
         self._shared.expect(points)
-        left, under_way = iter(points), {}
+        left = iter(points)
+        under_way: dict[Any, Stage] = {}
         finished = as_completed(loop=self._client.loop)
         while True:
             while len(under_way) < self._room() and (point := next(left, None)) is not None:
@@ -80,7 +81,7 @@ class OnCluster:
     def _room(self) -> int:
         return max(_AT_LEAST, _PER_WORKER * len(self._client.nthreads()))
 
-    def _submit(self, point: Stage) -> Future:
+    def _submit(self, point: Stage) -> Future[Any]:
         for stage in point.all():
             future = self._shared.get(stage.key)
             if future is None:
@@ -91,7 +92,7 @@ class OnCluster:
                 self._shared.put(stage.key, future)
         return future
 
-    def _result(self, future: Future) -> Any:
+    def _result(self, future: Future[Any]) -> Any:
         from distributed.scheduler import KilledWorker
 
         if future.status == "cancelled":

@@ -127,7 +127,11 @@ class Runner(ExitStack):
 
     def _run(self, engine: Engine, left: dict[str, Point], of: int) -> None:
         sweep, started, first, said = self.sweep, time.monotonic(), 0.0, False
-        stages = [point_stages(point.config, key, self._share) for key, point in left.items()]
+        stages = [
+            point_stages(point.config, key, self._share)
+            for key, point in left.items()
+            if point.config is not None  # one without was refused, and is not among those left
+        ]
         # Points that learn the same come one after another: what they share is held no longer than need be.
         stages.sort(key=lambda stage: [need.key for need in stage.needs if need.key.startswith("learn")])
         for done, (stage, result) in enumerate(engine.run(stages), start=1):

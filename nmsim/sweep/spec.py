@@ -182,7 +182,7 @@ class Spec:
         Each drawn point has a generator of its own, so that more points leave the first ones as they are.
         """
         if self.kind == "grid":
-            for combination in product(*(axis.values for axis in self.axes)):
+            for combination in product(*(axis.samples for axis in self.axes)):
                 yield dict(zip((axis.path for axis in self.axes), combination, strict=True))
         for index in range(self.points if self.kind == "random" else 0):
             shares = np.random.default_rng([self.seed, index]).random(len(self.axes))
@@ -286,7 +286,7 @@ def read_spec(path: str | Path) -> Spec:
         raise _wrong("name", ("name",), origins, name, "a text")
     search, seed = None, 0
     if kind == "grid":
-        points = math.prod(len(axis.values) for axis in axes)
+        points: int = math.prod(len(axis.samples) for axis in axes)
     elif kind == "random":
         points = _count(_required(section, (kind, "points"), origins), (kind, "points"), origins)
         seed = _count(section.get("seed", 0), (kind, "seed"), origins, 0)

@@ -117,12 +117,12 @@ def _learn(config: RunConfig, scheme: str, selector: Selector | None = None) -> 
 def _course(config: RunConfig, scheme: str, learnt: Learnt) -> Course:
     dataset = _dataset(config)
     lines = line_contents(config, {"images": dataset.X_train.reshape(len(dataset.X_train), -1)})
-    board, *work = prepare(config, dataset, scheme, learnt, None, lines)
-    board.execute(*work)
+    board, selections, epochs = prepare(config, dataset, scheme, learnt, None, lines)
+    board.execute(selections, epochs)
     return board.course()
 
 
-def _summary(config: RunConfig, _: str, *results: Learnt | Course) -> dict[str, Any]:
+def _summary(config: RunConfig, _: str, *results: Any) -> dict[str, Any]:
     half = len(results) // 2
     pairs = [SchemeResult(*pair) for pair in zip(results[:half], results[half:], strict=True)]
     return summarise(config, _dataset(config), pairs, None)

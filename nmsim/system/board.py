@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
 import numpy as np
-import simpy
 
 from nmsim.access.layout import Geometry, Layout, RowVisits
 from nmsim.access.work import ArraySpec, Step, Transfer
@@ -32,6 +31,7 @@ from nmsim.system.host import Host
 from nmsim.system.memory import MemoryChannel
 from nmsim.system.meter import Meter
 from nmsim.system.nmc import NearMemoryUnits
+from nmsim.system.process import Environment, Process
 from nmsim.system.schemes import check_schemes
 from nmsim.trace.writer import TraceWriter
 
@@ -114,7 +114,7 @@ class Board:
             writer,
             shown,
         )
-        self.env = simpy.Environment()
+        self.env = Environment()
         placement = config.near_memory.data_placement
         decode = AddressMap(self.spec, controller.address_map, controller.bank_hash).decode
         reserved = config.near_memory.mode_switch.reserved_rows
@@ -165,11 +165,12 @@ class Board:
         if selection is None:
             selection = {}
         selections = {0: selection} if isinstance(selection, SelectionWork) else selection
-        works = {
-            epoch: replace(work, before=list(work.before), steps=list(work.steps))
-            for epoch, work in selections.items()
-        }
-        self._place_control([len(work.steps) for work in works.values() if work.place == "nmc"])
+        works, commands = {}, []
+        for epoch, work in selections.items():
+            steps = list(work.steps)
+            works[epoch] = replace(work, before=list(work.before), steps=steps)
+            commands += [len(steps)] if work.place == "nmc" else []
+        self._place_control(commands)
         self.env.run(self.env.process(self._course(works, epochs)))
         self.meter.close()
 
@@ -191,21 +192,23 @@ class Board:
         """Make `execute`, in another thread, end at its next access; its counts are then useless."""
         self.meter.stopped = True
 
-    def _course(self, selections: Mapping[int, SelectionWork], epochs: Sequence[Sequence[Step]]) -> Generator:
+    def _course(
+        self, selections: Mapping[int, SelectionWork], epochs: Sequence[Sequence[Step]]
+    ) -> Process[None]:
         starts = sorted({0, *selections})
         for start, end in zip(starts, [*starts[1:], len(epochs)], strict=True):
             if start in selections:
                 yield from self._select(selections[start])
             yield from self._phase(TRAINING, self._train(epochs, start, end))
 
-    def _select(self, selection: SelectionWork) -> Generator:
+    def _select(self, selection: SelectionWork) -> Process[None]:
         yield from self._host_phases(selection.before)
         if selection.place == "nmc":
             yield from self._select_near_memory(selection)
         else:
             yield from self._host_phases(selection.steps)
 
-    def _host_phases(self, steps: Iterable[Step]) -> Generator:
+    def _host_phases(self, steps: Iterable[Step]) -> Process[None]:
         for phase, together in groupby(steps, key=lambda step: step.phase):
             yield from self._phase(phase, self.host.run(together))
 
@@ -215,7 +218,7 @@ class Board:
             row_bytes = self._config.near_memory.control_bytes_per_step
             self.layout.place(ArraySpec(CONTROL, max(commands), row_bytes))
 
-    def _select_near_memory(self, selection: SelectionWork) -> Generator:
+    def _select_near_memory(self, selection: SelectionWork) -> Process[None]:
         phases = [
             (phase, list(steps)) for phase, steps in groupby(selection.steps, key=lambda step: step.phase)
         ]
@@ -230,7 +233,7 @@ class Board:
         result = Transfer(INDICES, np.arange(selection.kept))
         yield from self._phase(INDICES, self.host.transfer(INDICES, result))
 
-    def _train(self, epochs: Sequence[Sequence[Step]], first: int, end: int) -> Generator:
+    def _train(self, epochs: Sequence[Sequence[Step]], first: int, end: int) -> Process[None]:
         wanted, n = self._config.simulation.epochs, end - first
         simulated = n if wanted == "all" else min(int(wanted), n)
         before = self.meter.total.counts(self.prices)
@@ -243,7 +246,7 @@ class Board:
             self.epochs.append(Epoch(counts, (self.env.now - start) // times, times))
             before = after
 
-    def _switch(self, park_reads: int, duration_ps: float) -> Generator:
+    def _switch(self, park_reads: int, duration_ps: float) -> Process[None]:
         """Access the reserved rows, reads of all banks before writes, and wait."""
         ranks, banks = self.spec.organization.ranks, self.spec.banks_per_rank
         every_bank = np.tile(np.arange(ranks * banks), park_reads)
@@ -268,7 +271,7 @@ class Board:
             all_are(channel), bank, all_are(self.layout.geometry.rows - 1), all_are(0), all_are(1)
         )
 
-    def _phase(self, phase: str, work: Generator) -> Generator:
+    def _phase(self, phase: str, work: Process[None]) -> Process[None]:
         start = self.env.now
         yield from work
         for channel in self.channels:
@@ -287,7 +290,7 @@ def check_board(config: RunConfig) -> None:
         With the file and line of the value that the message names; of several, of the one given last.
     """
     memory, near_memory, npu = config.memory, config.near_memory, config.soc.npu
-    checks = {
+    checks: dict[str, Callable[[], object]] = {
         **{f"memory.rails.{name}": partial(check_rail, name, rail) for name, rail in rails(memory).items()},
         "memory": lambda: dram_spec(memory),
         "memory.rails": lambda: _check_ranges_of_currents(memory),

@@ -77,8 +77,15 @@ def check_bounds(spec: DramSpec, controller: ControllerSpec) -> list[Finding]:
 def _latencies(spec: DramSpec, controller: ControllerSpec) -> list[Finding]:
     """Return the latency of a lone read by row outcome, on paper and measured."""
     # What is measured is the memory's: the row stays open and the rank awake from one read to the next.
-    off = {"row_timeout_clk": 0, "refresh_postponed": 0, "power_down_idle_clk": 0, "self_refresh_idle_clk": 0}
-    awake = replace(controller, row_policy="open", refresh="none", **off)
+    awake = replace(
+        controller,
+        row_policy="open",
+        row_timeout_clk=0,
+        refresh="none",
+        refresh_postponed=0,
+        power_down_idle_clk=0,
+        self_refresh_idle_clk=0,
+    )
     channel, paper = Channel(spec, awake), unloaded_clk(spec)
     gap = max(spec.latency(row.latency) for row in spec.table.constraints) + max(paper.values())
     formulas = {"hit": "nCL + nBL", "miss": "nRCD + nCL + nBL", "conflict": "nRP + nRCD + nCL + nBL"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -124,7 +125,7 @@ def sweep(
     spec = dram_spec(config.memory)
     formula = Formula(config, spec)
     points = list(plan.points())
-    rows = []
+    rows: list[dict[str, Any]] = []
     for index, (over, problem, queries) in enumerate(points):
         for place in ("nmc", "host"):
             q = formula.near_queries(problem) if place == "nmc" else formula.host_queries(problem)
@@ -144,7 +145,7 @@ def sweep(
     return pd.DataFrame(rows)
 
 
-def _same(row: dict, other: dict) -> bool:
+def _same(row: dict[str, Any], other: dict[str, Any]) -> bool:
     return all(row[name] == other[name] for name in ("records", "values", "queries"))
 
 

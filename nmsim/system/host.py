@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import simpy
@@ -16,12 +17,13 @@ from nmsim.energy.soc import INSTRUCTIONS, NPU_KINDS
 from nmsim.system.memory import MemoryChannel, split_repeats
 from nmsim.system.meter import Meter
 from nmsim.system.pace import cpu_rate_Hz, npu_rate_Hz
+from nmsim.system.process import Environment, Process
 
 #: Records placed at once; keeps the arrays of a transfer that covers a whole data set small.
 _RECORDS_AT_ONCE = 4096
 
 
-def compute_times_ps(soc: Soc, operations: Mapping[str, int]) -> tuple[float, float]:
+def compute_times_ps(soc: Soc, operations: Mapping[str, float]) -> tuple[float, float]:
     """Return how long the NPU and the cores take for these operations, in ps; they work side by side."""
     macs = sum(n for kind, n in operations.items() if kind in NPU_KINDS)
     scalar = operations.get("cpu_instruction", 0)
@@ -44,7 +46,7 @@ class Host:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        env: Environment,
         soc: Soc,
         channels: list[MemoryChannel],
         layout: Layout,
@@ -61,7 +63,7 @@ class Host:
         self._meter, self._iterations = meter, iterations
         self._times = 1
 
-    def run(self, steps: Iterable[Step]) -> Generator:
+    def run(self, steps: Iterable[Step]) -> Process[None]:
         """Execute steps in order (a SimPy process)."""
         for repeated, group in groupby(steps, key=lambda step: step.repeat > 1):
             if not repeated:
@@ -70,7 +72,7 @@ class Host:
             for step in group:
                 yield from self._repeat(step)
 
-    def _repeat(self, step: Step) -> Generator:
+    def _repeat(self, step: Step) -> Process[None]:
         simulated = min(step.repeat, self._iterations)
         yield from self._again(step, simulated - 1)
         start = self._env.now
@@ -81,11 +83,11 @@ class Host:
             yield from self._again(step, singly)
             yield from self.stand_for(self._again(step, block), step.phase, times)
 
-    def _again(self, step: Step, times: int) -> Generator:
+    def _again(self, step: Step, times: int) -> Process[None]:
         for _ in range(times):
             yield from self._pipeline([step])
 
-    def stand_for(self, work: Generator, phase: str, times: int) -> Generator:
+    def stand_for(self, work: Process[None], phase: str, times: int) -> Process[None]:
         """Do `work` once and count it `times` over, in energy and in time (a SimPy process)."""
         for channel in self._channels:
             channel.settle(phase)
@@ -102,11 +104,11 @@ class Host:
             for channel in self._channels:
                 channel.skip(skipped)
 
-    def _pipeline(self, steps: Iterable[Step]) -> Generator:
+    def _pipeline(self, steps: Iterable[Step]) -> Process[None]:
         buffers = simpy.Container(self._env, capacity=2, init=2)
         loaded = simpy.Store(self._env)
 
-        def load() -> Generator:
+        def load() -> Process[None]:
             for step in steps:
                 yield buffers.get(1)
                 move_ps = yield self._env.process(self._move(step, write=False))
@@ -114,7 +116,9 @@ class Host:
             yield loaded.put((None, 0))
 
         self._env.process(load())
-        writes = []
+        writes: list[simpy.Process] = []
+        step: Step | None
+        load_ps: int
         while True:
             step, load_ps = yield loaded.get()
             if step is None:
@@ -128,7 +132,7 @@ class Host:
             writes.append(self._env.process(self._finish(step, load_ps, npu_ps, cpu_ps)))
         yield self._env.all_of(writes)
 
-    def _finish(self, step: Step, load_ps: int, npu_ps: float, cpu_ps: float) -> Generator:
+    def _finish(self, step: Step, load_ps: int, npu_ps: float, cpu_ps: float) -> Process[None]:
         """Write what the step leaves, and note what set its pace."""
         times, write_ps = self._times, 0
         if any(t.write for t in step.transfers):
@@ -140,7 +144,7 @@ class Host:
             step.phase, "host", times, npu=npu_ps, cpu=cpu_ps, memory=memory_ps, flight=flight_ps
         )
 
-    def _move(self, step: Step, write: bool) -> Generator:
+    def _move(self, step: Step, write: bool) -> Process[int]:
         """Move a step's records and return how long that took, in ps (a SimPy process)."""
         start = self._env.now
         for transfer in step.transfers:
@@ -148,7 +152,7 @@ class Host:
                 yield from self.transfer(step.phase, transfer)
         return self._env.now - start
 
-    def transfer(self, phase: str, transfer: Transfer) -> Generator:
+    def transfer(self, phase: str, transfer: Transfer) -> Process[None]:
         """Move records over the link, on all channels side by side (a SimPy process)."""
         for start in range(0, len(transfer.rows), _RECORDS_AT_ONCE):
             rows = np.asarray(transfer.rows[start : start + _RECORDS_AT_ONCE])
@@ -168,6 +172,8 @@ class Host:
     def _count_line(self, phase: str, array: str, rows: np.ndarray, bits: int) -> None:
         """Count what sending these records does to the pins: from their bytes where these are known."""
         known = self._lines.get(array)
+        driven: Any
+        rises: Any
         if known is None:
             driven, rises = expected_activity(self._link, bits)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +10,7 @@ import simpy
 from nmsim.access.layout import RowVisits
 from nmsim.dram.engine import AccessBatch, Channel
 from nmsim.system.meter import Meter
+from nmsim.system.process import Environment, Process
 
 #: Bursts handed to the engine in one call at most; bounds memory at some 100 bytes a burst.
 MAX_BURSTS = 1 << 18
@@ -35,12 +35,12 @@ class MemoryChannel:
         How often what happens now counts: more than 1 where one of many equal repeats stands for the rest.
     """
 
-    def __init__(self, env: simpy.Environment, index: int, engine: Channel, meter: Meter, flight_ps: int):
+    def __init__(self, env: Environment, index: int, engine: Channel, meter: Meter, flight_ps: int):
         self.index, self.times = index, 1
         self._env, self._engine, self._meter, self._flight_ps = env, engine, meter, flight_ps
         self._port = simpy.Resource(env, capacity=1)
 
-    def access(self, phase: str, source: str, array: str, visits: RowVisits, write: bool) -> Generator:
+    def access(self, phase: str, source: str, array: str, visits: RowVisits, write: bool) -> Process[None]:
         """Serve host reads or writes of these bursts over the link (a SimPy process)."""
         with self._port.request() as turn:
             yield turn
@@ -55,7 +55,7 @@ class MemoryChannel:
                 self._meter.dram(phase, source, array, self.index, activity, self.times)
             yield self._env.timeout(self._until(activity.end_clk) + 2 * self._flight_ps)
 
-    def stream(self, phase: str, array: str, visits: RowVisits, write: bool, **timing: int) -> Generator:
+    def stream(self, phase: str, array: str, visits: RowVisits, write: bool, **timing: int) -> Process[None]:
         """Serve near-memory row visits, in which every bank works by itself (a SimPy process)."""
         with self._port.request() as turn:
             yield turn

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from nmsim.dram.activity import Activity, CommandLog
 from nmsim.dram.commands import (
     BACKGROUND_STATES,
     COMMANDS,
@@ -24,7 +25,6 @@ from nmsim.dram.commands import (
     REFab,
     REFpb,
 )
-from nmsim.dram.engine import Activity, CommandLog
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.ledger import MAX_TOTAL, CommandKey, Ledger, WorkKey, refuse_too_many
 from nmsim.energy.prices import SOURCES, PriceList

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
-import simpy
 
 from nmsim.access.layout import Layout, RowVisits
 from nmsim.access.work import Step
 from nmsim.config.schema import NearMemory, Organization, RunConfig, Simulation
 from nmsim.dram.spec import DramSpec
+from nmsim.dram.spec import Organization as DramOrganization
 from nmsim.energy.exchange import dies_per_channel
 from nmsim.system.memory import MemoryChannel, split_repeats
 from nmsim.system.meter import Meter
+from nmsim.system.process import Environment, Process
 from nmsim.system.tiles import thinned
 
 
@@ -42,7 +43,7 @@ class UnitCount:
     slices: int
 
     @classmethod
-    def of(cls, placement: str, organization: Organization) -> UnitCount:
+    def of(cls, placement: str, organization: Organization | DramOrganization) -> UnitCount:
         """Return the units of one channel."""
         if placement == "rank":
             return cls(organization.ranks, 1)
@@ -92,7 +93,7 @@ class NearMemoryUnits:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        env: Environment,
         near_memory: NearMemory,
         organization: Organization,
         channels: list[MemoryChannel],
@@ -117,7 +118,7 @@ class NearMemoryUnits:
         given = near_memory.exchange_bandwidth
         self._bus_Bps = given.value if given else spec.peak_bandwidth_Bps / devices
 
-    def run(self, steps: Sequence[Step]) -> Generator:
+    def run(self, steps: Sequence[Step]) -> Process[None]:
         """Execute the steps of one phase (a SimPy process)."""
         start = self._env.now
         phase = steps[0].phase
@@ -126,7 +127,7 @@ class NearMemoryUnits:
         powered = self.units * len(self._channels)
         self._meter.work(phase, "nmc", "LEAKAGE", powered * (self._env.now - start))
 
-    def _run_channel(self, channel: MemoryChannel, steps: Sequence[Step]) -> Generator:
+    def _run_channel(self, channel: MemoryChannel, steps: Sequence[Step]) -> Process[None]:
         teams: dict[int, list[Step]] = {}
         for step in steps:
             team = self._team(step, channel.index)
@@ -156,7 +157,9 @@ class NearMemoryUnits:
         return self._layout.placement == "class_per_bank"
 
     def _share(self, step: Step, channel: int) -> _Share:
-        reads, writes, here, everywhere = [], [], 0, 0
+        reads: list[_Access] = []
+        writes: list[_Access] = []
+        here, everywhere = 0, 0
         for transfer in step.transfers:
             visits = self._layout.visits(transfer.array, np.asarray(transfer.rows))
             mine = visits.of_channel(channel).merged()
@@ -172,7 +175,7 @@ class NearMemoryUnits:
         units = self._count.slices if self._alone() and step.group is not None else self.units
         return _Share(step, tuple(reads), tuple(writes), share, units)
 
-    def _repeat(self, channel: MemoryChannel, shares: list[_Share], repeat: int) -> Generator:
+    def _repeat(self, channel: MemoryChannel, shares: list[_Share], repeat: int) -> Process[None]:
         simulated = min(repeat, self._simulation.iterations)
         yield from self._again(channel, shares, simulated - 1)
         start = self._env.now
@@ -185,7 +188,9 @@ class NearMemoryUnits:
         yield from self._again(channel, shares, singly)
         yield from self._stand_for(channel, shares, block, times)
 
-    def _stand_for(self, channel: MemoryChannel, shares: list[_Share], block: int, times: int) -> Generator:
+    def _stand_for(
+        self, channel: MemoryChannel, shares: list[_Share], block: int, times: int
+    ) -> Process[None]:
         """Do the shares a block of times over, and count it and its time so many times."""
         phase, start = shares[0].step.phase, self._env.now
         channel.settle(phase)
@@ -197,11 +202,11 @@ class NearMemoryUnits:
         yield self._env.timeout(skipped)
         channel.skip(skipped)
 
-    def _again(self, channel: MemoryChannel, shares: list[_Share], times: int) -> Generator:
+    def _again(self, channel: MemoryChannel, shares: list[_Share], times: int) -> Process[None]:
         for _ in range(times):
             yield from self._once(channel, shares)
 
-    def _once(self, channel: MemoryChannel, shares: list[_Share]) -> Generator:
+    def _once(self, channel: MemoryChannel, shares: list[_Share]) -> Process[None]:
         phase = shares[0].step.phase
         self._count_operations(channel, shares)
         for array, visits in _by_array(r for s in shares for r in s.reads if r.broadcast):
@@ -243,7 +248,7 @@ class NearMemoryUnits:
             started = sum(share.step.operations.values()) * share.share / self._nmc.lanes
             self._meter.work(share.step.phase, "nmc", "cpu_instruction", round(started) * channel.times)
 
-    def _fill_buffers(self, channel: MemoryChannel, shares: list[_Share]) -> Generator:
+    def _fill_buffers(self, channel: MemoryChannel, shares: list[_Share]) -> Process[int]:
         """Send records that were read for all, and what the collector knows, into every buffer of a team.
 
         Returns the time in ps, if the bus between the units decides on it, else 0.
@@ -269,7 +274,7 @@ class NearMemoryUnits:
             pin_bytes = risen + sent * self._dies
         return (yield from self._move(sent, pin_bytes))
 
-    def _collect(self, channel: MemoryChannel, phase: str, gathered: int) -> Generator:
+    def _collect(self, channel: MemoryChannel, phase: str, gathered: int) -> Process[int]:
         """Bring what all units send into the collector's buffer; returns as `_fill_buffers` does."""
         if not gathered:
             return 0
@@ -278,7 +283,7 @@ class NearMemoryUnits:
         # The dies send side by side, then their pins bring it to the collector, if that is elsewhere.
         return (yield from self._move(gathered / self._dies, gathered if self._dies > 1 else 0))
 
-    def _move(self, bus_bytes: float, pin_bytes: float) -> Generator:
+    def _move(self, bus_bytes: float, pin_bytes: float) -> Process[int]:
         """Take the time of the bus inside the dies, or of the channel's pins if these take longer."""
         bus_ps, pins_ps = round(bus_bytes / self._bus_Bps * 1e12), round(pin_bytes / self._pins_Bps * 1e12)
         yield self._env.timeout(max(bus_ps, pins_ps))
@@ -297,7 +302,8 @@ class NearMemoryUnits:
 
         Teams of one bank whose banks share a site are served there one after another.
         """
-        nmc, cycles_of_site = self._nmc, {}
+        nmc = self._nmc
+        cycles_of_site: dict[int, float] = {}
         for share in shares:
             site = 0 if self._whole_channel(share) else self._bank_of(share.step) // self._banks_per_site
             cycles = sum(n * nmc.cycles.get(kind, 1) for kind, n in share.step.operations.items())
@@ -320,7 +326,7 @@ class NearMemoryUnits:
         visits: RowVisits,
         write: bool,
         period_clk: int = 0,
-    ) -> Generator:
+    ) -> Process[None]:
         if not len(visits.bursts):
             return
         # The banks of a site take turns on its column bus, or on the pins of the rank; sites do not wait for

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,6 +17,10 @@ PACERS = ("npu", "cpu", "units", "memory", "flight", "exchange", "enter", "leave
 
 #: Pieces of work whose parts stand in the same proportion, to within this factor, are summed up.
 _ALIKE = math.log(1.02)
+
+
+#: How the times of a piece's parts compare, as `Pace.add` rounds them.
+_Kind: TypeAlias = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._sums: dict[str, dict[str, dict[tuple, np.ndarray]]] = {}
+        self._sums: dict[str, dict[str, dict[_Kind, np.ndarray]]] = {}
 
     def add(self, phase: str, lane: str, times: int = 1, **parts_ps: float) -> None:
         """Add a piece of work, `times` over, with the time in ps that each of its `PACERS` takes alone."""
@@ -110,7 +115,7 @@ class Pace:
         return after - before
 
 
-def _lane_ps(kinds: Mapping[tuple, np.ndarray], factors: Mapping[str, np.ndarray]) -> np.ndarray:
+def _lane_ps(kinds: Mapping[_Kind, np.ndarray], factors: Mapping[str, np.ndarray]) -> np.ndarray:
     total = np.zeros(np.broadcast_shapes(*(f.shape for f in factors.values())))
     for parts in kinds.values():
         npu, cpu, units, memory, flight, *serial = (

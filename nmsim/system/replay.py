@@ -227,7 +227,7 @@ class _Lane:
             cuts.update(np.flatnonzero(np.diff(clk // self._stride_clk, prepend=0)).tolist())
         start = 0
         for end in sorted(cuts - {0}):
-            part = AccessBatch(*(array[start:end] for array in batch[:4]), clk[start:end])
+            part = AccessBatch._make([*(array[start:end] for array in batch[:4]), clk[start:end]])
             if len(part.arrival_clk):
                 # Nothing arrives before the first of these, so what waits is served without them.
                 self._pass(int(part.arrival_clk[0]))
@@ -280,11 +280,11 @@ def _result(spec: DramSpec, lanes: list[Activity], clocks: int, refresh_backgrou
     outcomes = sum(lane.outcomes.sum(axis=1) for lane in lanes)
     state_clk = sum(lane.background_clk.sum(axis=0) for lane in lanes)
 
-    def number(command: int) -> int:
+    def number(command: int | np.int64) -> int:
         return int(counts[command])
 
-    def price_fJ(command: int) -> int:
-        return energies.command_fJ[COMMANDS[command]]
+    def price_fJ(command: int | np.int64) -> int:
+        return int(energies.command_fJ[COMMANDS[command]])
 
     reads, writes = number(RD) + number(RDA), number(WR) + number(WRA)
     closed = number(PREpb) + number(PREab) + number(RDA) + number(WRA)

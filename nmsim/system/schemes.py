@@ -76,10 +76,8 @@ def check_schemes(config: RunConfig) -> None:
             except ConfigError as error:
                 raise _located(config, error, ("training", "network")) from None
             if config.training.backend == "none" and follows_training(selector):
-                error = ConfigError(
-                    f"{scheme} selects by the network that is trained, and training.backend: none trains none"
-                )
-                raise _located(config, error, ("training", "backend"))
+                message = "selects by the network that is trained, and training.backend: none trains none"
+                raise _located(config, ConfigError(f"{scheme} {message}"), ("training", "backend"))
 
 
 def _check_scheme(scheme: str) -> None:

@@ -7,7 +7,7 @@ before it did, with a few records less to stream. Playing every k-th of them is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -52,7 +52,9 @@ class _Runs:
     """Numbers works by the run of alike ones that they belong to."""
 
     def __init__(self) -> None:
-        self._number, self._kind, self._moved = 0, (), ()
+        self._number = 0
+        self._kind: tuple[object, ...] = ()
+        self._moved: Sequence[int] = ()
 
     def __call__(self, together: Together) -> int:
         kind = tuple(_kind(step) for step in together)
@@ -83,9 +85,9 @@ def _middle(piece: Sequence[Together]) -> Together:
 _EXCHANGED = ("broadcast_bytes", "gather_bytes_per_unit")
 
 
-def _mean(counts: Iterable) -> dict[str, int]:
-    counts = list(counts)
-    total = Counter()
-    for each in counts:
+def _mean(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    several = list(counts)
+    total: Counter[str] = Counter()
+    for each in several:
         total.update(each)
-    return {name: round(count / len(counts)) for name, count in total.items()}
+    return {name: round(count / len(several)) for name, count in total.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,8 @@ from nmsim.energy.components import COMPONENTS
 from nmsim.trace.exporters.window import Window, is_single, nothing_in, rows_of
 from nmsim.trace.reader import Trace
 from nmsim.trace.schema import COMPONENT_COLUMNS
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 #: Where an access goes: what names a bank.
 PLACE = ("channel", "rank", "bankgroup", "bank")
@@ -89,7 +93,7 @@ def bin_trace(trace: Trace, bins: int, window: Window | None = None) -> dict[str
     return found
 
 
-def _spans(trace: Trace, chosen: Window, window: Window) -> dict[str, tuple[int, int]]:
+def _spans(trace: Trace, chosen: Window, window: Window) -> dict[str, tuple[float, float]]:
     """Return when each scheme begins and ends within the window; those that are not in it are left out."""
     spans: dict[str, tuple[int, int]] = {}
     for batch in rows_of(trace, chosen, ["scheme", "phase", "channel", "t_ps", "dur_ps"]):
@@ -98,8 +102,8 @@ def _spans(trace: Trace, chosen: Window, window: Window) -> dict[str, tuple[int,
         for group in table.group_by("scheme").aggregate([("start", "min"), ("end", "max")]).to_pylist():
             start, end = spans.get(group["scheme"], (group["start_min"], group["end_max"]))
             spans[group["scheme"]] = min(start, group["start_min"]), max(end, group["end_max"])
-    low = -np.inf if window.from_ps is None else window.from_ps
-    high = np.inf if window.to_ps is None else window.to_ps
+    low: float = -np.inf if window.from_ps is None else window.from_ps
+    high: float = np.inf if window.to_ps is None else window.to_ps
     cut = {scheme: (max(start, low), min(end, high)) for scheme, (start, end) in spans.items()}
     return {scheme: (start, end) for scheme, (start, end) in cut.items() if end >= start}
 
@@ -146,7 +150,7 @@ def _count(bins: Bins, rows: pa.RecordBatch, place: np.ndarray) -> None:
         _into(bins.accesses, tuple(name), n)[:] += count
 
 
-def _spread(bins: Bins, row: dict, shares: np.ndarray) -> None:
+def _spread(bins: Bins, row: dict[str, Any], shares: np.ndarray) -> None:
     """Add an aggregated row, spread over the bins by `shares`."""
     n = len(shares)
     energies = np.array([row[name] for name in COMPONENT_COLUMNS], dtype=float)
@@ -157,7 +161,7 @@ def _spread(bins: Bins, row: dict, shares: np.ndarray) -> None:
         _into(bins.accesses, tuple(row[name] for name in PLACE), n)[:] += shares * row["count"]
 
 
-def _into(table: dict, key: object, n: int) -> np.ndarray:
+def _into(table: dict[_Key, np.ndarray], key: _Key, n: int) -> np.ndarray:
     """Return the bins under a key, new ones where there are none yet."""
     return table.setdefault(key, np.zeros(n))
 

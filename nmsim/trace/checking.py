@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -190,7 +191,9 @@ class _Sums:
     """What the aggregated rows of a trace tell: `partial` and `near` hold (scheme, channel, phase)."""
 
     def __init__(self) -> None:
-        self.commands, self.partial, self.near = 0, set(), set()
+        self.commands = 0
+        self.partial: set[tuple[str, int, str]] = set()
+        self.near: set[tuple[str, int, str]] = set()
 
     def add(self, aggregates: pa.RecordBatch, singles: pa.RecordBatch) -> None:
         self.commands += pc.sum(aggregates.column("count")).as_py() or 0
@@ -213,10 +216,11 @@ def _places(batch: pa.RecordBatch) -> set[tuple[str, int, str]]:
 
 
 def _texts(batch: pa.RecordBatch, name: str) -> np.ndarray:
-    return pc.fill_null(batch.column(name).cast(pa.string()), "").to_numpy(zero_copy_only=False)
+    texts = pc.fill_null(batch.column(name).cast(pa.string()), "")
+    return np.asarray(texts.to_numpy(zero_copy_only=False))
 
 
-def _runs(keys: np.ndarray) -> Iterator[tuple[np.ndarray, tuple]]:
+def _runs(keys: np.ndarray) -> Iterator[tuple[np.ndarray, tuple[Any, ...]]]:
     """Yield (positions, key) of rows with one scheme and channel, piece by piece as the phase changes."""
     whole = list(zip(*keys.tolist(), strict=True))
     codes = {key: i for i, key in enumerate(dict.fromkeys(whole))}

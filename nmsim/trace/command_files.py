@@ -151,7 +151,15 @@ def _raise(path: Path, line: int, text: bytearray, at: int, fault: int, field: i
 
 
 @njit(cache=True)
-def parse(data, size, names, of_banks, limits, banks, values):
+def parse(
+    data: np.ndarray,
+    size: int,
+    names: np.ndarray,
+    of_banks: int,
+    limits: np.ndarray,
+    banks: int,
+    values: np.ndarray,
+) -> tuple[int, int, int, int, int]:
     """Read whole lines.
 
     Parameters

@@ -272,12 +272,14 @@ def _parse(
     rows = text.count(b"\n", 0, size)
     fields = np.empty((len(form.columns), rows), dtype=np.int64)
     is_write = np.empty(rows, dtype=np.bool_)
+    reads, writes = form.words
     allowed = np.array([limits[name] for name in form.columns], dtype=np.int64)
     rows, lines, at, step, column = parse_lines(
         np.frombuffer(text, dtype=np.uint8),
         size,
         np.array(form.steps, dtype=np.int64),
-        *(int.from_bytes(word.encode(), "big") for word in form.words),
+        int.from_bytes(reads.encode(), "big"),
+        int.from_bytes(writes.encode(), "big"),
         allowed,
         form.columns.index("address") if "address" in form.columns else -1,
         span,

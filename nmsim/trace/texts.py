@@ -6,8 +6,8 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 from nmsim.errors import TraceFormatError
 
@@ -46,7 +46,7 @@ def whole_lines(path: Path) -> Iterator[tuple[bytearray, int]]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _opened(path: Path) -> Iterator[BufferedReader | gzip.GzipFile]:
     with _reading(path):
         file = open(path, "rb")  # noqa: SIM115 - closed below
     with file:

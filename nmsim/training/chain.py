@@ -149,7 +149,8 @@ class _BoundResidual:
         body, shortcut = chains
         ends = body.parameter_count, body.statistic_count
         first, second = (state.part(*map(slice, ends)), state.part(*(slice(end, None) for end in ends)))
-        self._x, self._y, self._shortcut, self._summand = x, y, [], x
+        self._x, self._y, self._summand = x, y, x
+        self._shortcut: Sequence[Bound] = ()
         # Two layers read x, so each needs memory of its own for the gradient by it.
         own = x.values.alike() if shortcut.layers and x.gradient else x.gradient
         self._inner = Signal(x.values, own)
@@ -169,7 +170,8 @@ class _BoundResidual:
             for layer in reversed(layers):
                 layer.backward()
         if self._x.gradient is not None:
-            _add(self._x.gradient, self._inner.gradient if self._shortcut else self._y.gradient)
+            added = self._inner if self._shortcut else self._y
+            _add(self._x.gradient, added.its_gradient)
 
 
 def _add(out: Planes, x: Planes) -> None:

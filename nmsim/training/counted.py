@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from nmsim.rng import stream
+from nmsim.training.epochs import ByEpoch
 from nmsim.training.loop import TrainResult, epochs_for
 from nmsim.training.network import Network
 
 
-class DrawnOrders(Sequence):
+class DrawnOrders(ByEpoch[np.ndarray]):
     """The orders in which a training reads its images, each drawn when it is asked for, and none kept.
 
     Parameters
@@ -34,7 +34,7 @@ class DrawnOrders(Sequence):
     def __len__(self) -> int:
         return self._epochs
 
-    def __getitem__(self, epoch: int) -> np.ndarray:
+    def of_epoch(self, epoch: int) -> np.ndarray:
         """Return the order of an epoch, int64 of shape (rows,)."""
         if not 0 <= epoch < self._epochs:
             raise IndexError(f"there are {self._epochs} epochs")

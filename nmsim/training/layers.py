@@ -30,6 +30,12 @@ class Signal:
     values: Planes
     gradient: Planes | None
 
+    @property
+    def its_gradient(self) -> Planes:
+        """Return the gradient of a signal that is known to have one."""
+        assert self.gradient is not None, "only the images have none"
+        return self.gradient
+
     @classmethod
     def of(cls, values: Planes) -> Signal:
         """Return the signal of these values with memory for its gradient."""
@@ -255,7 +261,7 @@ class _BoundLinear:
         )
 
     def backward(self) -> None:
-        dy, x, state = self._y.gradient.flat, self._x, self._state
+        dy, x, state = self._y.its_gradient.flat, self._x, self._state
         common = dy, self._y_at, x.values.flat, self._x_at, state.gradient
         if self._dense:
             kernels.dense_backward(*common, *self._across)
@@ -274,14 +280,14 @@ class _BoundElementwise:
         self._x, self._y = x, y
         self._y_geometry = (y.values.border, y.values.inner_columns)
 
-    def _output(self) -> tuple:
+    def _output(self) -> tuple[np.ndarray, int, np.ndarray]:
         return (self._y.values.array, *self._y_geometry)
 
-    def _output_gradient(self) -> tuple:
-        return (self._y.gradient.array, *self._y_geometry)
+    def _output_gradient(self) -> tuple[np.ndarray, int, np.ndarray]:
+        return (self._y.its_gradient.array, *self._y_geometry)
 
     def _input_to_become_gradient(self) -> np.ndarray:
-        gradient, values = self._x.gradient.array, self._x.values.array
+        gradient, values = self._x.its_gradient.array, self._x.values.array
         if gradient is not values:
             gradient[:] = values
         return gradient
@@ -421,7 +427,8 @@ class _BoundMaxPool(_BoundElementwise):
         kernels.max_pool_forward(*self._output(), self._taken, self._x.values.array, self._window)
 
     def backward(self) -> None:
-        kernels.max_pool_backward(self._x.gradient.array, self._taken, *self._output_gradient(), self._window)
+        dx = self._x.its_gradient.array
+        kernels.max_pool_backward(dx, self._taken, *self._output_gradient(), self._window)
 
 
 @dataclass(frozen=True)
@@ -453,7 +460,7 @@ class _BoundAvgPool(_BoundElementwise):
         kernels.mean_pool_forward(*self._output(), self._x.values.array, *self._windows)
 
     def backward(self) -> None:
-        kernels.mean_pool_backward(self._x.gradient.array, *self._output_gradient(), *self._windows)
+        kernels.mean_pool_backward(self._x.its_gradient.array, *self._output_gradient(), *self._windows)
 
 
 def _pooled(shape: Shape, rows: int, columns: int) -> Shape:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from nmsim.training.model import Model, frozen
 from nmsim.training.network import LARGE_NETWORKS, NETWORKS, Network, NetworkCost
 from nmsim.training.numpy_backend import NumpyTraining, Task
 from nmsim.training.optim import SCHEDULES
+
+if TYPE_CHECKING:
+    from nmsim.training.torch_backend import TorchTraining
 
 #: What trains: NumPy and Numba, or PyTorch; or nothing, see `counted`.
 BACKENDS = ("numpy", "torch", "none")
@@ -62,6 +66,12 @@ class TrainResult:
     parameters: np.ndarray
     model: Model | None
     seed: int
+
+    @property
+    def trained_model(self) -> Model:
+        """Return the model of a training that was not only counted."""
+        assert self.model is not None, "nothing was trained"
+        return self.model
 
 
 def train(
@@ -169,7 +179,7 @@ def train(
     shuffle, draws = stream(seed, "training", "order"), stream(seed, "training", "augmentation")
     largest = min(batch_size, len(X_train))
     orders: list[np.ndarray] = []
-    moves: list[np.ndarray] = []
+    moves: list[np.ndarray | None] = []
     history: list[np.ndarray] = []
     rows = np.arange(len(X_train))
     with _backend(backend)(Task(model, X_train, y_train, largest, momentum, weight_decay)) as work:
@@ -185,10 +195,10 @@ def train(
             sums = np.zeros(2)
             for step in range(steps):
                 stop.check()
-                part = slice(step * batch_size, (step + 1) * batch_size)
+                part, moved = slice(step * batch_size, (step + 1) * batch_size), moves[-1]
                 done = (epoch * steps + step + 0.5) / (epochs * steps)
                 rate = learning_rate * SCHEDULES[schedule](done)
-                sums += work.step(orders[-1][part], None if moves[-1] is None else moves[-1][part], rate)
+                sums += work.step(orders[-1][part], None if moved is None else moved[part], rate)
             history.append(sums / rows.size)
             if not np.isfinite(sums[0]):
                 raise ConfigError(
@@ -211,7 +221,7 @@ def train(
     )
 
 
-def train_seeds(*data: np.ndarray, seeds: Sequence[int], **options: object) -> list[TrainResult]:
+def train_seeds(*data: np.ndarray, seeds: Sequence[int], **options: Any) -> list[TrainResult]:
     """Return one training for each seed; all other arguments are those of `train`."""
     return [train(*data, seed=seed, **options) for seed in seeds]
 
@@ -251,13 +261,13 @@ def check_backend(backend: str, network: str) -> None:
     _backend(backend)
 
 
-def _backend(name: str) -> type[NumpyTraining]:
+def _backend(name: str) -> Callable[[Task], NumpyTraining | TorchTraining]:
     if name == "numpy":
         return NumpyTraining
     # Not above: PyTorch is optional, and takes seconds to import.
-    from nmsim.training.torch_backend import TorchTraining
+    from nmsim.training import torch_backend
 
-    return TorchTraining
+    return torch_backend.TorchTraining
 
 
 def _known(what: str, name: str, names: Iterable[str]) -> None:

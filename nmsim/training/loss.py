@@ -21,5 +21,7 @@ def softmax_cross_entropy(output: Signal, labels: np.ndarray, share: float) -> t
     share : float
         Weight of one image, 1/(images of the batch): the chunks' gradients then add up to the batch's mean.
     """
-    dlogits, logits = (planes.array.reshape(-1, planes.lanes) for planes in (output.gradient, output.values))
+    dlogits, logits = (
+        planes.array.reshape(-1, planes.lanes) for planes in (output.its_gradient, output.values)
+    )
     return kernels.cross_entropy(dlogits, logits, labels, share)

@@ -101,7 +101,7 @@ def sgd_step(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weights and the velocity after one step along the sum of `gradients`, shape (chunks, n)."""
     gradient = gradients.sum(axis=0)
-    gradient = gradient * min(1.0, clip_norm / max(np.linalg.norm(gradient), 1e-300))
+    gradient = gradient * min(1.0, clip_norm / max(float(np.linalg.norm(gradient)), 1e-300))
     velocity = momentum * velocity + gradient + weight_decay * weights
     return weights - learning_rate * velocity, velocity
 
@@ -163,7 +163,8 @@ def _forward(layer: object, x: np.ndarray, parameters: np.ndarray) -> np.ndarray
         case Conv2d() | Dense():
             return conv2d(x, *_weights(layer, x, parameters))
         case BatchNorm2d():
-            return batch_norm(x, *np.split(parameters, 2), layer.floor)
+            gamma, beta = np.split(parameters, 2)
+            return batch_norm(x, gamma, beta, layer.floor)
         case Residual():
             body, shortcut = layer.chains(x.shape[1:])
             first, second = np.split(parameters, [body.parameter_count])

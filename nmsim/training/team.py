@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numba
 import numpy as np
 
 from nmsim.training.network import Chunk, Network
+
+_Result = TypeVar("_Result")
 
 
 class Team:
@@ -42,16 +45,18 @@ class Team:
         if self._pool:
             self._pool.shutdown()
 
-    def map(self, work: Callable[[Chunk, int], object], n: int) -> list:
+    def map(self, work: Callable[[Chunk, int], _Result], n: int) -> list[_Result]:
         """Return work(chunk i, i) for i < n, in this order."""
-        results: list = [None] * n
+        results: dict[int, _Result] = {}
 
         def share(first: int) -> None:
             for i in range(first, n, self._size):
                 results[i] = work(self.chunks[i], i)
 
-        others = [self._pool.submit(share, first) for first in range(1, min(self._size, n))]
+        others = []
+        if self._pool:
+            others = [self._pool.submit(share, first) for first in range(1, min(self._size, n))]
         share(0)
         for other in others:
             other.result()
-        return results
+        return [results[i] for i in range(n)]

@@ -25,7 +25,7 @@ ROWS, WIDTH = (8, 32) if "+avx512f" in _FEATURES else (4, 16)
 HEIGHTS = (8, 4, 2, 1)
 
 
-def _tile(rows: int) -> Callable:
+def _tile(rows: int) -> Callable[..., None]:
     """Return a function that adds, for i < rows and l < WIDTH,
 
     sum_j w[k + i·di + j·dj] · src[src_at[j] + x + l]   to   out[at + i·step + l].

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
+from nmsim.training.epochs import ByEpoch
 from nmsim.training.network import NetworkCost
 
 #: The phase of every step.
@@ -70,7 +71,7 @@ def training_arrays(cost: NetworkCost, batch_size: int, sram_bytes: int) -> list
     return arrays
 
 
-class TrainingSteps(Sequence):
+class TrainingSteps(ByEpoch[list[Step]]):
     """The work of a training: for each epoch the steps of its mini-batches, made when they are asked for.
 
     Parameters
@@ -118,7 +119,7 @@ class TrainingSteps(Sequence):
     def __len__(self) -> int:
         return len(self._orders)
 
-    def __getitem__(self, epoch: int) -> list[Step]:
+    def of_epoch(self, epoch: int) -> list[Step]:
         """Return the steps of an epoch."""
         rows = self._rows[self._orders[epoch]]
         return [self._step(rows[at : at + self._batch_size]) for at in range(0, rows.size, self._batch_size)]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 
 from nmsim.data import glyphs, open_dataset
+from nmsim.data.dataset import sha256_of
 from nmsim.store import fs
 
 
@@ -43,6 +46,22 @@ def test_every_font_draws_ten_different_digits_that_end_before_the_mask_does():
     border = np.ones(masks.shape[2:], bool)
     border[1:-1, 1:-1] = False
     assert masks[:, :, border].max() == 0
+
+
+def test_the_masks_are_those_of_the_fonts_as_near_as_versions_of_what_draws_them_allow():
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    here = [i for i, font in enumerate(glyphs.FONTS) if (folder / f"{font}.ttf").exists()]
+    assert len(here) >= 20  # matplotlib has one of them from 3.11 on
+    for i in here:
+        drawn = glyphs.draw(glyphs.FONTS[i], folder)
+        assert abs(drawn.astype(int) - glyphs.masks()[i]).mean() < 2
+
+
+def test_the_default_images_are_the_same_everywhere():
+    # No more is known of these bytes than that they were the first; whatever changes them raises VERSION.
+    first = "278d95bca5c122a0a79ef1f3e519fc52c0bca91a7631db88fa174fe7568df0ff"
+    assert glyphs.VERSION == 1
+    assert sha256_of(*glyphs.generate(20), *glyphs.generate(10, split="test")) == first
 
 
 def test_without_relief_noise_and_contrast_an_image_is_its_ground(monkeypatch):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from site_pages import pages
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -43,17 +44,29 @@ def _in_nav(entry) -> list[str]:
 
 def test_every_page_stands_once_in_the_navigation_and_nothing_else_does():
     site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-    assert sorted(_in_nav(site["nav"])) == sorted(page.removeprefix("docs/") for page in PAGES)
+    assert sorted(_in_nav(site["nav"])) == sorted([*(page.removeprefix("docs/") for page in PAGES), *pages()])
+
+
+def test_links_of_pages_that_lie_elsewhere_lead_to_pages_of_the_site():
+    for name, text in pages().items():
+        for link in _LINK.findall(_FENCE.sub("", text)):
+            page, _, anchor = link.partition("#")
+            assert re.match(r"[a-z]+:", link) or (DOCS / name).parent.joinpath(page).exists(), (
+                f"{name}: {link}"
+            )
+            assert not anchor or anchor in _anchors(DOCS / page), f"{name}: {link}"
 
 
 @pytest.mark.parametrize("page", [*BESIDE, *PAGES])
 def test_links_and_images_lead_to_files_and_headings_that_exist(page):
-    here = ROOT / page
+    here, elsewhere = ROOT / page, {DOCS / name for name in pages()}
     for link in _LINK.findall(_prose(here)):
         if re.match(r"[a-z]+:", link):
             continue
         name, _, anchor = link.partition("#")
         target = (here.parent / name).resolve() if name else here
+        if target in elsewhere:
+            continue
         assert target.exists(), f"{page}: {link}"
         if page.startswith("docs/"):
             assert target.is_relative_to(DOCS), f"{page}: {link} leaves the site"

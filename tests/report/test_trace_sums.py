@@ -90,12 +90,10 @@ def test_sums_beyond_the_whole_numbers_of_a_double_are_exact(trace: pa.Table, tm
     assert _sums_of(rows, tmp_path / "big.parquet")["act_fJ"].sum() == 2**53 + 3
 
 
-def test_bytes_and_commands_are_those_of_the_rows(run_folder: Path, trace: pa.Table):
+def test_commands_are_those_of_the_rows(run_folder: Path, trace: pa.Table):
     rows = trace.to_pandas()
     sums = frames.trace_sums(run_folder)
-    moved = frames.bytes_by_source(sums)
-    assert moved["bytes"].sum() == rows["bytes"].sum()
-    assert set(moved["source"]) == {"host", "nmc"}
+    assert sums["bytes"].sum() == rows["bytes"].sum()
     commands = frames.commands_by_bank(sums)
     assert commands["count"].sum() == rows.loc[rows["bank"] >= 0, "count"].sum()
     assert set(commands["cmd"]) == {"RD"}

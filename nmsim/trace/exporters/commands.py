@@ -61,6 +61,7 @@ class CommandFile:
         self._from_clk, self._to_clk, self._start_clk = from_clk, to_clk, start_clk
         self._waiting: list[CommandLog] = []
         self._exit = ExitStack()
+        self._form: PerfettoEvents | RamulatorLines | DrampowerLines
         if format == "perfetto":
             self._form = PerfettoEvents(spec, channel, self._path)
         elif format == "ramulator":

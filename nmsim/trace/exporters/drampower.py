@@ -95,7 +95,9 @@ def _refresh_name(spec: DramSpec) -> str:
 
 
 @njit(cache=True)
-def _mark_open(command, rank, bank, is_open, name):
+def _mark_open(
+    command: np.ndarray, rank: np.ndarray, bank: np.ndarray, is_open: np.ndarray, name: np.ndarray
+) -> None:
     """Add N_COMMANDS to the names of PDE and PDX of ranks with an open bank; `is_open` goes on."""
     for i in range(len(command)):
         kind, r = command[i], rank[i]

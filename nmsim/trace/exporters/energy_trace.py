@@ -58,6 +58,7 @@ def export_commands(
     logs = _logs(trace, window, spec, done)
     first = next(logs, None)
     check_not_empty(done, trace, window)
+    assert first is not None, "or it would have been empty"
     channel, log, _ = first
     start_clk = int(log.clk[0])
     with CommandFile(target, spec, format, channel=channel, refresh=refresh, start_clk=start_clk) as file:

@@ -11,7 +11,7 @@ RUN_FOLDER = $(BIN)/python -c "import nmsim.config as c; print('runs/' + c.folde
 
 SWEEPS := sweep-buffer sweep-placement sweep-link sweep-memory sweep-keep-ratio
 
-.PHONY: results run run-once plot report test versions lint verify compare $(SWEEPS) pareto bench docs dist changelog clean
+.PHONY: results run run-once plot report test versions lint verify audit constraints compare $(SWEEPS) pareto bench docs dist changelog clean
 
 run: $(VENV)/.installed            ## set up, run the default board, say where the report is
 > $(BIN)/nmsim run $(CONFIG)
@@ -42,8 +42,29 @@ versions: $(VENV)/.installed-versions   ## the tests on Python 3.10 to 3.13, as 
 lint: $(VENV)/.installed-dev       ## style, the layering of the modules, and types
 > $(BIN)/ruff check . && $(BIN)/lint-imports --config setup.cfg && $(BIN)/mypy
 
-verify: $(VENV)/.installed-dev     ## slow and statistical checks; writes docs/explanation/calibration.md anew
-> $(BIN)/python -m pytest -m slow
+# The slow and statistical checks, in parts that can be run alone: make verify-numbers. Each writes its figures into
+# docs/explanation/reliability.md, and verify-model docs/explanation/calibration.md.
+VERIFY_faults   := tests/verify/test_whole_faults.py tests/verify/test_sweep_kills.py
+VERIFY_memory   := tests/verify/test_estimates.py tests/verify/test_trace_memory.py
+VERIFY_input    := tests/hostile tests/verify/test_guided_fuzzing.py
+VERIFY_numbers  := tests/verify/test_kernel_lanes.py tests/verify/test_thread_counts.py
+VERIFY_packages := tests/verify/test_package.py tests/verify/test_lower_bounds.py
+VERIFY_APART    := $(foreach part,faults memory input numbers packages,$(VERIFY_$(part)))
+VERIFY_model     = tests $(addprefix --ignore=,$(VERIFY_APART))
+VERIFY          := $(addprefix verify-,model faults memory input numbers packages)
+.PHONY: $(VERIFY)
+
+verify: $(VERIFY)                  ## all slow and statistical checks, part by part
+
+$(VERIFY): verify-%: $(VENV)/.installed-dev   ## one part: model, faults, memory, input, numbers, packages
+> $(BIN)/python -m pytest -m slow $(VERIFY_$*)
+
+audit: $(VENV)/.installed-release  ## known weaknesses of the packages in constraints.txt; asks a service on the network
+> $(BIN)/pip-audit --requirement constraints.txt
+
+constraints: $(VENV)/.installed-dev   ## constraints.txt anew: the newest versions that work together
+> $(BIN)/uv pip compile setup.cfg --extra dev --extra search --universal --python-version 3.10 \
+>     --no-annotate --custom-compile-command "make constraints" --output-file constraints.txt --upgrade
 
 compare: $(VENV)/.installed         ## methods over keep ratios, against random, on the default board
 > $(BIN)/nmsim compare $(CONFIG) --out runs/compare

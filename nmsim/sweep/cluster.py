@@ -125,6 +125,7 @@ def local_engine(points: Sequence[Point], jobs: int) -> Iterator[Engine]:
             dashboard_address="127.0.0.1:0",
             scheduler_kwargs={"dashboard": False},
             memory_limit=0,
+            preload=["nmsim.sweep.workers"],
             env={"NUMBA_NUM_THREADS": str(threads)},
             silence_logs=logging.CRITICAL,
         ) as cluster,

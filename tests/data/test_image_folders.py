@@ -112,7 +112,7 @@ def link_to_the_parent(root):
         (bomb, "1.png: the image is too large"),
         (just_too_large, "1.png: the image is too large (found 4096×1025"),
         (other_size, "1.png: images are not of one size (found 4×6; expected 6×4"),
-        (sixteen_bits, "1.png: pixels of this kind are not read (found I;16"),
+        (sixteen_bits, "1.png: pixels of this kind are not read (found I"),
         (empty_class, "emu: a class folder is empty"),
         (loose_file, "1.png: a file stands among the class folders"),
         (deeper_folder, "more: a folder stands among the images"),

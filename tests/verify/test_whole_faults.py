@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faults import faults
+from test_sweep_kills import processes_of
 from typer.testing import CliRunner
 
 import nmsim
@@ -33,7 +34,15 @@ SETS = [word for setting in SMALL for word in ("--set", setting)]
 FEW = ["--set", "schemes=[full, random]"]
 
 #: Operations that fail of each command, spread over all of them; every one where there are fewer.
-AT_MOST = 40
+AT_MOST = 24
+
+#: A shell lets what runs behind its back ignore Ctrl-C.
+AS_IN_A_TERMINAL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from nmsim.cli.app import main
+main()
+"""
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -144,23 +153,32 @@ def test_kill_9_at_any_time_leaves_nothing_half_visible_and_the_next_one_finishe
 def test_a_signal_at_any_time_leaves_a_run_that_resumes_to_the_same_bits(tmp_path, number, record_property):
     long = [*SETS, "--set", "dataset.glyphs.n_train=1500", "--set", "training.seeds=3", "--set",
             "training.epochs=4", "--set", "selection.de_sne.n_iter=200"]  # fmt: skip
-    command = [sys.executable, "-m", "nmsim", "run", str(BOARD), "--no-report", *long, "--out"]
-    began = time.monotonic()
-    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    command = [sys.executable, "-c", AS_IN_A_TERMINAL, "run", str(BOARD), "--no-report", *long, "--out"]
+
+    def start(out: Path) -> tuple[subprocess.Popen, float]:
+        """Return a run whose folder is being filled, and since when."""
+        process = subprocess.Popen([*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while process.poll() is None and not (out.exists() and any(out.iterdir())):
+            time.sleep(0.01)
+        return process, time.monotonic()
+
+    process, began = start(tmp_path / "whole")
+    assert process.communicate()[1] is not None and process.returncode == 0
     takes_s = time.monotonic() - began
     (whole,) = (tmp_path / "whole").iterdir()
     drawn, resumed, kept = random.Random(2), 0, 0
     for turn in range(6):
         out = tmp_path / f"out-{turn}"
-        process = subprocess.Popen([*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        time.sleep(drawn.uniform(0.4, 0.95) * takes_s)
+        process, _ = start(out)
+        time.sleep(drawn.uniform(0.1, 0.8) * takes_s)
         process.send_signal(number)
-        _, line = process.communicate(timeout=60)
-        assert process.returncode in (0, 130), line
-        (folder,) = out.iterdir() if out.exists() else (None,)
-        if folder is None or process.returncode == 0:
+        _, line = process.communicate(timeout=300)
+        found = [folder for folder in out.iterdir() if not folder.name.startswith(".")]
+        if found and is_complete(found[0]):  # the signal came when all was done
+            assert files(found[0]) == files(whole)
             continue
-        assert b"nmsim run --resume" in line
+        (folder,) = found
+        assert process.returncode == 130 and b"nmsim run --resume" in line, line
         kept += len(json.loads((folder / "manifest.json").read_text())["kept"])
         again = [sys.executable, "-m", "nmsim", "run", "--resume", str(folder), "--no-report"]
         subprocess.run(again, check=True, capture_output=True)
@@ -169,3 +187,27 @@ def test_a_signal_at_any_time_leaves_a_run_that_resumes_to_the_same_bits(tmp_pat
     assert resumed >= 3
     figure = f"{resumed} runs stopped at random times, {kept} pieces of work kept", "resumed to the same bits"
     record_property("figure", (f"{number.name} to `nmsim run`", *figure))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_sweep_ends_with_its_workers_in_one_line_and_goes_on(tmp_path, number, record_property):
+    program = tmp_path / "program.py"  # in a file, which dask's workers can import anew
+    program.write_text(AS_IN_A_TERMINAL.replace("\nmain()", "\nif __name__ == '__main__':\n    main()"))
+    words = [sys.executable, program, *COMMANDS["sweep"](tmp_path / "run", tmp_path / "out")[:-1], "2"]
+    sweep = subprocess.Popen(
+        list(map(str, words)), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    while sweep.poll() is None and not list(tmp_path.glob("out/points/*/summary.json")):
+        time.sleep(0.02)
+    # A terminal tells the whole group of Ctrl-C; a service manager tells the parent alone.
+    (os.killpg if number == signal.SIGINT else os.kill)(sweep.pid, number)
+    _, said = sweep.communicate(timeout=300)
+    assert sweep.returncode in (0, 130) and b"Traceback" not in said, said
+    deadline = time.monotonic() + 60
+    while processes_of(sweep.pid) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not processes_of(sweep.pid)
+    subprocess.run(list(map(str, words)), check=True, capture_output=True)
+    assert len(list(tmp_path.glob("out/points/*/summary.json"))) == 2
+    figure = "the sweep and its two workers end", "one line, no process left, finished by the next"
+    record_property("figure", (f"{number.name} to `nmsim sweep --jobs 2`", *figure))

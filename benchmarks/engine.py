@@ -25,7 +25,7 @@ import numpy as np
 from nmsim.config import load_config
 from nmsim.dram.address import AddressMap
 from nmsim.dram.engine import Channel
-from nmsim.system.board import controller_spec, dram_spec
+from nmsim.system.parts import controller_spec, dram_spec
 from nmsim.system.replay import replay, replay_requests
 from nmsim.trace.importers import Requests
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from nmsim.config import load_config
 from nmsim.dram.address import BANK_HASHES, AddressMap
-from nmsim.system.board import dram_spec
+from nmsim.system.parts import dram_spec
 from nmsim.trace.importers import read_requests
 from nmsim.trace.texts import CHUNK_BYTES
 

@@ -29,8 +29,8 @@ from nmsim.selection.desne import CANDIDATES
 from nmsim.selection.embedding import CROSSOVER
 from nmsim.selection.formats import FORMATS
 from nmsim.selection.selector import follows_training
-from nmsim.system.board import dram_spec, geometry, price_list
 from nmsim.system.pace import npu_rate_Hz
+from nmsim.system.parts import dram_spec, geometry, price_list
 from nmsim.system.schemes import split_scheme
 from nmsim.trace.schema import PART_ROWS
 from nmsim.trace.writer import GROUP_ROWS

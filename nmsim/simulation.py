@@ -25,8 +25,10 @@ from nmsim.store import fs, manifest
 from nmsim.store.kept import KEPT, read_kept, write_kept
 from nmsim.store.rundir import RunDir
 from nmsim.summary import SchemeResult, energy_table, summarise
-from nmsim.system.board import Board, SelectionWork, check_board, line_contents
+from nmsim.system.board import Board, SelectionWork
+from nmsim.system.board_checks import check_board
 from nmsim.system.nmc import team_units
+from nmsim.system.parts import line_contents
 from nmsim.system.schemes import split_scheme
 from nmsim.trace.writer import TraceWriter
 from nmsim.training import TrainingSteps, check_backend, training_arrays

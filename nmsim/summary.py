@@ -21,9 +21,10 @@ from nmsim.energy.rails import rail_shares
 from nmsim.energy.values import Number
 from nmsim.errors import NmsimError
 from nmsim.learning import Learnt
-from nmsim.system.board import TRAINING, dram_spec, price_list
+from nmsim.system.board import TRAINING
 from nmsim.system.course import Counts, Course
 from nmsim.system.nmc import UnitCount
+from nmsim.system.parts import dram_spec, price_list
 from nmsim.system.peaks import arithmetic, peaks
 from nmsim.system.unit_facts import unit_facts
 from nmsim.trace.schema import COMPONENT_COLUMNS

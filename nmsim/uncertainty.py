@@ -22,9 +22,10 @@ from nmsim.dram.commands import BACKGROUND_STATES
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.layers import DATASET_ARRAYS, IS_DDR, LAYERS
 from nmsim.energy.prices import PriceList
-from nmsim.system.board import TRAINING, dram_spec, price_list
+from nmsim.system.board import TRAINING
 from nmsim.system.course import Course
 from nmsim.system.pace import Speeds
+from nmsim.system.parts import dram_spec, price_list
 
 #: The ends of the band that is stated beside each value, in percent of the samples.
 BAND = {"p05": 5.0, "p95": 95.0}

@@ -22,7 +22,7 @@ def load_board(path: Path, overrides: Sequence[str] | None = None) -> RunConfig:
 
     config = load_config(path, overrides or ())
 
-    from nmsim.system.board import check_board
+    from nmsim.system.board_checks import check_board
 
     check_board(config)
     return config

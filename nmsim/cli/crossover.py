@@ -34,9 +34,9 @@ def crossover(
     board = load_board(config, overrides)
 
     from nmsim.store import manifest
-    from nmsim.system.board import dram_spec
     from nmsim.system.crossover import Sweep, sweep
     from nmsim.system.distance_formula import Formula, Problem
+    from nmsim.system.parts import dram_spec
 
     started = manifest.now()
     spec = dram_spec(board.memory)

@@ -63,8 +63,8 @@ def probe(
     board = load_board(config, overrides)
 
     from nmsim.store import manifest
-    from nmsim.system.board import controller_spec, dram_spec
     from nmsim.system.bound_checks import check_bounds
+    from nmsim.system.parts import controller_spec, dram_spec
     from nmsim.system.probe import RATES, REQUESTS, Load, loaded_latency
 
     if host_policy is not None and not near_memory:

@@ -59,7 +59,7 @@ def replay(
     memory = load_board(config, overrides).memory
 
     from nmsim.shipped import named
-    from nmsim.system.board import controller_spec, dram_spec
+    from nmsim.system.parts import controller_spec, dram_spec
     from nmsim.system.replay import Commands
     from nmsim.system.replay import replay as replay_one
 

@@ -32,8 +32,8 @@ def probe_shared(
     typer.Exit
         With code 1 where something was faster than possible.
     """
-    from nmsim.system.board import controller_spec, dram_spec
     from nmsim.system.nmc import UnitCount
+    from nmsim.system.parts import controller_spec, dram_spec
     from nmsim.system.shared_probe import NearMemoryLoad, shared_latency
 
     policies = _policies(host_policy, board)

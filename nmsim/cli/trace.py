@@ -156,7 +156,7 @@ def convert(
 
     All but CSV get the single commands only; how many aggregated rows were left out is printed.
     """
-    from nmsim.system.board import controller_spec, dram_spec
+    from nmsim.system.parts import controller_spec, dram_spec
     from nmsim.trace.reader import open_trace
 
     window, trace = _window(start, end, scheme, phase, channel), open_trace(path)
@@ -213,7 +213,7 @@ def check(
     """
     from nmsim.dram.controller import check_controller
     from nmsim.shipped import named
-    from nmsim.system.board import controller_spec, dram_spec
+    from nmsim.system.parts import controller_spec, dram_spec
     from nmsim.trace.checking import check_file, check_trace
     from nmsim.trace.reader import is_trace, open_trace
 

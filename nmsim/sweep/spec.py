@@ -19,7 +19,7 @@ from nmsim.config.schema import RunConfig
 from nmsim.config.yaml_tree import Origin, Path_, read_yaml
 from nmsim.errors import ConfigError, ResourceLimitError
 from nmsim.shipped import named
-from nmsim.system.board import check_board
+from nmsim.system.board_checks import check_board
 
 #: Ways to say which points there are.
 KINDS = ("grid", "random", "search")

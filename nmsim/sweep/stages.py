@@ -23,8 +23,8 @@ from nmsim.selection.selector import Selector
 from nmsim.simulation import prepare, refuse_early
 from nmsim.store.manifest import config_hash
 from nmsim.summary import SchemeResult, summarise
-from nmsim.system.board import line_contents
 from nmsim.system.course import Course, course_key
+from nmsim.system.parts import line_contents
 from nmsim.system.schemes import split_scheme
 
 #: What makes a configuration small.

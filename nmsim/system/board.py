@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import groupby
 
 import numpy as np
 
-from nmsim.access.layout import Geometry, Layout, RowVisits
+from nmsim.access.layout import Layout, RowVisits
 from nmsim.access.work import ArraySpec, Step, Transfer
-from nmsim.config.schema import Memory, RunConfig
+from nmsim.config.schema import RunConfig
 from nmsim.dram.address import AddressMap
-from nmsim.dram.commands import COMMANDS
-from nmsim.dram.controller import ControllerSpec, check_controller
 from nmsim.dram.durations import command_durations
 from nmsim.dram.engine import Channel
-from nmsim.dram.spec import DramSpec, check_rail
-from nmsim.dram.spec import Organization as DramOrganization
-from nmsim.energy.data_bits import LineActivity, line_activity
-from nmsim.energy.idd import command_energies
+from nmsim.energy.data_bits import LineActivity
 from nmsim.energy.link import flight_time_ps
-from nmsim.energy.logic import node_energy_factor
-from nmsim.energy.prices import DramPrices, PriceList
-from nmsim.errors import ConfigError
 from nmsim.system.course import Course, Epoch
 from nmsim.system.host import Host
 from nmsim.system.memory import MemoryChannel
 from nmsim.system.meter import Meter
 from nmsim.system.nmc import NearMemoryUnits
+from nmsim.system.parts import controller_spec, dram_spec, geometry, price_list
 from nmsim.system.process import Environment, Process
-from nmsim.system.schemes import check_schemes
 from nmsim.trace.writer import TraceWriter
 
 #: Phases that are the board's own; all others carry the names that selection and training give them.
@@ -279,154 +269,3 @@ class Board:
         duration = self.env.now - start
         self.meter.work(phase, "soc", "STATIC", duration)
         self.meter.time(phase, start, duration)
-
-
-def check_board(config: RunConfig) -> None:
-    """Refuse a board that cannot be, or that its schemes cannot run on, before any work is done.
-
-    Raises
-    ------
-    ConfigError
-        With the file and line of the value that the message names; of several, of the one given last.
-    """
-    memory, near_memory, npu = config.memory, config.near_memory, config.soc.npu
-    checks: dict[str, Callable[[], object]] = {
-        **{f"memory.rails.{name}": partial(check_rail, name, rail) for name, rail in rails(memory).items()},
-        "memory": lambda: dram_spec(memory),
-        "memory.rails": lambda: _check_ranges_of_currents(memory),
-        "memory.controller": lambda: check_controller(dram_spec(memory), controller_spec(memory)),
-        "memory.controller.address_map": lambda: _check_address_map(config),
-        "near_memory.node_nm": lambda: node_energy_factor(near_memory.node_nm.value),
-        "soc.npu.node_nm": lambda: node_energy_factor(npu.node_nm.value),
-        "near_memory.data_placement": lambda: _check_placement(config),
-        "schemes": lambda: check_schemes(config),
-        "selection.de_sne.scope": lambda: _check_scope(config),
-    }
-    for section, check in checks.items():
-        try:
-            check()
-        except ConfigError as error:
-            if error.file is not None:  # a standard's file knows its own line
-                raise
-            named = re.findall(r"[A-Za-z]\w*", f"{error.message} {error.found} {error.expected}")
-            paths = [path for path in config.known_paths(section) if path.rsplit(".", 1)[-1] in named]
-            origins = [config.origin(path) for path in paths or [section]]
-            origin = next((o for o in origins if o.line is None), origins[-1])
-            error.file, error.line = origin.file, origin.line
-            raise
-
-
-def _selects_near_memory(config: RunConfig) -> bool:
-    return any(scheme.endswith("@nmc") for scheme in config.schemes)
-
-
-def _check_address_map(config: RunConfig) -> None:
-    fields = config.memory.controller.address_map
-    mapped = AddressMap(dram_spec(config.memory), fields)
-    if config.near_memory.mode_switch.reserved_rows and not mapped.has_rows_on_top:
-        raise ConfigError(
-            "near_memory.mode_switch needs the last row of every bank for its accesses, and this address map "
-            "spreads data over it",
-            found=f"address_map {fields}",
-            expected="one that begins with Ro",
-            hint="Put Ro first, or set park_reads and register_writes of near_memory.mode_switch to 0.",
-        )
-
-
-def _check_ranges_of_currents(memory: Memory) -> None:
-    """Refuse ranges whose low ends, or high ends, together are no memory."""
-    spec = dram_spec(memory)
-    for end in ("low", "high"):
-        try:
-            replace(spec, rails=rails(memory, end))
-        except ConfigError as error:
-            error.message = f"at the {end} ends of the ranges, {error.message}"
-            error.hint = "A part draws less, or more, in all states together: mend the ranges."
-            raise
-
-
-def _check_placement(config: RunConfig) -> None:
-    if _selects_near_memory(config) and config.near_memory.data_placement == "interleaved":
-        raise ConfigError(
-            "data_placement: an interleaved image lies in several banks, so no near-memory unit holds it",
-            expected="striped or class_per_bank for schemes with @nmc",
-        )
-
-
-def _check_scope(config: RunConfig) -> None:
-    channels = config.memory.organization.channels
-    if "de-sne@nmc" in config.schemes and config.selection.de_sne.scope == "global" and channels > 1:
-        raise ConfigError(
-            "scope: a map of all classes needs units that reach all images, and no path joins the channels",
-            found=f"{channels} channels",
-            hint="Take scope: per_class, or memory.organization.channels: 1, or leave de-sne@nmc out.",
-        )
-
-
-def dram_spec(memory: Memory) -> DramSpec:
-    """Return the engine's view of a configured memory."""
-    organization = memory.organization.model_dump(exclude={"source"})
-    return DramSpec(
-        standard=memory.standard,
-        organization=DramOrganization(**organization),
-        tCK_ps=round(memory.timing.tCK.value),
-        timing=memory.timing.clocks,
-        rails=rails(memory),
-    )
-
-
-def rails(memory: Memory, end: str = "value") -> dict[str, dict[str, float]]:
-    """Return voltage and currents of each rail, in V and A, by the names that `DramSpec` has for them.
-
-    `end` is "value", "low" or "high": the values, or these ends of all their ranges.
-    """
-    return {
-        name: {
-            "voltage_V": getattr(rail.voltage, end),
-            **{f"{k}_A": getattr(current, end) for k, current in rail.currents.items()},
-        }
-        for name, rail in memory.rails.items()
-    }
-
-
-def controller_spec(memory: Memory) -> ControllerSpec:
-    """Return the engine's view of a configured controller."""
-    times = ("row_timeout", "power_down_idle", "self_refresh_idle")
-    settings = memory.controller.model_dump(exclude={"source", *times})
-    for name in times:
-        time = getattr(memory.controller, name)
-        settings[f"{name}_clk"] = 0 if time is None else max(1, round(time.value / memory.timing.tCK.value))
-    return ControllerSpec(**settings)
-
-
-def line_contents(config: RunConfig, records: Mapping[str, np.ndarray]) -> dict[str, LineActivity]:
-    """Return what these arrays' records, uint8 (n, …), do to the link's pins; {} if nobody asks."""
-    if not config.link.data_dependent:
-        return {}
-    spec = dram_spec(config.memory)
-    bus_bytes = max(1, spec.rank_width_bits // 8)
-    return {
-        name: line_activity(array, config.link, bus_bytes, spec.access_bytes)
-        for name, array in records.items()
-    }
-
-
-def price_list(config: RunConfig, spec: DramSpec) -> PriceList:
-    """Return the prices of everything on this board, whose values may be arrays, one for each sample."""
-    energies = command_energies(spec, config.memory.refresh_background, rails(config.memory))
-    dram = DramPrices(
-        command_fJ=energies.command_fJ,
-        refresh_background_fJ=energies.refresh_background_fJ,
-        background_fJ_per_clk=energies.background_fJ_per_clk,
-        access_bytes=spec.access_bytes,
-        data_rate_Hz=spec.table.beats_per_clock * 1e12 / spec.tCK_ps,
-    )
-    return PriceList(config, dram, COMMANDS)
-
-
-def geometry(spec: DramSpec) -> Geometry:
-    """Return the size of a memory, as placement needs it."""
-    organization = spec.organization
-    return Geometry(
-        organization.channels, spec.banks_per_channel, organization.rows, spec.row_bursts, spec.access_bytes
-    )

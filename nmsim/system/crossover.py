@@ -16,9 +16,10 @@ from nmsim.selection import desne_work
 from nmsim.selection.desne_fit import MapFit, Trial
 from nmsim.selection.formats import FORMATS
 from nmsim.selection.sampling import Sample
-from nmsim.system.board import Board, SelectionWork, dram_spec
+from nmsim.system.board import Board, SelectionWork
 from nmsim.system.distance_formula import Cost, Formula, Problem, with_buffer
 from nmsim.system.nmc import UnitCount
+from nmsim.system.parts import dram_spec
 from nmsim.trace.schema import COMPONENT_COLUMNS
 
 PHASE = "distances"

@@ -41,9 +41,9 @@ from nmsim.energy.exchange import dies_per_channel
 from nmsim.energy.layers import IS_DDR
 from nmsim.selection.desne_work import ENTRY_BYTES
 from nmsim.selection.formats import FORMATS
-from nmsim.system.board import price_list
 from nmsim.system.host import compute_times_ps
 from nmsim.system.nmc import UnitCount
+from nmsim.system.parts import price_list
 
 #: Buffers that are tried for the crossing, before the first that wins is narrowed down.
 _GRID = 48

@@ -6,7 +6,7 @@ import pytest
 from nmsim.config import load_config
 from nmsim.energy.area import lane_um2, sram_mm2, unit_area_mm2
 from nmsim.energy.logic import node_area_factor
-from nmsim.system.board import dram_spec, price_list
+from nmsim.system.parts import dram_spec, price_list
 from nmsim.system.unit_facts import unit_facts
 
 

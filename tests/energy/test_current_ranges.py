@@ -10,7 +10,8 @@ from nmsim.config.load import load_config, read_extended
 from nmsim.config.schema import Memory
 from nmsim.dram.spec import IO_RAIL
 from nmsim.errors import ConfigError
-from nmsim.system.board import check_board, rails
+from nmsim.system.board_checks import check_board
+from nmsim.system.parts import rails
 
 BOARDS = Path(__file__).parents[2] / "hw_configs"
 PRESETS = sorted(BOARDS.glob("presets/memory-*.yaml"))

@@ -4,7 +4,7 @@ import pytest
 
 from nmsim.config import load_config
 from nmsim.energy.components import COMPONENTS
-from nmsim.system.board import dram_spec, price_list
+from nmsim.system.parts import dram_spec, price_list
 
 BOARDS = "hw_configs"
 

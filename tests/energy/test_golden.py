@@ -13,7 +13,8 @@ from nmsim.config.schema import Memory
 from nmsim.dram.commands import COMMANDS
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.energy.idd import command_energies
-from nmsim.system.board import Board, SelectionWork, dram_spec, price_list
+from nmsim.system.board import Board, SelectionWork
+from nmsim.system.parts import dram_spec, price_list
 
 BOARDS = Path(__file__).parents[2] / "hw_configs"
 PRESETS = sorted((BOARDS / "presets").glob("memory-*.yaml"))

@@ -11,7 +11,7 @@ from nmsim.dram.commands import COMMANDS
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.idd import command_energies
 from nmsim.errors import ConfigError
-from nmsim.system.board import dram_spec, price_list
+from nmsim.system.parts import dram_spec, price_list
 
 BOARDS = Path(__file__).parents[2] / "hw_configs"
 PRESETS = BOARDS / "presets"

@@ -8,7 +8,7 @@ import pytest
 from nmsim.config import load_config
 from nmsim.energy.ledger import MAX_SUM, MAX_TOTAL, CommandKey, Ledger, WorkKey
 from nmsim.errors import ConfigError, ResourceLimitError
-from nmsim.system.board import dram_spec, price_list
+from nmsim.system.parts import dram_spec, price_list
 
 LPDDR4 = Path(__file__).parents[2] / "hw_configs" / "lpddr4.yaml"
 

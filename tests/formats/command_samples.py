@@ -10,7 +10,7 @@ from nmsim.config import load_config
 from nmsim.dram.activity import CommandLog
 from nmsim.dram.commands import COMMANDS, RANK_WIDE
 from nmsim.dram.spec import DramSpec
-from nmsim.system.board import dram_spec
+from nmsim.system.parts import dram_spec
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ import pytest
 from nmsim.config import load_config
 from nmsim.dram.address import AddressMap, Location
 from nmsim.errors import TraceFormatError
-from nmsim.system.board import dram_spec
+from nmsim.system.parts import dram_spec
 from nmsim.trace import importers, texts
 from nmsim.trace.importers import read_requests
 

@@ -8,7 +8,7 @@ import pytest
 
 from nmsim.config import load_config
 from nmsim.dram.address import AddressMap
-from nmsim.system.board import controller_spec, dram_spec
+from nmsim.system.parts import controller_spec, dram_spec
 from nmsim.system.replay import replay
 from nmsim.trace.importers import read_requests
 

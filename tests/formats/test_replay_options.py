@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nmsim.config import load_config
-from nmsim.system.board import controller_spec, dram_spec
+from nmsim.system.parts import controller_spec, dram_spec
 from nmsim.system.replay import replay
 
 CONFIGS = Path(__file__).parents[2] / "hw_configs"

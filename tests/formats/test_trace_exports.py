@@ -14,7 +14,7 @@ from trace_samples import commands_table, random_table
 from nmsim.config import load_config
 from nmsim.dram.spec import DramSpec
 from nmsim.errors import NmsimError, ProtocolViolation, ResourceLimitError, TraceFormatError
-from nmsim.system.board import dram_spec
+from nmsim.system.parts import dram_spec
 from nmsim.trace.exporters.csv import export_csv
 from nmsim.trace.exporters.energy_trace import export_commands
 from nmsim.trace.exporters.perfetto import export_perfetto

@@ -15,7 +15,7 @@ from nmsim.dram.commands import COMMANDS, OUTCOMES, RANK_WIDE
 from nmsim.dram.controller import SETTINGS
 from nmsim.dram.engine import AccessBatch
 from nmsim.dram.spec import Organization
-from nmsim.system.board import controller_spec, dram_spec
+from nmsim.system.parts import controller_spec, dram_spec
 
 PRESETS = Path(__file__).parents[2] / "hw_configs" / "presets"
 NOW = np.empty(0, dtype=np.int64)  # arrival_clk: all have arrived

@@ -15,7 +15,7 @@ from nmsim.errors import ConfigError, DataError
 from nmsim.selection import api, create, methods, select
 from nmsim.selection.api import method_places
 from nmsim.simulation import simulate
-from nmsim.system.board import check_board
+from nmsim.system.board_checks import check_board
 
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "hw_configs" / "lpddr4.yaml"

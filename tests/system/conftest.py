@@ -5,7 +5,8 @@ from board_samples import BOARDS, GROUPS, RECORD_BYTES, N
 
 from nmsim.access.work import ArraySpec
 from nmsim.config import load_config
-from nmsim.system.board import Board, SelectionWork, line_contents
+from nmsim.system.board import Board, SelectionWork
+from nmsim.system.parts import line_contents
 from nmsim.trace.writer import TraceWriter
 
 

@@ -7,7 +7,7 @@ from board_samples import BOARDS, GROUPS, RECORD_BYTES, N, energies, epoch, one_
 from nmsim.access.work import Step, Transfer
 from nmsim.config import load_config
 from nmsim.errors import ConfigError
-from nmsim.system.board import check_board
+from nmsim.system.board_checks import check_board
 
 
 def duration_ps(board, phase="training"):

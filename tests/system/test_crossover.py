@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from nmsim.cli.app import app
 from nmsim.config import load_config
-from nmsim.system.board import dram_spec
 from nmsim.system.crossover import simulated
 from nmsim.system.distance_formula import Formula, Problem
+from nmsim.system.parts import dram_spec
 
 SMALL = Problem(records=400, values=192, neighbours=30)
 

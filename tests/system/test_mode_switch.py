@@ -7,7 +7,7 @@ from board_samples import BOARDS, energies, epoch, one_pass
 
 from nmsim.config import load_config
 from nmsim.errors import ConfigError
-from nmsim.system.board import check_board
+from nmsim.system.board_checks import check_board
 from nmsim.trace.reader import open_trace
 
 

@@ -4,7 +4,7 @@ import pytest
 from board_samples import BOARDS
 
 import nmsim
-from nmsim.system.board import dram_spec
+from nmsim.system.parts import dram_spec
 from nmsim.system.peaks import arithmetic, peaks
 
 

@@ -9,7 +9,8 @@ from board_samples import epoch, one_pass
 from nmsim.config import load_config
 from nmsim.errors import ConfigError
 from nmsim.simulation import simulate
-from nmsim.system.board import SelectionWork, check_board
+from nmsim.system.board import SelectionWork
+from nmsim.system.board_checks import check_board
 
 BOARD = Path(__file__).parents[2] / "hw_configs" / "lpddr4.yaml"
 SMALL = [

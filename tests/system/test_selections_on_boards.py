@@ -7,7 +7,8 @@ from board_samples import BOARDS
 from nmsim.config import load_config
 from nmsim.errors import ConfigError
 from nmsim.selection.api import _BUILT_IN, create, method_places
-from nmsim.system.board import Board, SelectionWork, check_board
+from nmsim.system.board import Board, SelectionWork
+from nmsim.system.board_checks import check_board
 
 BUFFER_BYTES, UNITS = 1 << 12, 8
 SCHEMES = [(method, place) for method in _BUILT_IN for place in method_places(method)]

@@ -9,7 +9,7 @@ from nmsim.config.load import read_extended
 from nmsim.config.schema import Memory
 from nmsim.dram.activity import CommandLog
 from nmsim.dram.commands import COMMANDS, RANK_WIDE
-from nmsim.system.board import controller_spec, dram_spec
+from nmsim.system.parts import controller_spec, dram_spec
 
 PRESETS = Path(__file__).parents[2] / "hw_configs" / "presets"
 

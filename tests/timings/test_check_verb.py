@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import nmsim
 from nmsim.cli.app import app
 from nmsim.dram.commands import COMMANDS
-from nmsim.system.board import dram_spec
+from nmsim.system.parts import dram_spec
 from nmsim.trace import texts
 from nmsim.trace.checking import check_file, check_trace
 from nmsim.trace.exporters.commands import CommandFile

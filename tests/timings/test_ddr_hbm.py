@@ -13,7 +13,8 @@ from nmsim.dram.checker import Checker
 from nmsim.dram.engine import AccessBatch, Channel
 from nmsim.dram.standard import load_standard
 from nmsim.errors import ConfigError, ProtocolViolation
-from nmsim.system.board import check_board, controller_spec, dram_spec
+from nmsim.system.board_checks import check_board
+from nmsim.system.parts import controller_spec, dram_spec
 
 #: Bytes of a burst and of a row, Gibit of a channel, GB/s of a channel, sets of banks that REFpb refreshes.
 SIZES = {

@@ -11,7 +11,7 @@ from nmsim.config import load_config
 from nmsim.dram.engine import AccessBatch, Channel
 from nmsim.energy.components import COMPONENTS
 from nmsim.errors import ConfigError
-from nmsim.system.board import dram_spec, price_list
+from nmsim.system.parts import dram_spec, price_list
 
 BOARDS = FOLDER.parent
 

@@ -20,7 +20,8 @@ from nmsim.energy.idd import command_energies
 from nmsim.energy.link import link_energy
 from nmsim.energy.near_memory import OPERAND_BYTES
 from nmsim.energy.terminated import driven_bit_fJ, pod_pin_power_W
-from nmsim.system.board import Board, SelectionWork, dram_spec
+from nmsim.system.board import Board, SelectionWork
+from nmsim.system.parts import dram_spec
 
 BOARDS = Path(__file__).parents[2] / "hw_configs"
 STREAM = "stream"

@@ -7,7 +7,7 @@ from calibration import page, read_parts
 from calibration_runs import BOARDS
 
 from nmsim.config import load_config
-from nmsim.system.board import check_board
+from nmsim.system.board_checks import check_board
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "calibration.md"
 PARTS = read_parts()

@@ -19,7 +19,7 @@ from nmsim.dram.commands import COMMANDS
 from nmsim.dram.controller import ControllerSpec
 from nmsim.dram.engine import SHARING, AccessBatch, Channel
 from nmsim.dram.standard import standards
-from nmsim.system.board import dram_spec
+from nmsim.system.parts import dram_spec
 
 PRESETS = Path(__file__).parents[2] / "hw_configs" / "presets"
 COMMANDS_EACH = 10_000_000

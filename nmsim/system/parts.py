@@ -1,0 +1,86 @@
+"""The parts of a configured board, each as its own model takes it: memory, controller, placement, prices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from nmsim.access.layout import Geometry
+from nmsim.config.schema import Memory, RunConfig
+from nmsim.dram.commands import COMMANDS
+from nmsim.dram.controller import ControllerSpec
+from nmsim.dram.spec import DramSpec
+from nmsim.dram.spec import Organization as DramOrganization
+from nmsim.energy.data_bits import LineActivity, line_activity
+from nmsim.energy.idd import command_energies
+from nmsim.energy.prices import DramPrices, PriceList
+
+
+def dram_spec(memory: Memory) -> DramSpec:
+    """Return the engine's view of a configured memory."""
+    organization = memory.organization.model_dump(exclude={"source"})
+    return DramSpec(
+        standard=memory.standard,
+        organization=DramOrganization(**organization),
+        tCK_ps=round(memory.timing.tCK.value),
+        timing=memory.timing.clocks,
+        rails=rails(memory),
+    )
+
+
+def rails(memory: Memory, end: str = "value") -> dict[str, dict[str, float]]:
+    """Return voltage and currents of each rail, in V and A, by the names that `DramSpec` has for them.
+
+    `end` is "value", "low" or "high": the values, or these ends of all their ranges.
+    """
+    return {
+        name: {
+            "voltage_V": getattr(rail.voltage, end),
+            **{f"{k}_A": getattr(current, end) for k, current in rail.currents.items()},
+        }
+        for name, rail in memory.rails.items()
+    }
+
+
+def controller_spec(memory: Memory) -> ControllerSpec:
+    """Return the engine's view of a configured controller."""
+    times = ("row_timeout", "power_down_idle", "self_refresh_idle")
+    settings = memory.controller.model_dump(exclude={"source", *times})
+    for name in times:
+        time = getattr(memory.controller, name)
+        settings[f"{name}_clk"] = 0 if time is None else max(1, round(time.value / memory.timing.tCK.value))
+    return ControllerSpec(**settings)
+
+
+def geometry(spec: DramSpec) -> Geometry:
+    """Return the size of a memory, as placement needs it."""
+    organization = spec.organization
+    return Geometry(
+        organization.channels, spec.banks_per_channel, organization.rows, spec.row_bursts, spec.access_bytes
+    )
+
+
+def price_list(config: RunConfig, spec: DramSpec) -> PriceList:
+    """Return the prices of everything on this board, whose values may be arrays, one for each sample."""
+    energies = command_energies(spec, config.memory.refresh_background, rails(config.memory))
+    dram = DramPrices(
+        command_fJ=energies.command_fJ,
+        refresh_background_fJ=energies.refresh_background_fJ,
+        background_fJ_per_clk=energies.background_fJ_per_clk,
+        access_bytes=spec.access_bytes,
+        data_rate_Hz=spec.table.beats_per_clock * 1e12 / spec.tCK_ps,
+    )
+    return PriceList(config, dram, COMMANDS)
+
+
+def line_contents(config: RunConfig, records: Mapping[str, np.ndarray]) -> dict[str, LineActivity]:
+    """Return what these arrays' records, uint8 (n, …), do to the link's pins; {} if nobody asks."""
+    if not config.link.data_dependent:
+        return {}
+    spec = dram_spec(config.memory)
+    bus_bytes = max(1, spec.rank_width_bits // 8)
+    return {
+        name: line_activity(array, config.link, bus_bytes, spec.access_bytes)
+        for name, array in records.items()
+    }

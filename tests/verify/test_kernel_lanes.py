@@ -30,14 +30,14 @@ KERNELS = (
 
 #: Suites that hold kernels against their twins, formulas or bounds, and take seconds uncompiled too.
 SMALL = (
-    "scheduling/test_policies.py", "scheduling/test_reference_sharing.py", "scheduling/test_streams.py",
+    "scheduling/test_policies.py", "scheduling/test_sharing.py", "scheduling/test_streams.py",
     "timings/test_checker.py", "timings/test_lpddr.py", "timings/test_ddr_hbm.py", "timings/test_address.py",
     "formats/test_import_requests.py", "formats/test_import_samples.py", "formats/test_command_exports.py",
     "selection/test_selection_embedding.py", "selection/test_selection_mesh.py",
     "selection/test_selection_affinities.py", "selection/test_selection_formats.py",
     "selection/test_selection_features.py", "selection/test_selection_sampling.py",
     "selection/test_greedy_selections.py", "selection/test_kernel_herding.py",
-    "hostile/test_fuzzing.py",
+    "scheduling/test_laws.py", "hostile/test_fuzzing.py",
 )  # fmt: skip
 #: What takes minutes uncompiled, or asks what only compiled code answers.
 COMPILED_ONLY = (
@@ -47,8 +47,8 @@ COMPILED_ONLY = (
 
 #: Suites besides, for the checks of indices.
 LARGE = (
-    "scheduling/test_sharing.py", "selection/test_network_patches.py", "training/test_training_layers.py",
-    "training/test_training_model.py",
+    "scheduling/test_reference_sharing.py", "selection/test_network_patches.py",
+    "training/test_training_layers.py", "training/test_training_model.py",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import typer
 
 from nmsim.cli.output import note, print_json, print_table, progress
 from nmsim.cli.probed import described, flat, memory_facts
-from nmsim.config.schema import HOST_POLICIES
+from nmsim.config.board import HOST_POLICIES
 from nmsim.errors import ConfigError
 
 if TYPE_CHECKING:

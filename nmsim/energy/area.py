@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from nmsim.config.schema import NearMemory
+from nmsim.config.board import NearMemory
 from nmsim.energy.logic import node_area_factor
 
 #: Operators at 45 nm, in µm².

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmsim.config.schema import Link
+from nmsim.config.board import Link
 from nmsim.energy.dbi import DRIVEN_PINS, driven_share
 from nmsim.energy.values import Number
 

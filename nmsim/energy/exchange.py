@@ -20,7 +20,8 @@ listens. Wires inside a buffer chip are not priced.
 
 from __future__ import annotations
 
-from nmsim.config.schema import Link, NearMemory, OnDie, Organization
+from nmsim.config.board import Link, NearMemory
+from nmsim.config.memory import OnDie, Organization
 from nmsim.dram.spec import Organization as DramOrganization
 from nmsim.energy.link import link_energy
 from nmsim.energy.on_die import way_share

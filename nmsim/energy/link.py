@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nmsim.config.schema import Link
+from nmsim.config.board import Link
 from nmsim.energy.dbi import driven_share
 from nmsim.energy.terminated import driven_bit_fJ
 from nmsim.energy.unterminated import rise_energy

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nmsim.config.schema import Operations
+from nmsim.config.board import Operations
 from nmsim.energy.values import Number
 from nmsim.errors import ConfigError
 

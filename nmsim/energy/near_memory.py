@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nmsim.config.schema import NearMemory, Operations
+from nmsim.config.board import NearMemory, Operations
 from nmsim.energy.logic import operation_energies_fJ
 from nmsim.energy.soc import OPERAND_BYTES
 from nmsim.energy.sram import sram_leakage_W, sram_read_fJ_per_bit

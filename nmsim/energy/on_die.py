@@ -11,7 +11,7 @@ O'Connor et al., Fine-Grained DRAM: Energy-Efficient DRAM for Extreme Bandwidth 
 
 from __future__ import annotations
 
-from nmsim.config.schema import OnDie
+from nmsim.config.memory import OnDie
 from nmsim.energy.values import Number
 
 #: Who takes a byte -> the parts of its way inside the device.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nmsim.config.schema import Operations, Soc
+from nmsim.config.board import Operations, Soc
 from nmsim.energy.logic import operation_energies_fJ
 from nmsim.energy.values import Number
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nmsim.config.schema import Link
+from nmsim.config.board import Link
 from nmsim.energy.values import Number
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from nmsim.config.schema import Link
+from nmsim.config.board import Link
 from nmsim.energy.values import Number
 
 

@@ -167,6 +167,6 @@ def _dataset(config: RunConfig) -> Dataset:
 
 @lru_cache(maxsize=2)
 def _loaded(section: str) -> Dataset:
-    from nmsim.config.schema import DatasetSection
+    from nmsim.config.experiment import DatasetSection
 
     return load(DatasetSection.model_validate_json(section))

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from nmsim.config.schema import Memory, RunConfig
+from nmsim.config.memory import Memory
+from nmsim.config.schema import RunConfig
 from nmsim.dram.address import AddressMap
 from nmsim.dram.controller import check_controller
 from nmsim.dram.spec import check_rail

@@ -11,7 +11,7 @@ import simpy
 
 from nmsim.access.layout import Layout
 from nmsim.access.work import Step, Transfer
-from nmsim.config.schema import Link, Soc
+from nmsim.config.board import Link, Soc
 from nmsim.energy.data_bits import LineActivity, expected_activity
 from nmsim.energy.soc import INSTRUCTIONS, NPU_KINDS
 from nmsim.system.memory import MemoryChannel, split_repeats

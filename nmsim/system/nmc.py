@@ -10,7 +10,10 @@ import numpy as np
 
 from nmsim.access.layout import Layout, RowVisits
 from nmsim.access.work import Step
-from nmsim.config.schema import NearMemory, Organization, RunConfig, Simulation
+from nmsim.config.board import NearMemory
+from nmsim.config.experiment import Simulation
+from nmsim.config.memory import Organization
+from nmsim.config.schema import RunConfig
 from nmsim.dram.spec import DramSpec
 from nmsim.dram.spec import Organization as DramOrganization
 from nmsim.energy.exchange import dies_per_channel

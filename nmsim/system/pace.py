@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from nmsim.config.schema import NearMemory, RunConfig, Soc
+from nmsim.config.board import NearMemory, Soc
+from nmsim.config.schema import RunConfig
 
 #: Who can set the pace. NPU, CPU, units and memory work side by side, with the time of flight on top of the
 #: memory's; the units' bus and the mode switch come on top of all.

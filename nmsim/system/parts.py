@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from nmsim.access.layout import Geometry
-from nmsim.config.schema import Memory, RunConfig
+from nmsim.config.memory import Memory
+from nmsim.config.schema import RunConfig
 from nmsim.dram.commands import COMMANDS
 from nmsim.dram.controller import ControllerSpec
 from nmsim.dram.spec import DramSpec

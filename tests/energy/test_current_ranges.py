@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from nmsim.config.load import load_config, read_extended
-from nmsim.config.schema import Memory
+from nmsim.config.memory import Memory
 from nmsim.dram.spec import IO_RAIL
 from nmsim.errors import ConfigError
 from nmsim.system.board_checks import check_board

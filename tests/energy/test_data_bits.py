@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_link import PLAIN
 
-from nmsim.config.schema import Link
+from nmsim.config.board import Link
 from nmsim.energy.data_bits import expected_activity, line_activity
 from nmsim.energy.dbi import driven_share
 

@@ -9,7 +9,7 @@ from drampower_patterns import PATTERNS, TOTAL_pJ, energy_pJ
 from nmsim.access.work import ArraySpec, Step
 from nmsim.config import load_config
 from nmsim.config.load import read_extended
-from nmsim.config.schema import Memory
+from nmsim.config.memory import Memory
 from nmsim.dram.commands import COMMANDS
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.energy.idd import command_energies

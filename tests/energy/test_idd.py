@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nmsim.config.load import load_config, read_extended
-from nmsim.config.schema import Memory
+from nmsim.config.memory import Memory
 from nmsim.dram.commands import COMMANDS
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.idd import command_energies

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
+from nmsim.config.board import Link
 from nmsim.config.quantity import Physical
-from nmsim.config.schema import Link
 from nmsim.energy.link import flight_time_ps, link_energy
 from nmsim.energy.logic import NODE_ENERGY, node_energy_factor
 from nmsim.energy.terminated import lvstl_pin_power_W, pod_pin_power_W

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from nmsim.config.load import read_extended
-from nmsim.config.schema import Memory
+from nmsim.config.memory import Memory
 from nmsim.dram.activity import CommandLog
 from nmsim.dram.commands import COMMANDS, OUTCOMES, RANK_WIDE
 from nmsim.dram.controller import SETTINGS

@@ -6,7 +6,7 @@ import pytest
 from smoke_samples import BOARDS, SMALL
 
 import nmsim
-from nmsim.config.schema import SCHEMES
+from nmsim.config.experiment import SCHEMES
 from nmsim.system.parts import dram_spec
 
 #: Published: bytes a second of the memory, its size in bytes, operations a second (a MAC is two).

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from nmsim.config.load import read_extended
-from nmsim.config.schema import Memory
+from nmsim.config.memory import Memory
 from nmsim.dram.activity import CommandLog
 from nmsim.dram.commands import COMMANDS, RANK_WIDE
 from nmsim.system.parts import controller_spec, dram_spec

@@ -11,8 +11,9 @@ from drampower_patterns import energy_pJ
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.config import load_config
 from nmsim.config.load import read_extended
+from nmsim.config.memory import Memory
 from nmsim.config.quantity import Quantity
-from nmsim.config.schema import Memory, Section
+from nmsim.config.section import Section
 from nmsim.dram.spec import DramSpec
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.energy.data_bits import line_activity

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nmsim.config.load import read_extended
-from nmsim.config.schema import Memory
+from nmsim.config.memory import Memory
 from nmsim.dram.checker import Checker
 from nmsim.dram.commands import COMMANDS
 from nmsim.dram.controller import ControllerSpec

@@ -1,0 +1,186 @@
+"""What is asked of a board: data set, selection, training, schemes, and how they are simulated."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from nmsim.config.section import Clocks, Count, Section, Side
+
+
+class Glyphs(Section):
+    """The generated default data set."""
+
+    n_train: Count = Field(12_000, description="Training images.")
+    n_test: Count = Field(2_000, description="Test images.")
+
+
+class Synthetic(Section):
+    """Random bytes of a chosen number and size, which take next to no memory; for questions of cost."""
+
+    n_train: Count = Field(description="Training images.")
+    n_test: Count = Field(1, description="Test images.")
+    height: Side = Field(description="Pixels.")
+    width: Side = Field(description="Pixels.")
+    channels: Side = Field(3, description="Bytes of a pixel.")
+    n_classes: Annotated[int, Field(ge=2, le=2**16, strict=True)] = Field(
+        10, description="Classes, of equal size to within one image."
+    )
+
+
+class DatasetSection(Section):
+    """Which images; `path` wins over `synthetic`, and both over `name`."""
+
+    name: Literal["glyphs", "digits", "cifar10", "cifar100", "mnist", "fashion-mnist"] = Field(
+        "glyphs", description="A data set that nmsim knows; `nmsim data list` says which are here."
+    )
+    path: str | None = Field(None, description="A folder or a file in a supported format.")
+    glyphs: Glyphs = Glyphs()
+    synthetic: Synthetic | None = None
+
+
+class DeSne(Section):
+    """The stages of DE-SNE; docs/explanation/de-sne.md says which choices are nmsim's."""
+
+    scope: Literal["per_class", "global"] = Field(
+        "per_class", description="One map of each class, or one of all."
+    )
+    features: Literal["raw", "pool", "random_projection", "pca"] = Field(
+        "pool", description="What distances are taken between."
+    )
+    pool_size: Annotated[int, Field(ge=1, le=64, strict=True)] = Field(
+        2, description="Side in pixels of what features: pool takes the mean of."
+    )
+    perplexity: Annotated[float, Field(gt=1)] = Field(
+        30.0, description="Neighbours that an image counts as near."
+    )
+    search: Literal["bisection", "absolute", "fireworks"] = Field(
+        "bisection", description="Of each image's width; only bisection is sure to reach the perplexity."
+    )
+    kernel: Literal["student", "gaussian"] = Field(
+        "student", description="Of the map: student is t-SNE, gaussian symmetric SNE."
+    )
+    forces: Literal["auto", "exact", "interpolated"] = Field(
+        "auto", description="Of the map: auto interpolates in maps of thousands of images."
+    )
+    n_iter: Count = Field(500, description="Iterations of the embedding.")
+    sampling: Literal["grid_uniform", "grid_proportional", "medoid", "entropy"] = Field(
+        "medoid", description="How images are picked from the map."
+    )
+
+
+#: A selection method's name; which methods there are is known where they are run.
+METHOD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+MethodName = Annotated[str, Field(pattern=rf"^{METHOD}$")]
+
+_SIMPLE = {"type": ["boolean", "number", "string"]}
+
+
+def _check_setting(value: Any) -> Any:
+    if not all(
+        isinstance(v, bool | int | float | str) for v in (value if isinstance(value, list) else [value])
+    ):
+        raise ValueError("expected true, false, a number, a text, or a list of these")
+    return value
+
+
+Setting = Annotated[
+    Any,
+    AfterValidator(_check_setting),
+    WithJsonSchema({"anyOf": [_SIMPLE, {"type": "array", "items": _SIMPLE}]}),
+]
+
+
+class Selection(Section):
+    """How much is kept, and how."""
+
+    keep_ratio: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.1, description="Share of the training images that is kept."
+    )
+    de_sne: DeSne = DeSne()
+    methods: dict[MethodName, dict[str, Setting]] = Field(
+        {}, description="Parameters of the other methods, by the method's name; its class says which it has."
+    )
+
+
+class Training(Section):
+    """The training that follows every selection."""
+
+    network: Literal["softmax", "mlp", "cnn-s", "cnn-m", "resnet-8", "resnet-18"] = Field(
+        "cnn-s", description="softmax, mlp, or a convolutional network; resnet-18 needs the backend torch."
+    )
+    backend: Literal["numpy", "torch", "none"] = Field(
+        "numpy",
+        description="What trains; torch where PyTorch is installed, on a GPU where there is one; none: "
+        "nothing is learnt, only what a training costs is counted.",
+    )
+    augmentation: Literal["none", "flip", "flip_crop"] = Field(
+        "none", description="Mirrors half of the images anew in every epoch; flip_crop shifts them too."
+    )
+    epochs: Count = Field(5, description="Of every scheme.")
+    min_steps: Clocks = Field(
+        400, description="Where `epochs` are fewer optimiser steps than this, whole epochs are added."
+    )
+    batch_size: Count = Field(32, description="Images of an optimiser step.")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(0.05, description="At the start.")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="How the learning rate falls.")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Of stochastic gradient descent.")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(5e-4, description="L2 penalty.")
+    seeds: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
+        3, description="Trainings that the accuracy is a mean over."
+    )
+
+
+class Simulation(Section):
+    """How much of the long repetitive work is simulated access by access; the rest is scaled, and said."""
+
+    epochs: Count | Literal["all"] = Field(
+        "all", description="Training epochs that are simulated; the others are scaled."
+    )
+    iterations: Count = Field(2, description="Simulated repeats of a repeated step, of n.")
+    tiles: Count | Literal["all"] = Field(
+        32, description="Steps that the units play at least of a row of alike ones; each stands for some."
+    )
+    samples: Annotated[int, Field(ge=100, le=100_000, strict=True)] = Field(
+        2000, description="Boards drawn from the ranges of all values, for the 5 to 95 % bands."
+    )
+
+
+class Trace(Section):
+    """The energy trace."""
+
+    level: Literal["access", "window", "off"] = Field(
+        "window",
+        description="access: every access; window: the first of each phase, the rest as sums; off: none.",
+    )
+    rows_per_phase: Annotated[int, Field(ge=0, le=10**9, strict=True)] = Field(
+        20_000, description="Accesses written one by one at the start of each phase (level window)."
+    )
+
+
+SCHEMES = ("full", "random", "de-sne@nmc", "de-sne@host", "kernel-herding@nmc")
+
+_SCHEME = rf"^(full|random|{METHOD}@(host|nmc))$"
+
+
+def _check_form(scheme: str) -> str:
+    """Refuse what is no scheme, whatever methods there are."""
+    if not re.match(_SCHEME, scheme):
+        method, at, place = scheme.partition("@")
+        if at:
+            close = [f"{method}@{p}" for p in get_close_matches(place, ("host", "nmc"), 1, 0.3)]
+        else:
+            close = get_close_matches(scheme, ("full", "random"), 1, 0.5) or [f"{scheme}@nmc"]
+        raise PydanticCustomError(
+            "scheme",
+            "expected full, random, or METHOD@PLACE with the place host or nmc",
+            {"hint": f"Did you mean {close[0]}?" if close and re.match(_SCHEME, close[0]) else None},
+        )
+    return scheme
+
+
+Scheme = Annotated[str, AfterValidator(_check_form), WithJsonSchema({"type": "string", "pattern": _SCHEME})]

@@ -98,9 +98,11 @@ $(VENV)/bin/python:
 > $(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
+> @echo 'installing nmsim and the packages that it needs into $(VENV) …'
 > $(BIN)/python -m pip install --quiet --editable . && touch $@
 
 $(VENV)/.installed-dev: setup.cfg pyproject.toml | $(VENV)/bin/python
+> @echo 'installing nmsim and the packages that its tests need into $(VENV) …'
 > $(BIN)/python -m pip install --quiet --editable '.[dev]' && touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-versions: setup.cfg pyproject.toml | $(VENV)/bin/python

@@ -89,7 +89,7 @@ def note_act(tables, state, rank, t):
 
 @inlined
 def limit_acts(tables, state, rank):
-    """Keep the next ACT of a rank out of the window that its last ACTs fill; return its earliest clock."""
+    """Keep the next ACT of a rank out of the window of tFAW that its last fill; return its earliest clock."""
     earliest = (
         state.acts[rank, (state.ranks[rank, ACT_COUNT] - tables.window_acts) % ACT_MEMORY] + tables.window_clk
     )

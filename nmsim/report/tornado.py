@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -27,25 +27,32 @@ _ENDS = (
 def tornado(run: Run, scheme: str) -> Plot | None:
     """Return bars of a scheme's ratio to `full` while one value alone goes through its range.
 
-    A panel for each of `LAYERS`, the most decisive values on top. None where the run drew no boards or has
-    no `full`.
+    A panel for each of `LAYERS`, the most decisive values on top, with a star where the range is assumed.
+    None where the run drew no boards or has no `full`.
     """
     layers = (run.summary.get("uncertainty") or {}).get("tornado", {}).get(scheme)
     if not layers or not any(layers.values()):
         return None
     stated = run.schemes.set_index("scheme").loc[scheme]
     shown = {layer: bars[:BARS] for layer, bars in layers.items() if bars}
+    assumed = set(run.summary.get("assumed", []))
     with drawing():
         figure = new_figure(0.75 + sum(0.5 + 0.21 * len(bars) for bars in shown.values()))
         heights = [2.4 + len(bars) for bars in shown.values()]
         axes = figure.subplots(len(shown), 1, height_ratios=heights, squeeze=False)[:, 0]
         for ax, (layer, bars) in zip(axes, shown.items(), strict=True):
-            _panel(ax, bars, stated[f"ratio_{layer}"])
+            _panel(ax, bars, stated[f"ratio_{layer}"], assumed)
             ax.set_title(f"{LAYERS[layer][0].upper()}{LAYERS[layer][1:]} energy")
-        axes[-1].set_xlabel(f"energy of {scheme} / energy of full (logarithmic); 1: no saving")
+        axes[-1].set_xlabel(
+            f"energy of {scheme} / energy of full (logarithmic); 1: no saving\n* its range is assumed"
+        )
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    rows = [{"layer": layer, **bar} for layer, bars in layers.items() for bar in bars]
+    rows = [
+        {"layer": layer, **bar, "assumed": bar["factor"] in assumed}
+        for layer, bars in layers.items()
+        for bar in bars
+    ]
     data = pd.DataFrame(rows).rename(columns={"at_low": "ratio_at_low", "at_high": "ratio_at_high"})
     data.insert(0, "scheme", scheme)
     return Plot("tornado", "What decides on the saving", figure, data, _most_decisive(scheme, shown))
@@ -60,7 +67,7 @@ def _most_decisive(scheme: str, shown: Mapping[str, Sequence[Mapping[str, Any]]]
     return f"What moves the ratio of {scheme} most by itself: {'; '.join(parts)}."
 
 
-def _panel(ax: Axes, bars: Sequence[Mapping[str, Any]], stated: float) -> None:
+def _panel(ax: Axes, bars: Sequence[Mapping[str, Any]], stated: float, assumed: Collection[str]) -> None:
     for place, bar in enumerate(bars):
         for end, label, colour, hatch in _ENDS:
             left, right = sorted((stated, bar[end]))
@@ -85,7 +92,8 @@ def _panel(ax: Axes, bars: Sequence[Mapping[str, Any]], stated: float) -> None:
     ax.axvline(stated, color=INK, lw=0.8)
     if ax.get_xlim()[0] < 1 < ax.get_xlim()[1]:
         ax.axvline(1, color=FAINT, lw=1.2, ls=(0, (4, 2)))
-    ax.set_yticks(range(len(bars)), [bar["factor"] for bar in bars], fontsize=8)
+    names = [bar["factor"] + (" *" if bar["factor"] in assumed else "") for bar in bars]
+    ax.set_yticks(range(len(bars)), names, fontsize=8)
     ax.set_ylim(len(bars) - 0.4, -0.6)
     ax.grid(axis="x")
 

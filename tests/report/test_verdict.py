@@ -167,3 +167,13 @@ def test_a_page_says_where_a_stated_figure_lies_outside_its_band(run_folder):
     beyond = replace(run, bands=lower)
     assert set(outside_bands(beyond)["quantity"]) == {"ddr_energy_fJ"}
     assert OUTSIDE in render(beyond, [], None)
+
+
+def test_the_tornado_stars_the_values_whose_range_is_assumed(run_folder: Path):
+    run = load_run(run_folder)
+    factor = run.summary["uncertainty"]["tornado"]["de-sne@nmc"]["ddr_energy"][0]["factor"]
+    run.summary["assumed"] = [factor]
+    plot = tornado(run, "de-sne@nmc")
+    labels = {label.get_text() for ax in plot.figure.axes for label in ax.get_yticklabels()}
+    assert {label for label in labels if label.endswith("*")} == {f"{factor} *"}
+    assert set(plot.data["factor"][plot.data["assumed"]]) == {factor}

@@ -12,6 +12,9 @@ from nmsim.report.sweep import value_text
 from nmsim.report.tables import Cell, Table, accuracy, number
 from nmsim.units import format_energy, format_time
 
+#: Said of a value that makes no difference to a scheme.
+ANY = "any"
+
 
 def page_of(table: pd.DataFrame, about: dict[str, str], paths: Sequence[str], plots: Sequence[Plot]) -> str:
     """Return a sweep's page as HTML.
@@ -29,8 +32,8 @@ def page_of(table: pd.DataFrame, about: dict[str, str], paths: Sequence[str], pl
     return page(
         "sweep.html.j2",
         title=f"nmsim sweep {about['name']}",
-        headline=headline(done),
-        best=_best(done, paths),
+        headline=headline(done, paths),
+        best=best_points(done, paths),
         failed=[
             (row["point"], ", ".join(f"{p} {row[p]}" for p in [*paths, "scheme"] if row[p]), row["error"])
             for _, row in failed.iterrows()
@@ -41,21 +44,25 @@ def page_of(table: pd.DataFrame, about: dict[str, str], paths: Sequence[str], pl
     )
 
 
-def headline(done: pd.DataFrame) -> str:
-    """Return one sentence about what saves most."""
+def headline(done: pd.DataFrame, paths: Sequence[str]) -> str:
+    """Return one sentence about what saves most, and with which of the varied values."""
     chosen = done[~done["scheme"].isin(["full", "random"])]
     if chosen.empty:
         return f"{done['point'].nunique()} points."
     best = chosen.loc[chosen["system_energy_fJ"].idxmin()]
     text = f"Of the schemes that look at the images, {best['scheme']} takes the least energy, "
-    text += f"{format_energy(best['system_energy_fJ'])} in point {best['point']}"
+    text += format_energy(best["system_energy_fJ"])
+    places = zip(paths, _places(done, best, paths), strict=True)
+    where = ", ".join(f"{path} {place}" for path, place in places if place != ANY)
+    text += f", with {where} (point {best['point']})" if where else f" (point {best['point']})"
     ratio = best["ratio_to_full_system_energy"]
     if pd.notna(ratio):
         text += f", {ratio:.3g} times what training on everything takes there"
     return text + "."
 
 
-def _best(done: pd.DataFrame, paths: Sequence[str]) -> Table:
+def best_points(done: pd.DataFrame, paths: Sequence[str]) -> Table:
+    """Return the point of least system energy of each scheme, as a table."""
     head = [
         "scheme",
         "point with the least energy",
@@ -75,7 +82,7 @@ def _best(done: pd.DataFrame, paths: Sequence[str]) -> Table:
             [
                 Cell(scheme),
                 Cell(row["point"]),
-                *(Cell(value_text(row[path])) for path in paths),
+                *map(Cell, _places(done, row, paths)),
                 number(row["system_energy_fJ"], format_energy, band),
                 number(row["ratio_to_full_system_energy"], "{:.3g}".format),
                 number(row["ddr_energy_fJ"], format_energy),
@@ -84,3 +91,15 @@ def _best(done: pd.DataFrame, paths: Sequence[str]) -> Table:
             ]
         )
     return Table("The best point of each scheme", head, rows)
+
+
+def _places(done: pd.DataFrame, row: pd.Series, paths: Sequence[str]) -> list[str]:
+    """Return a result's value of each path; `ANY` where it alone makes no difference."""
+    mine = done[done["scheme"] == row["scheme"]]
+    texts, own = mine[list(paths)].astype(str), row[list(paths)].astype(str)
+    said = []
+    for path in paths:
+        alike = mine[(texts.drop(columns=path) == own.drop(path)).all(axis=1)]
+        same = len(alike) > 1 and alike["system_energy_fJ"].nunique() == 1
+        said.append(ANY if same else value_text(row[path]))
+    return said

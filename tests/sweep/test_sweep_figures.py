@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from nmsim.report.sweep import figures, over_seeds, varied
-from nmsim.report.sweep_page import page_of
+from nmsim.report.sweep_page import ANY, best_points, page_of
 
 
 def made_up():
@@ -109,5 +109,11 @@ def test_the_page_says_what_is_best_and_what_failed():
         [made_up(), pd.DataFrame([{"point": "x", "status": "failed", "error": "<no>", "scheme": ""}])]
     )
     html = page_of(table.reset_index(drop=True), {"name": "buffers"}, PATHS, [])
-    assert "k-center@nmc takes the least energy, 1.00\u00a0mJ in point 1bank1" in html
+    place = "with near_memory.buffer 1 KiB, near_memory.placement bank (point 1bank1)"
+    assert f"k-center@nmc takes the least energy, 1.00 mJ, {place}" in html.replace("\u00a0", " ")
     assert "1 points failed" in html and "&lt;no&gt;" in html and "<no>" not in html
+
+
+def test_the_best_point_names_no_value_that_makes_no_difference_to_its_scheme():
+    rows = {row[0].text: [cell.text for cell in row[2:5]] for row in best_points(made_up(), PATHS).rows}
+    assert rows == {"full": [ANY, ANY, ANY], "k-center@nmc": ["1 KiB", "bank", ANY]}

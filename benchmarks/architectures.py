@@ -64,6 +64,7 @@ def trained(
         rows = create("random", keep, seed).fit(dataset.X_train, dataset.y_train).indices_
     else:
         rows = np.load(folder / f"selected_indices.{scheme.replace('@', '-')}.npy")
+        rows = rows if dataset.train_rows is None else np.searchsorted(dataset.train_rows, rows)
     section = {k: v for k, v in config["training"].items() if k not in ("seeds", "source", "network")}
     section["min_steps"] = STEPS.get(network, section["min_steps"])
     result = train(

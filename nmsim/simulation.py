@@ -164,7 +164,7 @@ def _fill(run: RunDir, work: _Work, tell: Progress, report: bool, resume: bool) 
     fs.write_text(run.path("energy.csv"), energy_table(config, in_order).to_csv(index=False))
     for result in in_order:
         name = f"selected_indices.{result.scheme.replace('@', '-')}.npy"
-        fs.write_npy(run.path(name), result.learnt.rows)
+        fs.write_npy(run.path(name), dataset.rows_as_given(result.learnt.rows))
     learner.write_map(run.path("selection.npz"))
     stop.check()
     record = work.manifest(manifest.COMPLETE)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from nmsim.cli.output import Json, print_json, print_table, progress
-
-if TYPE_CHECKING:
-    from nmsim.data import Dataset
 
 app = typer.Typer(help="List, fetch and check data sets.", no_args_is_help=True)
 
@@ -18,13 +15,6 @@ app = typer.Typer(help="List, fetch and check data sets.", no_args_is_help=True)
 def is_name(data: str) -> bool:
     """Say whether `data` is meant as the name of a data set: it is no path that exists or looks like one."""
     return not Path(data).exists() and Path(data).name == data and not Path(data).suffix
-
-
-def open_named(data: str) -> Dataset:
-    """Return the data set at a path, or the one that has that name."""
-    from nmsim.data import open_dataset
-
-    return open_dataset(data) if is_name(data) else open_dataset(path=Path(data))
 
 
 @app.command("list")

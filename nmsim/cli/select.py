@@ -59,7 +59,8 @@ def select(
 ) -> None:
     """Write the indices of a representative subset of images.
 
-    FILE.npy gets sorted, distinct int64 numbers of training images, as torch.utils.data.Subset takes them.
+    FILE.npy gets sorted, distinct int64 numbers of training images, as torch.utils.data.Subset takes them:
+    rows of x_train, or images of a folder in the order of their classes' and then their files' names.
     """
     options = dict(_parameter(text) for text in parameters or ())
     if out.suffix != ".npy":
@@ -71,14 +72,17 @@ def select(
 
     import numpy as np
 
-    from nmsim.cli.data import open_named
+    from nmsim.cli.data import is_name
+    from nmsim.data import open_dataset
     from nmsim.estimate import Images, estimate_selection
     from nmsim.selection.api import create, fit
 
     selector = create(method, keep, seed, **options)
     with progress() as tell:
         tell(f"reading {data}", None)
-        dataset = open_named(data)
+        # No network is tested here, so no image is put aside: the numbers are those of the file.
+        named = is_name(data)
+        dataset = open_dataset(data if named else None, None if named else Path(data), hold_out=False)
         needs = estimate_selection(Images.of(dataset), method, options, keep)
         allow(needs, out, max_memory, max_disk, dry_run, as_json)
         tell(f"{method}: choosing of {len(dataset.y_train):,} images", None)

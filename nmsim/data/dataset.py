@@ -15,6 +15,9 @@ from nmsim.rng import stream
 #: Share of the images that becomes the test part where a data set brings none.
 TEST_SHARE = 0.2
 
+#: What `Dataset.split` says where none is held out.
+UNTESTED = "no test part"
+
 #: An edge board trains on no more than this; a header that claims more is a damaged header.
 LIMIT_BYTES = 8 << 30
 
@@ -36,7 +39,10 @@ class Dataset:
     sha256 : str
         Hash of the four arrays: shapes and bytes.
     split : str
-        Where the test part comes from, for reports.
+        Where the test part comes from, for reports. `UNTESTED`: it is empty.
+    train_rows : ndarray of int64, shape (n,), or None
+        Where each training image stands among those that were given as such, ascending, read-only. None where
+        all that were given are there.
     """
 
     name: str
@@ -47,6 +53,7 @@ class Dataset:
     class_names: tuple[str, ...]
     sha256: str
     split: str = "as given"
+    train_rows: np.ndarray | None = None
 
     @property
     def n_classes(self) -> int:
@@ -62,6 +69,10 @@ class Dataset:
     def image_bytes(self) -> int:
         """Return the bytes of one image."""
         return int(np.prod(self.image_shape))
+
+    def rows_as_given(self, rows: np.ndarray) -> np.ndarray:
+        """Return where rows of `X_train` stand among the training images given: rows of the file."""
+        return rows if self.train_rows is None else self.train_rows[rows]
 
     def validate(self, file: Path | str | None = None) -> None:
         """Refuse what no stage could use.
@@ -84,8 +95,9 @@ class Dataset:
                 found=f"{self.n_classes} class",
                 expected="2 or more",
             )
-        for part, X, y in (("training", self.X_train, self.y_train), ("test", self.X_test, self.y_test)):
-            _check_part(part, X, y, self.n_classes, file)
+        _check_part("training", self.X_train, self.y_train, self.n_classes, file)
+        if self.split != UNTESTED:
+            _check_part("test", self.X_test, self.y_test, self.n_classes, file)
         if self.X_test.shape[1:] != self.image_shape:
             raise DataError(
                 "test images are of another size",
@@ -143,6 +155,7 @@ def make_dataset(
     seed: int = 0,
     n_train: int | None = None,
     n_test: int | None = None,
+    hold_out: bool = True,
 ) -> Dataset:
     r"""Return a checked data set from its parts, splitting and shortening where that is asked for.
 
@@ -153,7 +166,7 @@ def make_dataset(
         characters that cannot be printed stand as `\x1b`.
     train, test : (X, y)
         X uint8 (n, H, W) or (n, H, W, C); y integers (n,). Without a test part, a stratified fifth of the
-        images becomes one.
+        images becomes one if `hold_out`.
     class_names : sequence of str, optional
         By default "0", "1", …, up to the largest training label.
     file : Path or str, optional
@@ -162,6 +175,8 @@ def make_dataset(
         Of the split, and of the choice where `n_train` or `n_test` shortens a part.
     n_train, n_test : int, optional
         Keep so many images, stratified; all by default.
+    hold_out : bool
+        False: images without a test part stay all together, and the test part is empty.
 
     Raises
     ------
@@ -173,12 +188,14 @@ def make_dataset(
         class_names = _count_classes(y, file)
     # Checked as one part before it is split, so that a message counts images as the file does.
     _check_part("training", X, y, len(class_names), file)
-    split = "as given"
-    if test is None:
+    split, train_rows = "as given", None
+    if test is None and not hold_out:
+        test, split = (X[:0], y[:0]), UNTESTED
+    elif test is None:
         n = max(1, round(TEST_SHARE * len(y)))
         held = stratified(y, n, seed, "split")
-        rest = np.setdiff1d(np.arange(len(y)), held, assume_unique=True)
-        test, X, y = (X[held], y[held]), X[rest], y[rest]
+        train_rows = np.setdiff1d(np.arange(len(y)), held, assume_unique=True)
+        test, X, y = (X[held], y[held]), X[train_rows], y[train_rows]
         split = f"stratified {TEST_SHARE:.0%} for testing, seed {seed}"
     X_test, y_test = _tidy(*test)
     parts = []
@@ -194,6 +211,8 @@ def make_dataset(
                 )
             chosen = stratified(labels, n_kept, seed, part)
             images, labels = images[chosen], labels[chosen]
+            if part == "training":
+                train_rows = chosen if train_rows is None else train_rows[chosen]
         parts.append((_frozen(images), _frozen(labels)))
     (X, y), (X_test, y_test) = parts
     dataset = Dataset(
@@ -205,6 +224,7 @@ def make_dataset(
         tuple(printable(str(c)) for c in class_names),
         sha256_of(X, y, X_test, y_test),
         split,
+        None if train_rows is None else _frozen(train_rows),
     )
     dataset.validate(file)
     return dataset

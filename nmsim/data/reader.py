@@ -29,9 +29,10 @@ _FORMATS = "IDX files, CIFAR .bin files, a .npz file, or a folder of images per 
 _INNER = ("cifar-10-batches-bin", "cifar-100-binary")
 
 
-class _Sizes(TypedDict):
+class _Asked(TypedDict):
     n_train: int | None
     n_test: int | None
+    hold_out: bool
 
 
 class _Glyphs(Protocol):
@@ -100,6 +101,7 @@ def open_dataset(
     n_train: int | None = None,
     n_test: int | None = None,
     cache_dir: Path | None = None,
+    hold_out: bool = True,
 ) -> Dataset:
     """Return a data set by its name or from a path.
 
@@ -117,6 +119,9 @@ def open_dataset(
         How many images: for glyphs to make, otherwise to keep, stratified.
     cache_dir : Path, optional
         `cache_folder()` by default.
+    hold_out : bool
+        Whether a fifth of the images becomes the test part where the data has none; otherwise that part
+        is empty then.
 
     Raises
     ------
@@ -125,11 +130,11 @@ def open_dataset(
     ResourceLimitError
         Where the data would not fit.
     """
-    sizes = _Sizes(n_train=n_train, n_test=n_test)
+    asked = _Asked(n_train=n_train, n_test=n_test, hold_out=hold_out)
     if any(n is not None and n < 1 for n in (n_train, n_test)):
-        raise DataError("each part needs images", found=str(sizes), expected="at least 1 each")
+        raise DataError("each part needs images", found=f"{n_train} and {n_test}", expected="at least 1 each")
     if path is not None:
-        return _open_path(Path(path).expanduser(), seed, sizes)
+        return _open_path(Path(path).expanduser(), seed, asked)
     if name is None:
         raise DataError("a data set needs a name or a path", hint=f"Names: {', '.join(CATALOG)}.")
     entry = find_entry(name)
@@ -137,7 +142,7 @@ def open_dataset(
         n_train, n_test = n_train or entry.n_train, n_test or entry.n_test
         return _open_glyphs(n_train, n_test, seed, cache_dir or cache_folder())
     if name == "digits":
-        return make_dataset("digits", read_digits(), None, glyphs.CLASS_NAMES, seed=seed, **sizes)
+        return make_dataset("digits", read_digits(), None, glyphs.CLASS_NAMES, seed=seed, **asked)
     folder = (cache_dir or cache_folder()) / name
     if not all((folder / file).is_file() for file in entry.files):
         raise DataError(
@@ -145,17 +150,17 @@ def open_dataset(
             file=folder,
             hint=f"Run `nmsim data fetch {name}`, or set dataset.path to a folder of your own.",
         )
-    return _open_folder(folder, seed, sizes, name=name, class_names=entry.class_names)
+    return _open_folder(folder, seed, asked, name=name, class_names=entry.class_names)
 
 
-def _open_path(path: Path, seed: int, sizes: _Sizes) -> Dataset:
+def _open_path(path: Path, seed: int, asked: _Asked) -> Dataset:
     if not os.path.lexists(path):
         raise DataError("there is no such file or folder", file=path, expected=_FORMATS)
     if path.is_dir():
-        return _open_folder(path, seed, sizes)
+        return _open_folder(path, seed, asked)
     if path.suffix.lower() == ".npz":
         train, test = read_npz(path)
-        return make_dataset(path.stem, train, test, file=path, seed=seed, **sizes)
+        return make_dataset(path.stem, train, test, file=path, seed=seed, **asked)
     raise DataError(
         "this is no data set of a known format", file=path, found=path.suffix or "a file", expected=_FORMATS
     )
@@ -164,21 +169,21 @@ def _open_path(path: Path, seed: int, sizes: _Sizes) -> Dataset:
 def _open_folder(
     folder: Path,
     seed: int,
-    sizes: _Sizes,
+    asked: _Asked,
     name: str | None = None,
     class_names: tuple[str, ...] | None = None,
 ) -> Dataset:
     name = name or folder.absolute().name or "data"
     if find_idx(folder):
         train, test = read_idx_folder(folder)
-        return make_dataset(name, train, test, class_names, file=folder, seed=seed, **sizes)
+        return make_dataset(name, train, test, class_names, file=folder, seed=seed, **asked)
     for place in (folder, *(folder / inner for inner in _INNER)):
         if place.is_dir() and find_cifar(place):
             _, train, test, class_names = read_cifar_folder(place)
-            return make_dataset(name, train, test, class_names, file=place, seed=seed, **sizes)
+            return make_dataset(name, train, test, class_names, file=place, seed=seed, **asked)
     if is_image_folder(folder):
         train, test, class_names = read_image_folder(folder)
-        return make_dataset(name, train, test, class_names, file=folder, seed=seed, **sizes)
+        return make_dataset(name, train, test, class_names, file=folder, seed=seed, **asked)
     raise DataError("no data set of a known format is here", file=folder, expected=_FORMATS)
 
 

@@ -63,7 +63,10 @@ class Run:
     trace_files: tuple[Path, ...]
 
     def indices(self, scheme: str) -> np.ndarray:
-        """Return the numbers of the training images that `scheme` kept: int64, sorted.
+        """Return which training images `scheme` kept, as the data set's file counts them: int64, sorted.
+
+        Where a fifth of the file's images became the test part (`summary["dataset"]["split"]`), none of it is
+        among them.
 
         Raises
         ------
@@ -85,8 +88,8 @@ class Run:
     def selection(self) -> dict[str, np.ndarray] | None:
         """Return the selection's map: `embedding` (n, 2), `labels` (n,), `selected`; None without one.
 
-        With it come `pictured`, numbers of images, and `pictures`, what these look like, where the run kept
-        any.
+        `selected` are rows of `embedding`. With it come `pictured`, rows too, and `pictures`, what these
+        look like, where the run kept any.
 
         Raises
         ------

@@ -6,8 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from nmsim.selection import methods
+from nmsim.data import open_dataset
+from nmsim.selection import methods, select
 
 
 @pytest.fixture(autouse=True)
@@ -15,11 +17,11 @@ def _empty_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("NMSIM_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
-def tiny(path, n=200, classes=4, seed=0):
+def tiny(path, n=200, classes=4, seed=0, test=True):
     rng = np.random.default_rng(seed)
     X = rng.integers(0, 256, (n, 4, 4, 1), dtype=np.uint8)
     y = np.arange(n) % classes
-    np.savez(path, x_train=X, y_train=y, x_test=X[:40], y_test=y[:40])
+    np.savez(path, x_train=X, y_train=y, **({"x_test": X[:40], "y_test": y[:40]} if test else {}))
     return path
 
 
@@ -72,6 +74,28 @@ def test_select_writes_sorted_distinct_indices_of_the_budget(nmsim_json, tmp_pat
         method,
         3,
     )
+
+
+@pytest.mark.parametrize("method", ["random", "herding"])
+def test_select_gives_rows_of_a_file_without_a_test_part_as_the_function_does(nmsim_json, tmp_path, method):
+    data = tiny(tmp_path / "tiny.npz", test=False)
+    facts = nmsim_json("select", data, "--method", method, "--keep", "0.1", "--seed", "3", "--out", "i.npy")
+    arrays = np.load(data)
+    X, y = arrays["x_train"], arrays["y_train"]
+    assert facts["images"] == 200
+    assert np.load("i.npy").tolist() == select(X, y, 0.1, method, random_state=3).tolist()
+
+
+def test_select_counts_the_images_of_a_folder_by_the_names_of_class_and_file(nmsim_json, tmp_path):
+    shades = {"b/2": 10, "b/10": 20, "a/x": 30, "B/x": 40}
+    for name, shade in shades.items():
+        (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((5, 5), shade, np.uint8)).save(tmp_path / "data" / f"{name}.png")
+    nmsim_json("select", "data", "--method", "random", "--keep", "0.75", "--out", "i.npy")
+    chosen = np.load("i.npy").tolist()
+    X = np.stack([np.full((5, 5), shades[name], np.uint8) for name in ("B/x", "a/x", "b/10", "b/2")])
+    assert chosen == select(X, np.array([0, 1, 2, 2]), 0.75, "random", random_state=1).tolist()
+    assert open_dataset(path="data", hold_out=False).X_train[:, 0, 0, 0].tolist() == X[:, 0, 0].tolist()
 
 
 def test_select_for_people_says_where_and_how_many(nmsim, tmp_path):

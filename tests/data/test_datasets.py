@@ -39,6 +39,18 @@ def test_a_split_parts_the_images_without_loss():
     assert sorted(map(tuple, together.tolist())) == [tuple(range(4 * i, 4 * i + 4)) for i in range(10)]
 
 
+@pytest.mark.parametrize("changes", [{}, {"test": None}, {"n_train": 6}, {"test": None, "n_train": 5}])
+def test_training_images_are_found_where_they_were_given(changes):
+    data = small(**changes)
+    given = small().X_train[data.rows_as_given(np.arange(len(data.y_train)))]
+    assert np.array_equal(given, data.X_train)
+
+
+def test_without_a_split_all_images_are_there_and_none_is_tested():
+    data = small(test=None, hold_out=False)
+    assert np.array_equal(data.X_train, small().X_train) and data.X_test.shape == (0, 2, 2, 1)
+
+
 def test_a_seed_gives_one_split_and_another_seed_another():
     first, again, other = (small(test=None, seed=s).sha256 for s in (1, 1, 2))
     assert first == again != other

@@ -11,6 +11,7 @@ import pytest
 from smoke_samples import BOARDS, SMALL
 
 import nmsim
+from nmsim.data import open_dataset
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.errors import NmsimError
 from nmsim.estimate import estimate_run, images_of, least_energy_fJ
@@ -81,6 +82,13 @@ def test_the_host_and_the_units_select_the_same_images_and_reach_the_same_accura
     assert (indices[0] == indices[1]).all()
     assert near["accuracies"] == host["accuracies"]
     assert near["energy_fJ"] != host["energy_fJ"] and near["time_ps"] != host["time_ps"]
+
+
+def test_the_indices_of_a_run_are_rows_of_its_file_and_leave_out_what_it_tests_on(small_run):
+    digits, whole = (open_dataset("digits", hold_out=split) for split in (True, False))
+    full, few = (small_run.indices(s) for s in ("full", "de-sne@nmc"))
+    assert np.array_equal(whole.X_train[full], digits.X_train)
+    assert len(full) < len(whole.y_train) and np.isin(few, full).all()
 
 
 def test_before_training_only_control_and_indices_cross_the_board_near_memory(small_run):

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 import numpy as np
+
+from nmsim.errors import ConfigError
 
 #: Operation kinds that hardware knows how to price. `mac_*` counts one multiply and one add; `compare` is an
 #: int32 comparison; `exp` one exponential or its look-up; `cpu_instruction` is scalar work that only a CPU
@@ -27,6 +30,7 @@ OPERATIONS = (
     "compare",
     "cpu_instruction",
 )
+_KNOWN = frozenset(OPERATIONS)
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,11 @@ class Step:
         groups side by side where the placement allows it. None: the step concerns all groups.
     repeat : int
         How many times in a row the step is done, at least 1 (iterations of an optimiser).
+
+    Raises
+    ------
+    ConfigError
+        For a kind of operation that is none of `OPERATIONS`, which nothing could price.
     """
 
     phase: str
@@ -107,3 +116,14 @@ class Step:
     gather_bytes_per_unit: int = 0
     group: int | None = None
     repeat: int = 1
+
+    def __post_init__(self) -> None:
+        if not _KNOWN.issuperset(self.operations):
+            wrong = next(kind for kind in self.operations if kind not in _KNOWN)
+            close = get_close_matches(str(wrong), OPERATIONS, 1)
+            raise ConfigError(
+                f"a step of the phase {self.phase} counts an unknown kind of operation",
+                found=wrong,
+                expected=", ".join(OPERATIONS),
+                hint=f"Did you mean {close[0]}?" if close else None,
+            )

@@ -49,7 +49,7 @@ def test_every_command_of_a_page_stands_in_a_block_that_can_be_run(page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     assert not re.findall(r"^    (?:nmsim|pip|make|python) .*", text, re.MULTILINE)
     kinds = {block.language for block in PAGES[page]}
-    assert kinds <= {"sh", "python", "text", "yaml", "ini", "diff"}, kinds
+    assert kinds <= {"sh", "python", "text", "yaml", "toml", "diff"}, kinds
 
 
 def test_a_quoted_output_may_differ_in_figures_and_in_nothing_else(tmp_path, monkeypatch):

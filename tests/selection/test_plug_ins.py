@@ -2,14 +2,16 @@
 
 import configparser
 import importlib
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nmsim.access.work import OPERATIONS
+from nmsim.access.work import OPERATIONS, Step
 from nmsim.config import load_config
 from nmsim.errors import ConfigError, DataError
 from nmsim.selection import api, create, methods, select
@@ -18,6 +20,8 @@ from nmsim.simulation import simulate
 from nmsim.system.board_checks import check_board
 
 ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "howto" / "selector.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"`([\w.]+)`[^`]*?:\n\n```\w+\n(.*?)```", PAGE, re.DOTALL))
 BOARD = ROOT / "hw_configs" / "lpddr4.yaml"
 SMALL = [
     "dataset.glyphs.n_train=120",
@@ -31,17 +35,14 @@ SMALL += ["trace.level=off"]
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """Put the page's files where an installer would."""
-    page = (ROOT / "docs" / "howto" / "selector.md").read_text(encoding="utf-8")
-    files = dict(re.findall(r"`([\w.]+)`[^`]*?:\n\n```\w+\n(.*?)```", page, re.DOTALL))
-    assert list(files) == ["brightness.py", "setup.cfg"]
-    setup = configparser.ConfigParser()
-    setup.read_string(files["setup.cfg"])
-    ((group, lines),) = setup["options.entry_points"].items()
+    """Put the page's files where an installer would; whether one does, a slow test asks."""
+    project = configparser.ConfigParser()
+    project.read_string(FILES["pyproject.toml"])  # no TOML before Python 3.11, and this much of it is INI
+    ((name, value),) = project['project.entry-points."nmsim.selectors"'].items()
     info = tmp_path / "nmsim_brightness-1.0.dist-info"
     info.mkdir()
-    (tmp_path / "brightness.py").write_text(files["brightness.py"])
-    (info / "entry_points.txt").write_text(f"[{group}]{lines}\n")
+    (tmp_path / "brightness.py").write_text(FILES["brightness.py"])
+    (info / "entry_points.txt").write_text(f"[nmsim.selectors]\n{name} = {value}\n".replace('"', ""))
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nmsim-brightness\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
@@ -56,6 +57,27 @@ def test_the_method_of_the_page_is_found_and_selects(installed):
     assert select(X, np.zeros(11, int), 0.27, "middle-brightness").tolist() == [4, 5, 6]
 
 
+@pytest.mark.slow
+def test_an_installer_takes_the_files_of_the_page_as_they_stand(tmp_path):
+    assert list(FILES) == ["brightness.py", "pyproject.toml"]
+    package, site = tmp_path / "package", tmp_path / "site"
+    package.mkdir()
+    for name, content in FILES.items():
+        (package / name).write_text(content)
+    pip = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", site, "."], cwd=package, check=True)
+    # A method that cannot be found or loaded has no row in the list.
+    command = [sys.executable, "-m", "nmsim", "select", "--list-methods"]
+    path = os.pathsep.join(map(str, (site, ROOT)))
+    printed = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
+    )
+    assert printed.returncode == 0, printed.stderr
+    assert any(
+        line.split()[:3] == ["middle-brightness", "host,", "nmc"] for line in printed.stdout.splitlines()
+    )
+
+
 def test_it_runs_on_either_side_of_a_board_and_is_priced_there(installed, tmp_path):
     schemes = "schemes=[full, random, middle-brightness@nmc, middle-brightness@host]"
     run = simulate(load_config(BOARD, [*SMALL, schemes]), out=tmp_path / "runs", report=False)
@@ -67,6 +89,13 @@ def test_it_runs_on_either_side_of_a_board_and_is_priced_there(installed, tmp_pa
 def test_the_page_counts_in_kinds_that_hardware_knows(installed):
     fit = create("middle-brightness", 0.5).fit(np.zeros((8, 4), np.uint8), np.arange(8) % 2)
     assert all(set(step.operations) <= set(OPERATIONS) for step in fit.steps(1 << 10, 4))
+
+
+@pytest.mark.parametrize("kind", OPERATIONS)
+def test_a_misspelt_kind_of_operation_is_refused_with_the_right_one_which_the_page_names(kind):
+    assert f"`{kind}`" in PAGE
+    with pytest.raises(ConfigError, match=f"phase scan.*found {kind}s; .*Did you mean {kind}[?]"):
+        Step("scan", operations={"compare": 1, f"{kind}s": 2})
 
 
 def offered(monkeypatch, kind):

@@ -173,7 +173,10 @@ def select(
     Parameters
     ----------
     X : ndarray of uint8 or other real numbers, shape (n, …)
-        Images (n, height, width[, channels]) or flat records.
+        Images (n, height, width[, channels]) or flat records. Images of another type whose values are all
+        whole numbers from 0 to 255 are taken as uint8, unless they are floating-point numbers up to 1. Of
+        all else the range of the values, the least to the largest, is mapped to that of uint8; methods with
+        a network refuse it.
     y : ndarray of integers, shape (n,)
         Class labels.
     keep_ratio : float
@@ -190,7 +193,7 @@ def select(
     ConfigError
         For an unknown method or a parameter that cannot be meant.
     DataError
-        For data, labels or a keep ratio that cannot be used.
+        For data, labels or a keep ratio that cannot be used; for images whose channels come first.
 
     Examples
     --------
@@ -199,4 +202,24 @@ def select(
     >>> len(select(X, np.arange(20) % 2, 0.5, "random"))
     10
     """
-    return fit(create(method, keep_ratio, random_state, **params), X, y).indices_
+    return fit(create(method, keep_ratio, random_state, **params), _as_stored(X), y).indices_
+
+
+def _as_stored(X: np.ndarray) -> np.ndarray:
+    """Return images as uint8 where that loses nothing, and anything else as it is; see `select`."""
+    if not isinstance(X, np.ndarray) or X.ndim not in (3, 4) or X.size == 0:
+        return X
+    if X.ndim == 4 and X.shape[1] in (1, 3) and min(X.shape[2:]) > 4:
+        raise DataError(
+            "the images look as if their channels came first",
+            found=f"shape {X.shape}",
+            expected="(n, height, width, channels)",
+            hint="Give X.transpose(0, 2, 3, 1); if they are no images, X.reshape(len(X), -1).",
+        )
+    if X.dtype == np.uint8 or X.dtype.kind not in "biuf":
+        return X
+    low, high = X.min(), X.max()
+    if not (low >= 0 and high <= 255) or (X.dtype.kind == "f" and high <= 1):  # the first is so for NaN too
+        return X
+    stored = X.astype(np.uint8)
+    return stored if X.dtype.kind != "f" or np.array_equal(stored, X) else X

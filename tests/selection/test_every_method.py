@@ -99,7 +99,7 @@ def test_a_fit_of_another_ratio_goes_on_to_what_a_fit_from_the_beginning_would_b
 @pytest.mark.parametrize("shape", [(64,), (8, 8, 3)])
 def test_records_of_any_shape_and_real_type_are_taken(method, kind, shape):
     X, y = data(60, shape=shape)
-    if method in WITH_NETWORK and (kind != np.uint8 or len(shape) == 1):
+    if method in WITH_NETWORK and len(shape) == 1:
         with pytest.raises(DataError, match=r"8-bit images.*Choose a method without a network"):
             chosen_by(method, X.astype(kind), y, 0.2)
     else:
@@ -161,6 +161,36 @@ def test_a_method_says_where_it_runs_and_why_not_elsewhere(method):
     places = method_places(method)
     assert set(places) <= set(PLACES) and "host" in places
     assert "nmc" in places or selector_class(method).host_only
+
+
+@every_method
+@pytest.mark.parametrize("kind", [np.int64, np.float32])
+def test_images_of_whole_bytes_are_the_same_images_in_any_type(method, kind):
+    X, y = data(60)
+    X //= 2  # so that their range is not that of bytes already
+    assert chosen_by(method, X.astype(kind), y, 0.3).tolist() == chosen_by(method, X, y, 0.3).tolist()
+
+
+@pytest.mark.parametrize("values", [[0.0, 1.0], [0.0, 200.5], [-1.0, 7.0], [0.0, 256.0]])
+def test_of_other_images_the_range_is_mapped_and_networks_refuse_them(values):
+    _, high = values
+    X, y = np.random.default_rng(0).choice(values, (20, 6, 6)), np.arange(20) % 2
+    mapped = np.where(high == X, np.uint8(255), np.uint8(0))
+    assert chosen_by("herding", X, y, 0.3).tolist() == chosen_by("herding", mapped, y, 0.3).tolist()
+    for method in WITH_NETWORK:
+        with pytest.raises(DataError, match="8-bit images"):
+            chosen_by(method, X, y, 0.3)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 9), (1, 8, 8)])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_images_whose_channels_come_first_are_refused_and_taken_as_the_message_says(shape, kind):
+    X, y = data(20, 2, shape)
+    X = X.astype(kind)
+    with pytest.raises(DataError, match=r"channels came first.*\(n, height, width, channels\).*transpose"):
+        chosen_by("herding", X, y, 0.2)
+    for mended in (X.transpose(0, 2, 3, 1), X.reshape(len(X), -1)):
+        assert len(chosen_by("herding", mended, y, 0.2)) == 4
 
 
 def test_indices_make_a_subset_of_a_torch_data_set():

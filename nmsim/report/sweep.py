@@ -36,6 +36,9 @@ _PANELS = 4
 #: How far schemes stand apart at a value that is a name.
 _DODGE = 0.09
 
+#: The ratio from which on two energies count as different.
+_MATTERS = 1.0005
+
 #: Values of an axis at which a line through the least is drawn, at most.
 _LINED = 20
 
@@ -321,12 +324,17 @@ def energy_over_area(table: pd.DataFrame, axes: Sequence[Varied]) -> Plot:
     )
 
 
+def matters(energies_fJ: pd.Series) -> bool:
+    """Return whether these energies differ by as much as 0.05 %, which three digits could show."""
+    return bool(energies_fJ.max() >= _MATTERS * energies_fJ.min())
+
+
 def maps(table: pd.DataFrame, axes: Sequence[Varied]) -> list[Plot]:
     """Return a map of system energy over two varied values for each scheme that they matter to."""
     found = []
     for scheme in dict.fromkeys(table["scheme"]):
         mine = table[table["scheme"] == scheme]
-        if mine.duplicated([a.path for a in axes]).any() or mine["system_energy_fJ"].nunique() < 2:
+        if mine.duplicated([a.path for a in axes]).any() or not matters(mine["system_energy_fJ"]):
             continue
         found.append(_map(mine, scheme, *axes))
     return found
@@ -372,7 +380,7 @@ def _moves(table: pd.DataFrame, axis: Varied, others: Sequence[Varied]) -> str:
     ratios = (alike.transform("max") / alike.transform("min")).where(alike.transform("size") > 1)
     if ratios.isna().all():
         return f"No two points differ in {axis.path} alone."
-    if ratios.max() < 1.0005:
+    if ratios.max() < _MATTERS:
         return f"{axis.path} by itself changes the energy of no scheme by as much as 0.05 %."
     first = table.loc[ratios.idxmax()]
     mine = table[(table[keys] == first[keys]).all(axis=1)]

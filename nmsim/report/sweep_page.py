@@ -8,7 +8,7 @@ import pandas as pd
 
 from nmsim.report.canvas import Plot
 from nmsim.report.html import page
-from nmsim.report.sweep import value_text
+from nmsim.report.sweep import matters, value_text
 from nmsim.report.tables import Cell, Table, accuracy, number
 from nmsim.units import format_energy, format_time
 
@@ -100,6 +100,6 @@ def _places(done: pd.DataFrame, row: pd.Series, paths: Sequence[str]) -> list[st
     said = []
     for path in paths:
         alike = mine[(texts.drop(columns=path) == own.drop(path)).all(axis=1)]
-        same = len(alike) > 1 and alike["system_energy_fJ"].nunique() == 1
+        same = len(alike) > 1 and not matters(alike["system_energy_fJ"])
         said.append(ANY if same else value_text(row[path]))
     return said

@@ -117,3 +117,10 @@ def test_the_page_says_what_is_best_and_what_failed():
 def test_the_best_point_names_no_value_that_makes_no_difference_to_its_scheme():
     rows = {row[0].text: [cell.text for cell in row[2:5]] for row in best_points(made_up(), PATHS).rows}
     assert rows == {"full": [ANY, ANY, ANY], "k-center@nmc": ["1 KiB", "bank", ANY]}
+
+
+def test_a_scheme_gets_no_map_of_differences_that_no_digit_shows():
+    table = made_up().query("seed == 1").reset_index(drop=True)
+    moved = table["system_energy_fJ"] + table.index * 1e4  # of 1e12 and more
+    plots = [plot.name for plot in figures(table.assign(system_energy_fJ=moved), PATHS[:2])]
+    assert "map_k-center-nmc" in plots and "map_full" not in plots

@@ -363,7 +363,8 @@ def least_energy_fJ(config: RunConfig, images: Images) -> Iterator[float]:
     bursts = -(-images.values // geometry(spec).access_bytes)
     image_fJ = bursts * prices.command("RD", "host").sum() + macs * mac_fJ
     for scheme in config.schemes:
-        rows = images.n_train if scheme == "full" else round(config.selection.keep_ratio * images.n_train)
+        share = 1.0 if scheme == "full" else config.selection.keep_ratio
+        rows = total_budget(images.n_train, share)
         yield float(rows * _epochs(config, rows) * image_fJ)
 
 

@@ -58,8 +58,19 @@ class AccessBatch(NamedTuple):
     arrival_clk: np.ndarray
 
 
+def _read_only(batch: AccessBatch) -> AccessBatch:
+    """Return the arrays as ones that cannot be written to: to Numba, those that can are of another type.
+
+    Callers have either kind, and each mixture would be compiled anew.
+    """
+    views = AccessBatch(*(array.view() for array in batch))
+    for view in views:
+        view.flags.writeable = False
+    return views
+
+
 _NO_CLOCKS = np.empty(0, dtype=np.int64)
-_NO_ACCESSES = AccessBatch._make([*[_NO_CLOCKS] * 3, _NO_CLOCKS.astype(np.bool_), _NO_CLOCKS])
+_NO_ACCESSES = _read_only(AccessBatch._make([*[_NO_CLOCKS] * 3, _NO_CLOCKS.astype(np.bool_), _NO_CLOCKS]))
 
 
 class Knobs(NamedTuple):
@@ -363,7 +374,7 @@ class Channel:
         near, visits = near or self._tables, visits or self._no_visits
         log = np.empty((self._log_room(visits, rows), LOG_FIELDS), dtype=np.int64)
         start = self.clk
-        work = (_read_only(batch), until, drain, log, done, idle, self._before)
+        work = (batch, until, drain, log, done, idle, self._before)
         serve(self._tables, self._state, self._knobs, near, visits, *work)
         return self._end(start, log, done, rows)
 
@@ -410,7 +421,10 @@ class Channel:
     def _checked(self, batch: AccessBatch) -> AccessBatch:
         org = self.spec.organization
         dtypes = (np.int64, np.int64, np.int64, np.bool_, np.int64)
-        batch = AccessBatch(*(np.ascontiguousarray(a, dtype=d) for a, d in zip(batch, dtypes, strict=True)))
+        arrays: list[np.ndarray] = [
+            np.ascontiguousarray(a, dtype=d) for a, d in zip(batch, dtypes, strict=True)
+        ]
+        batch = _read_only(AccessBatch._make(arrays))
         n = len(batch.bank)
         if {len(a) for a in batch[:4]} - {n} or len(batch.arrival_clk) not in (0, n):
             raise ValueError(f"arrays of one batch differ in length: {[len(a) for a in batch]}")
@@ -419,17 +433,6 @@ class Channel:
         if len(batch.arrival_clk) and (np.diff(batch.arrival_clk) < 0).any():
             raise ValueError("arrival_clk decreases")
         return batch
-
-
-def _read_only(batch: AccessBatch) -> AccessBatch:
-    """Return the arrays as ones that cannot be written to: to Numba, those that can are of another type.
-
-    Callers have either kind, and each mixture would be compiled anew.
-    """
-    views = AccessBatch(*(array.view() for array in batch))
-    for view in views:
-        view.flags.writeable = False
-    return views
 
 
 def _knobs(spec: DramSpec, controller: ControllerSpec) -> Knobs:

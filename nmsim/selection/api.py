@@ -94,7 +94,7 @@ def method_places(method: str) -> tuple[str, ...]:
     return tuple(getattr(selector_class(method), "places", ("host",)))
 
 
-def create(method: str, keep_ratio: float, random_state: int = 0, **params: object) -> Selector:
+def create(method: str, keep_ratio: float, random_state: int = 1, **params: object) -> Selector:
     """Return an unfitted selector.
 
     Parameters
@@ -165,7 +165,7 @@ def select(
     y: np.ndarray,
     keep_ratio: float,
     method: str = "de-sne",
-    random_state: int = 0,
+    random_state: int = 1,
     **params: object,
 ) -> np.ndarray:
     """Return the numbers of the chosen records, int64, ascending and distinct.

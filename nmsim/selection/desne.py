@@ -135,7 +135,7 @@ class DESNE(Reusable):
         exaggeration_share: float = 0.1,
         learning_rate: float = 1.0,
         sampling: str = "medoid",
-        random_state: int = 0,
+        random_state: int = 1,
     ):
         self.keep_ratio, self.random_state = keep_ratio, random_state
         self.scope, self.features, self.kernel, self.sampling = scope, features, kernel, sampling
@@ -283,7 +283,7 @@ class AdapSNE(DESNE):
         kernel: str = "student",
         forces: str = "auto",
         n_iter: int = 500,
-        random_state: int = 0,
+        random_state: int = 1,
     ):
         super().__init__(
             keep_ratio,

@@ -200,7 +200,7 @@ class DatasetQuantization(Reusable):
         network_epochs: int = 10,
         patch_drop: float = 0.0,
         patch_side: int = 4,
-        random_state: int = 0,
+        random_state: int = 1,
     ):
         self.keep_ratio, self.random_state = keep_ratio, random_state
         self.patch_drop, self.patch_side = patch_drop, patch_side

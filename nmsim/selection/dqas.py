@@ -133,7 +133,7 @@ class ActiveQuantization(Reusable):
         patch_side: int = 4,
         network: str = "cnn-s",
         network_epochs: int = 10,
-        random_state: int = 0,
+        random_state: int = 1,
     ):
         self.keep_ratio, self.random_state = keep_ratio, random_state
         self.n_bins, self.initial_share, self.n_rounds = n_bins, initial_share, n_rounds

@@ -41,7 +41,7 @@ class GraphCut(GreedyPerClass):
         pool_size: int = 2,
         n_features: int = 50,
         number_format: str = "int8",
-        random_state: int = 0,
+        random_state: int = 1,
     ):
         super().__init__(
             keep_ratio,

@@ -127,7 +127,7 @@ class GreedyPerClass(Estimator):
         pool_size: int = 2,
         n_features: int = 50,
         number_format: str = "int8",
-        random_state: int = 0,
+        random_state: int = 1,
     ):
         self.keep_ratio, self.random_state = keep_ratio, random_state
         self.features, self.pool_size, self.n_features = features, pool_size, n_features

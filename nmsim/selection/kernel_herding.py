@@ -70,7 +70,7 @@ class KernelHerding(Estimator):
         cells: int = 4,
         n_features: int = 64,
         bandwidths: tuple[float, ...] = (0.25, 1.0, 4.0),
-        random_state: int = 0,
+        random_state: int = 1,
     ):
         self.keep_ratio, self.random_state = keep_ratio, random_state
         self.features, self.n_filters, self.cells, self.n_features = features, n_filters, cells, n_features

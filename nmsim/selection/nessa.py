@@ -115,7 +115,7 @@ class NeSSA(Estimator):
         drop_share: float = 0.1,
         network: str = "cnn-s",
         network_epochs: int = 15,
-        random_state: int = 0,
+        random_state: int = 1,
     ):
         self.keep_ratio, self.random_state = keep_ratio, random_state
         self.reselect_every, self.drop_share = reselect_every, drop_share

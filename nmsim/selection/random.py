@@ -35,7 +35,7 @@ class RandomPerClass(Estimator):
 
     host_only = "it reads no image, so that nothing is won beside them"
 
-    def __init__(self, keep_ratio: float = 0.1, *, random_state: int = 0):
+    def __init__(self, keep_ratio: float = 0.1, *, random_state: int = 1):
         self.keep_ratio, self.random_state = keep_ratio, random_state
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> RandomPerClass:

@@ -47,7 +47,7 @@ class Selector(Protocol):
     keep_ratio: float
     indices_: np.ndarray
 
-    def __init__(self, *, keep_ratio: float, random_state: int = 0, **parameters: Any):
+    def __init__(self, *, keep_ratio: float, random_state: int = 1, **parameters: Any):
         """Store the parameters."""
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Selector:

@@ -156,8 +156,8 @@ class Runner(ExitStack):
                 said = True
                 rest = (taken - first) / (done - 1) * (len(left) - done)
                 self._say(
-                    f"{done} of {len(left)} points took {duration(taken)}; at this rate the others take "
-                    f"about {duration(rest)}"
+                    f"{done} of the {len(left)} points left took {duration(taken)}; at this rate the others "
+                    f"take about {duration(rest)}"
                 )
 
         fs.write_json(self.folder.path / TIMING, {"points": len(left), "seconds": time.monotonic() - started})

@@ -22,6 +22,7 @@ from nmsim.data import Dataset, load
 from nmsim.data.catalog import CATALOG
 from nmsim.data.synthetic import STEP
 from nmsim.energy.ledger import MAX_SUM, too_large
+from nmsim.energy.prices import PriceList
 from nmsim.errors import ResourceLimitError
 from nmsim.selection.api import selector_class
 from nmsim.selection.budget import total_budget
@@ -30,7 +31,7 @@ from nmsim.selection.embedding import CROSSOVER
 from nmsim.selection.formats import FORMATS
 from nmsim.selection.selector import follows_training
 from nmsim.system.pace import npu_rate_Hz
-from nmsim.system.parts import dram_spec, geometry, price_list
+from nmsim.system.parts import dram_spec, geometry
 from nmsim.system.schemes import split_scheme
 from nmsim.trace.schema import PART_ROWS
 from nmsim.trace.writer import GROUP_ROWS
@@ -356,7 +357,7 @@ def _commands(config: RunConfig, images: Images, scheme: str) -> int:
 def least_energy_fJ(config: RunConfig, images: Images) -> Iterator[float]:
     """Yield what each scheme's training takes at least: images read, arithmetic, and power meanwhile."""
     spec, section = dram_spec(config.memory), config.training
-    prices, cost = price_list(config, spec), Network(section.network, images.shape, images.n_classes).cost()
+    prices, cost = PriceList(config, spec), Network(section.network, images.shape, images.n_classes).cost()
     macs = cost.macs_forward + cost.macs_backward
     mac_fJ = prices.work(cost.mac, "soc").sum()
     mac_fJ += prices.work("STATIC", "soc").sum() * 1e12 / npu_rate_Hz(config.soc)

@@ -24,7 +24,7 @@ from nmsim.learning import Learnt
 from nmsim.system.board import TRAINING
 from nmsim.system.course import Counts, Course
 from nmsim.system.nmc import UnitCount
-from nmsim.system.parts import dram_spec, price_list
+from nmsim.system.parts import dram_spec
 from nmsim.system.peaks import arithmetic, peaks
 from nmsim.system.unit_facts import unit_facts
 from nmsim.trace.schema import COMPONENT_COLUMNS
@@ -57,7 +57,7 @@ class SchemeResult:
 
 def energy_table(config: RunConfig, results: Sequence[SchemeResult]) -> pd.DataFrame:
     """Return scheme, phase, component and energy_fJ: one row for each that is not 0."""
-    tables, prices = [], price_list(config, dram_spec(config.memory))
+    tables, prices = [], PriceList(config, dram_spec(config.memory))
     for result in results:
         sums = result.course.ledger.frame(prices).groupby("phase", sort=False)[COMPONENT_COLUMNS].sum()
         long = sums.rename(columns=lambda c: c.removesuffix("_fJ")).stack().rename("energy_fJ").reset_index()
@@ -78,7 +78,7 @@ def summarise(
         Where the trace's energies do not sum to the ledger's: that would be a defect of nmsim.
     """
     spec = dram_spec(config.memory)
-    prices = price_list(config, spec)
+    prices = PriceList(config, spec)
     frames = {result.scheme: _frame(result.course, prices) for result in results}
     shares = rail_shares(spec, config.memory.refresh_background)
     schemes = {

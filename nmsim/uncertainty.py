@@ -25,7 +25,7 @@ from nmsim.energy.prices import PriceList
 from nmsim.system.board import TRAINING
 from nmsim.system.course import Course
 from nmsim.system.pace import Speeds
-from nmsim.system.parts import dram_spec, price_list
+from nmsim.system.parts import dram_spec
 
 #: The ends of the band that is stated beside each value, in percent of the samples.
 BAND = {"p05": 5.0, "p95": 95.0}
@@ -52,7 +52,7 @@ class Variants:
     def __init__(self, config: RunConfig, unknown: Sequence[Factor], shares: np.ndarray):
         other = drawn(config, unknown, shares)
         self.samples = len(shares)
-        self.prices: PriceList = price_list(other, dram_spec(config.memory))
+        self.prices: PriceList = PriceList(other, dram_spec(config.memory))
         stated, now = Speeds.on(config).of, Speeds.on(other).of
         self.slower = {name: stated[name] / now[name] for name in stated}
 

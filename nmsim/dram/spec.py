@@ -166,6 +166,11 @@ class DramSpec:
         """Return the bytes a second of one channel's data bus."""
         return self.access_bytes / (self.clocks["nBL"] * self.tCK_ps * 1e-12)
 
+    @property
+    def data_rate_Hz(self) -> float:
+        """Return the bits a second of one data pin."""
+        return self.table.beats_per_clock * 1e12 / self.tCK_ps
+
 
 def _check_organization(org: Organization, table: Standard) -> None:
     for field in fields(org):

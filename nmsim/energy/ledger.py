@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from nmsim.dram.commands import COMMANDS
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.prices import PriceList
 from nmsim.errors import ResourceLimitError
@@ -83,7 +84,7 @@ class Ledger:
         energies: list[np.ndarray] = []
         for key, counts in self._commands.items():
             for command, bank in np.argwhere(counts):
-                name, count = prices.command_names[command], int(counts[command, bank])
+                name, count = COMMANDS[command], int(counts[command, bank])
                 rows.append((*key, int(bank), name, count, count * prices.command_bytes[name]))
                 energies.append(_checked(prices.command(name, key.source), count))
         for work, (count, moved) in self._work.items():
@@ -103,7 +104,7 @@ class Ledger:
         """Return how often each command or kind of work was seen, by (phase, source, array, name)."""
         found: dict[tuple[str, str, str, str], int] = {}
         for key, counts in self._commands.items():
-            for name, count in zip(prices.command_names, counts.sum(axis=1).tolist(), strict=True):
+            for name, count in zip(COMMANDS, counts.sum(axis=1).tolist(), strict=True):
                 if count:
                     place = (key.phase, key.source, key.array, name)
                     found[place] = found.get(place, 0) + count
@@ -115,7 +116,7 @@ class Ledger:
     def bytes_of(self, prices: PriceList, source: str, phases: Iterable[str] | None = None) -> int:
         """Return the bytes that `source` read and wrote in DRAM, in all phases or in those given."""
         wanted = None if phases is None else set(phases)
-        weights = np.array([prices.command_bytes[name] for name in prices.command_names], dtype=np.int64)
+        weights = np.array([prices.command_bytes[name] for name in COMMANDS], dtype=np.int64)
         return sum(
             int((counts.sum(axis=1) * weights).sum())
             for key, counts in self._commands.items()

@@ -1,12 +1,28 @@
-"""Which supply rail of the DRAM an energy is drawn from."""
+"""The supply rails of the DRAM: what a board states of them, and which of them an energy is drawn from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nmsim.config.memory import Memory
 from nmsim.dram.spec import DramSpec
 from nmsim.energy.idd import command_energies
 from nmsim.energy.values import Number
+
+
+def stated_rails(memory: Memory, end: str = "value") -> dict[str, dict[str, float]]:
+    """Return voltage and currents of each rail, in V and A, by the names that `DramSpec` has for them.
+
+    `end` is "value", "low" or "high": the values, or these ends of all their ranges. Where the values are
+    arrays, one for each of many samples, so are the results.
+    """
+    return {
+        name: {
+            "voltage_V": getattr(rail.voltage, end),
+            **{f"{k}_A": getattr(current, end) for k, current in rail.currents.items()},
+        }
+        for name, rail in memory.rails.items()
+    }
 
 
 def rail_shares(spec: DramSpec, refresh_background: str = "active") -> dict[str, dict[str, Number]]:

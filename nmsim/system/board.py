@@ -16,12 +16,13 @@ from nmsim.dram.durations import command_durations
 from nmsim.dram.engine import Channel
 from nmsim.energy.data_bits import LineActivity
 from nmsim.energy.link import flight_time_ps
+from nmsim.energy.prices import PriceList
 from nmsim.system.course import Course, Epoch
 from nmsim.system.host import Host
 from nmsim.system.memory import MemoryChannel
 from nmsim.system.meter import Meter
 from nmsim.system.nmc import NearMemoryUnits
-from nmsim.system.parts import controller_spec, dram_spec, geometry, price_list
+from nmsim.system.parts import controller_spec, dram_spec, geometry
 from nmsim.system.process import Environment, Process
 from nmsim.trace.writer import TraceWriter
 
@@ -92,7 +93,7 @@ class Board:
     ):
         self._config, self.spec = config, dram_spec(config.memory)
         controller = controller_spec(config.memory)
-        self.prices = price_list(config, self.spec)
+        self.prices = PriceList(config, self.spec)
         organization = config.memory.organization
         shown = config.trace.rows_per_phase if config.trace.level == "window" else None
         self.meter = Meter(

@@ -13,8 +13,9 @@ from nmsim.dram.address import AddressMap
 from nmsim.dram.controller import check_controller
 from nmsim.dram.spec import check_rail
 from nmsim.energy.logic import node_energy_factor
+from nmsim.energy.rails import stated_rails
 from nmsim.errors import ConfigError
-from nmsim.system.parts import controller_spec, dram_spec, rails
+from nmsim.system.parts import controller_spec, dram_spec
 from nmsim.system.schemes import check_schemes
 
 
@@ -28,7 +29,10 @@ def check_board(config: RunConfig) -> None:
     """
     memory, near_memory, npu = config.memory, config.near_memory, config.soc.npu
     checks: dict[str, Callable[[], object]] = {
-        **{f"memory.rails.{name}": partial(check_rail, name, rail) for name, rail in rails(memory).items()},
+        **{
+            f"memory.rails.{name}": partial(check_rail, name, rail)
+            for name, rail in stated_rails(memory).items()
+        },
         "memory": lambda: dram_spec(memory),
         "memory.rails": lambda: _check_ranges_of_currents(memory),
         "memory.controller": lambda: check_controller(dram_spec(memory), controller_spec(memory)),
@@ -75,7 +79,7 @@ def _check_ranges_of_currents(memory: Memory) -> None:
     spec = dram_spec(memory)
     for end in ("low", "high"):
         try:
-            replace(spec, rails=rails(memory, end))
+            replace(spec, rails=stated_rails(memory, end))
         except ConfigError as error:
             error.message = f"at the {end} ends of the ranges, {error.message}"
             error.hint = "A part draws less, or more, in all states together: mend the ranges."

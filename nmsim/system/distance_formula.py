@@ -39,11 +39,11 @@ from nmsim.config.schema import RunConfig
 from nmsim.dram.spec import DramSpec
 from nmsim.energy.exchange import dies_per_channel
 from nmsim.energy.layers import IS_DDR
+from nmsim.energy.prices import PriceList
 from nmsim.selection.desne_work import ENTRY_BYTES
 from nmsim.selection.formats import FORMATS
 from nmsim.system.host import compute_times_ps
 from nmsim.system.nmc import UnitCount
-from nmsim.system.parts import price_list
 
 #: Buffers that are tried for the crossing, before the first that wins is narrowed down.
 _GRID = 48
@@ -97,7 +97,7 @@ class Formula:
     """
 
     def __init__(self, config: RunConfig, spec: DramSpec):
-        self._config, self._spec, self._prices = config, spec, price_list(config, spec)
+        self._config, self._spec, self._prices = config, spec, PriceList(config, spec)
         self._form = FORMATS[config.near_memory.format]
         self._channels = spec.organization.channels
         self._burst, self._row = spec.access_bytes, spec.access_bytes * spec.row_bursts

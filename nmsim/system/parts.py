@@ -1,4 +1,4 @@
-"""The parts of a configured board, each as its own model takes it: memory, controller, placement, prices."""
+"""The parts of a configured board, each as its own model takes it: memory, controller, placement."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import numpy as np
 from nmsim.access.layout import Geometry
 from nmsim.config.memory import Memory
 from nmsim.config.schema import RunConfig
-from nmsim.dram.commands import COMMANDS
 from nmsim.dram.controller import ControllerSpec
 from nmsim.dram.spec import DramSpec
 from nmsim.dram.spec import Organization as DramOrganization
 from nmsim.energy.data_bits import LineActivity, line_activity
-from nmsim.energy.idd import command_energies
-from nmsim.energy.prices import DramPrices, PriceList
+from nmsim.energy.rails import stated_rails
 
 
 def dram_spec(memory: Memory) -> DramSpec:
@@ -26,22 +24,8 @@ def dram_spec(memory: Memory) -> DramSpec:
         organization=DramOrganization(**organization),
         tCK_ps=round(memory.timing.tCK.value),
         timing=memory.timing.clocks,
-        rails=rails(memory),
+        rails=stated_rails(memory),
     )
-
-
-def rails(memory: Memory, end: str = "value") -> dict[str, dict[str, float]]:
-    """Return voltage and currents of each rail, in V and A, by the names that `DramSpec` has for them.
-
-    `end` is "value", "low" or "high": the values, or these ends of all their ranges.
-    """
-    return {
-        name: {
-            "voltage_V": getattr(rail.voltage, end),
-            **{f"{k}_A": getattr(current, end) for k, current in rail.currents.items()},
-        }
-        for name, rail in memory.rails.items()
-    }
 
 
 def controller_spec(memory: Memory) -> ControllerSpec:
@@ -60,19 +44,6 @@ def geometry(spec: DramSpec) -> Geometry:
     return Geometry(
         organization.channels, spec.banks_per_channel, organization.rows, spec.row_bursts, spec.access_bytes
     )
-
-
-def price_list(config: RunConfig, spec: DramSpec) -> PriceList:
-    """Return the prices of everything on this board, whose values may be arrays, one for each sample."""
-    energies = command_energies(spec, config.memory.refresh_background, rails(config.memory))
-    dram = DramPrices(
-        command_fJ=energies.command_fJ,
-        refresh_background_fJ=energies.refresh_background_fJ,
-        background_fJ_per_clk=energies.background_fJ_per_clk,
-        access_bytes=spec.access_bytes,
-        data_rate_Hz=spec.table.beats_per_clock * 1e12 / spec.tCK_ps,
-    )
-    return PriceList(config, dram, COMMANDS)
 
 
 def line_contents(config: RunConfig, records: Mapping[str, np.ndarray]) -> dict[str, LineActivity]:

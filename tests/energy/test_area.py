@@ -6,7 +6,8 @@ import pytest
 from nmsim.config import load_config
 from nmsim.energy.area import lane_um2, sram_mm2, unit_area_mm2
 from nmsim.energy.logic import node_area_factor
-from nmsim.system.parts import dram_spec, price_list
+from nmsim.energy.prices import PriceList
+from nmsim.system.parts import dram_spec
 from nmsim.system.unit_facts import unit_facts
 
 
@@ -16,7 +17,7 @@ def near_memory(*sets, board="lpddr4"):
 
 def facts(config):
     spec = dram_spec(config.memory)
-    return unit_facts(config, spec, price_list(config, spec))
+    return unit_facts(config, spec, PriceList(config, spec))
 
 
 def test_logic_never_grows_as_the_node_shrinks_and_meets_the_published_points():

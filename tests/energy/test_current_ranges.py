@@ -9,9 +9,9 @@ import yaml
 from nmsim.config.load import load_config, read_extended
 from nmsim.config.memory import Memory
 from nmsim.dram.spec import IO_RAIL
+from nmsim.energy.rails import stated_rails
 from nmsim.errors import ConfigError
 from nmsim.system.board_checks import check_board
-from nmsim.system.parts import rails
 
 BOARDS = Path(__file__).parents[2] / "hw_configs"
 PRESETS = sorted(BOARDS.glob("presets/memory-*.yaml"))
@@ -23,7 +23,7 @@ def test_a_presets_currents_fall_with_what_is_awake_all_over_their_ranges(preset
     # One bank open and cycled > one bank open > all closed > power-down. What lies between two ends that are
     # in order, moved together, is in order too. LPDDR4's VDD1 has ties; VDDQ draws the same in all states.
     memory = Memory.model_validate(read_extended(preset)[0]["memory"])
-    core = [rail for name, rail in rails(memory, end).items() if name != IO_RAIL]
+    core = [rail for name, rail in stated_rails(memory, end).items() if name != IO_RAIL]
     open_one = "IDD3N1" if all("IDD3N1_A" in rail for rail in core) else "IDD3N"
     for more, less in pairwise(("IDD0", open_one, "IDD2N", "IDD2P")):
         steps = [rail[f"{more}_A"] - rail[f"{less}_A"] for rail in core]

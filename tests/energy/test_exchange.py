@@ -4,7 +4,8 @@ import pytest
 
 from nmsim.config import load_config
 from nmsim.energy.components import COMPONENTS
-from nmsim.system.parts import dram_spec, price_list
+from nmsim.energy.prices import PriceList
+from nmsim.system.parts import dram_spec
 
 BOARDS = "hw_configs"
 
@@ -13,7 +14,7 @@ def prices(board, *sets):
     """Return kind -> component -> fJ of the units' work, and the energy of a column read per byte, fJ."""
     config = load_config(f"{BOARDS}/{board}.yaml", sets)
     spec = dram_spec(config.memory)
-    listed = price_list(config, spec)
+    listed = PriceList(config, spec)
     kinds = ("GATHER", "BROADCAST", "SRAM", "LEAKAGE", "mac_int8", "mac_fp32")
     table = {k: dict(zip(COMPONENTS, listed.work(k, "nmc").tolist(), strict=True)) for k in kinds}
     column = listed.command("RD", "host")

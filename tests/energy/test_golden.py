@@ -13,8 +13,9 @@ from nmsim.config.memory import Memory
 from nmsim.dram.commands import COMMANDS
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.energy.idd import command_energies
+from nmsim.energy.prices import PriceList
 from nmsim.system.board import Board, SelectionWork
-from nmsim.system.parts import dram_spec, price_list
+from nmsim.system.parts import dram_spec
 
 BOARDS = Path(__file__).parents[2] / "hw_configs"
 PRESETS = sorted((BOARDS / "presets").glob("memory-*.yaml"))
@@ -64,7 +65,7 @@ def test_a_longer_trace_changes_the_unterminated_part_alone(signalling, changed)
     def prices(length):
         sets = [f"link.signalling={signalling}", f"link.length={length}"]
         config = load_config(BOARDS / "lpddr4.yaml", sets)
-        of_board = price_list(config, dram_spec(config.memory))
+        of_board = PriceList(config, dram_spec(config.memory))
         commands = [of_board.command(name, source) for name in COMMANDS for source in ("host", "nmc", "dram")]
         return np.array(commands)
 
@@ -79,5 +80,5 @@ def test_a_read_of_lpddr4_lies_between_5_and_10_pj_a_bit():
     # Accelergy's CACTI plug-in takes 8 for a whole access. Standby and refresh come on top here.
     config = load_config(BOARDS / "lpddr4.yaml")
     spec = dram_spec(config.memory)
-    read_fJ = price_list(config, spec).command("RD", "host").sum()
+    read_fJ = PriceList(config, spec).command("RD", "host").sum()
     assert 5 < read_fJ / (8 * spec.access_bytes) / 1e3 < 10

@@ -10,8 +10,9 @@ from nmsim.config.memory import Memory
 from nmsim.dram.commands import COMMANDS
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.idd import command_energies
+from nmsim.energy.prices import PriceList
 from nmsim.errors import ConfigError
-from nmsim.system.parts import dram_spec, price_list
+from nmsim.system.parts import dram_spec
 
 BOARDS = Path(__file__).parents[2] / "hw_configs"
 PRESETS = BOARDS / "presets"
@@ -165,7 +166,7 @@ def test_hbm2_costs_what_is_published_for_its_parts():
     reached = {}
     for placement in ("bank", "bankgroup", "rank"):
         near = config.near_memory.model_copy(update={"placement": placement})
-        price = price_list(config.model_copy(update={"near_memory": near}), spec_of("hbm2")).command(
+        price = PriceList(config.model_copy(update={"near_memory": near}), spec_of("hbm2")).command(
             "RD", "nmc"
         )
         parts = dict(zip(COMPONENTS, (price / bits).tolist(), strict=True))
@@ -179,7 +180,7 @@ def test_hbm2_costs_what_is_published_for_its_parts():
 def test_a_board_books_every_command_whole_and_each_part_where_it_belongs(board, convention):
     config = load_config(BOARDS / f"{board}.yaml", [f"memory.refresh_background={convention}"])
     spec = dram_spec(config.memory)
-    energies, prices = command_energies(spec, convention), price_list(config, spec)
+    energies, prices = command_energies(spec, convention), PriceList(config, spec)
 
     def parts(command, source="host"):
         vector = prices.command(command, source)

@@ -7,8 +7,9 @@ import pytest
 
 from nmsim.config import load_config
 from nmsim.energy.ledger import MAX_SUM, MAX_TOTAL, CommandKey, Ledger, WorkKey
+from nmsim.energy.prices import PriceList
 from nmsim.errors import ConfigError, ResourceLimitError
-from nmsim.system.parts import dram_spec, price_list
+from nmsim.system.parts import dram_spec
 
 LPDDR4 = Path(__file__).parents[2] / "hw_configs" / "lpddr4.yaml"
 
@@ -18,7 +19,7 @@ LPDDR4 = Path(__file__).parents[2] / "hw_configs" / "lpddr4.yaml"
 )
 def test_energies_beyond_64_bits_are_refused_with_what_they_came_to(phases, limit, words):
     config = load_config(LPDDR4)
-    prices = price_list(config, dram_spec(config.memory))
+    prices = PriceList(config, dram_spec(config.memory))
     a_ps_fJ = float(prices.work("STATIC", "soc").sum())
     most = int(0.99 * limit / a_ps_fJ / phases)
     fits, over = Ledger(), Ledger()
@@ -34,7 +35,7 @@ def test_energies_beyond_64_bits_are_refused_with_what_they_came_to(phases, limi
 def test_a_command_that_would_cost_more_than_a_joule_is_refused(setting):
     config = load_config(LPDDR4, [setting])
     with pytest.raises(ConfigError, match="one DRAM command is beyond all memories"):
-        price_list(config, dram_spec(config.memory))
+        PriceList(config, dram_spec(config.memory))
 
 
 def test_commands_beyond_64_bits_are_refused_before_they_turn_over():

@@ -10,8 +10,9 @@ from laid_out import memory
 from nmsim.config import load_config
 from nmsim.dram.engine import AccessBatch, Channel
 from nmsim.energy.components import COMPONENTS
+from nmsim.energy.prices import PriceList
 from nmsim.errors import ConfigError
-from nmsim.system.parts import dram_spec, price_list
+from nmsim.system.parts import dram_spec
 
 BOARDS = FOLDER.parent
 
@@ -101,7 +102,7 @@ def test_neighbouring_bank_groups_stream_at_the_peak_of_lpddr5_and_one_alone_at_
 def test_a_bit_is_on_the_link_for_one_beat_however_many_beats_a_clock_has():
     config = load_config(BOARDS / "lpddr5.yaml")
     spec = dram_spec(config.memory)
-    read = price_list(config, spec).command("RD", "host")
+    read = PriceList(config, spec).command("RD", "host")
     # Half the bits are high and draw 0.5 V · 0.25 V / 40 Ohm for 1/6400 of a microsecond: 0.49 pJ.
     expected_fJ = 8 * spec.access_bytes * 0.5 * (0.5 * 0.25 / 40) / 6.4e9 * 1e15 * 1.3
     assert read[list(COMPONENTS).index("termination")] == pytest.approx(expected_fJ, rel=1e-3)

@@ -15,6 +15,8 @@ never answered with a traceback.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -66,6 +68,26 @@ class NmsimError(Exception):
 def printable(text: str) -> str:
     """Return a text without what a terminal would obey: such characters as Python writes them, `\\x1b`."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def closest(word: object, known: Iterable[str]) -> str | None:
+    """Return the known name that a misspelt one is nearest to, or None where none is near.
+
+    Capitals do not count, and `_` is as good as `-`.
+    """
+    by_spelling = {_spelling(name): name for name in known}
+    found = get_close_matches(_spelling(str(word)), by_spelling, n=1, cutoff=0.5)
+    return by_spelling[found[0]] if found else None
+
+
+def _spelling(name: str) -> str:
+    return name.casefold().replace("_", "-")
+
+
+def suggestion(word: object, known: Iterable[str]) -> str | None:
+    """Return `Did you mean NAME?` with the known name that `closest` finds, or None."""
+    name = closest(word, known)
+    return None if name is None else f"Did you mean {name}?"
 
 
 class ConfigError(NmsimError):

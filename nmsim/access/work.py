@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 import numpy as np
 
-from nmsim.errors import ConfigError
+from nmsim.errors import ConfigError, suggestion
 
 #: Operation kinds that hardware knows how to price. `mac_*` counts one multiply and one add; `compare` is an
 #: int32 comparison; `exp` one exponential or its look-up; `cpu_instruction` is scalar work that only a CPU
@@ -120,10 +119,9 @@ class Step:
     def __post_init__(self) -> None:
         if not _KNOWN.issuperset(self.operations):
             wrong = next(kind for kind in self.operations if kind not in _KNOWN)
-            close = get_close_matches(str(wrong), OPERATIONS, 1)
             raise ConfigError(
                 f"a step of the phase {self.phase} counts an unknown kind of operation",
                 found=wrong,
                 expected=", ".join(OPERATIONS),
-                hint=f"Did you mean {close[0]}?" if close else None,
+                hint=suggestion(wrong, OPERATIONS),
             )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from nmsim.config.section import Clocks, Count, Section, Side
+from nmsim.errors import closest
 
 
 class Glyphs(Section):
@@ -172,13 +172,13 @@ def _check_form(scheme: str) -> str:
     if not re.match(_SCHEME, scheme):
         method, at, place = scheme.partition("@")
         if at:
-            close = [f"{method}@{p}" for p in get_close_matches(place, ("host", "nmc"), 1, 0.3)]
+            near = f"{method}@{closest(place, ('host', 'nmc'))}"
         else:
-            close = get_close_matches(scheme, ("full", "random"), 1, 0.5) or [f"{scheme}@nmc"]
+            near = closest(scheme, ("full", "random")) or f"{scheme}@nmc"
         raise PydanticCustomError(
             "scheme",
             "expected full, random, or METHOD@PLACE with the place host or nmc",
-            {"hint": f"Did you mean {close[0]}?" if close and re.match(_SCHEME, close[0]) else None},
+            {"hint": f"Did you mean {near}?" if re.match(_SCHEME, near) else None},
         )
     return scheme
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from nmsim.config.schema import RunConfig, physical_values
 from nmsim.config.yaml_tree import Origin, Path_, parse_yaml, read_yaml
-from nmsim.errors import ConfigError
+from nmsim.errors import ConfigError, suggestion
 from nmsim.shipped import named
 from nmsim.store import manifest
 
@@ -127,7 +126,7 @@ def _validated(tree: dict[str, Any], origins: dict[Path_, Origin], file: str) ->
     try:
         config = RunConfig.model_validate(tree)
     except ValidationError as error:
-        raise _first_of(_problems(error, tree, origins, file)) from None
+        raise _first_of(_problems(error, origins, file)) from None
     config._origins.update(origins)
     return config
 
@@ -280,9 +279,7 @@ def _override(tree: dict[str, Any], origins: dict[Path_, Origin], override: Over
         origins.setdefault(path[:depth], origin)
 
 
-def _problems(
-    error: ValidationError, tree: dict[str, Any], origins: dict[Path_, Origin], file: str
-) -> list[ConfigError]:
+def _problems(error: ValidationError, origins: dict[Path_, Origin], file: str) -> list[ConfigError]:
     """Return one error per place, without those that only follow from others."""
     by_path: dict[Path_, list[ErrorDetails]] = defaultdict(list)
     for details in error.errors(include_url=False):
@@ -294,7 +291,7 @@ def _problems(
         if beneath and found[0]["type"] == "too_short":
             continue
         nearest = (origins[path[:n]] for n in range(len(path), -1, -1) if path[:n] in origins)
-        problems.append(_problem(path, found, tree, next(nearest, Origin(file))))
+        problems.append(_problem(path, found, next(nearest, Origin(file))))
     return problems
 
 
@@ -304,7 +301,7 @@ def _path(location: tuple[int | str, ...]) -> Path_:
     return path[:-1] if path and path[-1] in ("int", "str", "[key]") else path
 
 
-def _problem(path: Path_, details: list[ErrorDetails], tree: dict[str, Any], origin: Origin) -> ConfigError:
+def _problem(path: Path_, details: list[ErrorDetails], origin: Origin) -> ConfigError:
     """Return what is wrong at one place; where several forms are allowed there, each says what it wants."""
     name = ".".join(map(str, path)) or "the configuration"
     messages, hint, found = [], None, details[0].get("input")
@@ -312,11 +309,11 @@ def _problem(path: Path_, details: list[ErrorDetails], tree: dict[str, Any], ori
         message = _PLAIN.get(detail["type"], detail["msg"].removeprefix("Value error, "))
         message = message.format(**detail["ctx"]) if detail["type"] in _PLAIN and "ctx" in detail else message
         if detail["type"] == "extra_forbidden":
-            message, found, hint = "unknown key", None, _suggestion(path, tree)
+            message, found, hint = "unknown key", None, _known_keys(path)
         elif detail["type"] == "literal_error":
             options = detail["ctx"]["expected"]
             message = f"expected one of {options}" if " or " in options else f"expected {options}"
-            hint = _closest(str(found), [o.strip("' ") for o in options.replace(" or ", ", ").split(", ")])
+            hint = suggestion(str(found), [o.strip("' ") for o in options.replace(" or ", ", ").split(", ")])
         elif detail["type"] == "scheme":
             hint = detail["ctx"]["hint"]
         elif detail["type"] == "missing":
@@ -330,7 +327,7 @@ def _problem(path: Path_, details: list[ErrorDetails], tree: dict[str, Any], ori
     return ConfigError(f"{name}: {text}", file=origin.file, line=origin.line, found=found, hint=hint)
 
 
-def _suggestion(path: Path_, tree: dict[str, Any]) -> str | None:
+def _known_keys(path: Path_) -> str | None:
     model: Any = RunConfig
     for key in path[:-1]:
         field = (
@@ -344,9 +341,4 @@ def _suggestion(path: Path_, tree: dict[str, Any]) -> str | None:
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return None
     known = [n for n in model.model_fields if n != "source"]
-    return _closest(str(path[-1]), known) or f"Known keys: {', '.join(known)}."
-
-
-def _closest(word: str, known: Sequence[str]) -> str | None:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"Did you mean {close[0]}?" if close else None
+    return suggestion(path[-1], known) or f"Known keys: {', '.join(known)}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -10,7 +9,7 @@ from itertools import pairwise
 
 from nmsim.dram.expression import evaluate, names_in
 from nmsim.dram.standard import Standard, load_standard
-from nmsim.errors import ConfigError
+from nmsim.errors import ConfigError, suggestion
 
 #: Currents that every rail has. IDD5B is the current *during* a burst refresh (LPDDR4 data sheets call it
 #: IDD5; their IDD5AB is the average over tREFI, which is not what a refresh command costs).
@@ -193,10 +192,9 @@ def _check_names(timing: Mapping[str, int], table: Standard) -> None:
     known = {*table.required, *table.optional}
     for name, value in timing.items():
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
             raise ConfigError(
                 f"unknown timing of {table.name}: {name}",
-                hint=f"Did you mean {close[0]}?" if close else f"Known: {', '.join(sorted(known))}.",
+                hint=suggestion(name, known) or f"Known: {', '.join(sorted(known))}.",
             )
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_CLOCKS:
             raise ConfigError(f"timing {name} cannot be meant", found=value, expected="a clock count")
@@ -228,21 +226,17 @@ def check_rail(name: str, rail: Mapping[str, float]) -> None:
     ------
     ConfigError
     """
-    expected = {"voltage_V", *(f"{c}_A" for c in CURRENTS)}
     missing = [c for c in CURRENTS if f"{c}_A" not in rail]
     if missing:
         raise ConfigError(
             f"rail {name} lacks {', '.join(missing)}",
             hint=f"A rail gives {', '.join(CURRENTS)}, VDDQ too.",
         )
-    expected |= {f"{c}_A" for c in OPTIONAL_CURRENTS}
-    unknown = sorted(set(rail) - expected)
+    known = (*CURRENTS, *OPTIONAL_CURRENTS)
+    unknown = sorted(set(rail) - {"voltage_V", *(f"{c}_A" for c in known)})
     if unknown:
-        close = difflib.get_close_matches(unknown[0], expected, n=1)
-        raise ConfigError(
-            f"rail {name} has an unknown value: {unknown[0].rsplit('_', 1)[0]}",
-            hint=f"Did you mean {close[0].rsplit('_', 1)[0]}?" if close else None,
-        )
+        current = unknown[0].rsplit("_", 1)[0]
+        raise ConfigError(f"rail {name} has an unknown value: {current}", hint=suggestion(current, known))
     for key, value in rail.items():
         quantity, unit = key.rsplit("_", 1)
         if not 0 < value < 1000:

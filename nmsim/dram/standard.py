@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +12,7 @@ from typing import Any
 from nmsim.config.yaml_tree import Origin, Path_, read_yaml
 from nmsim.dram.commands import COMMANDS
 from nmsim.dram.expression import evaluate
-from nmsim.errors import ConfigError
+from nmsim.errors import ConfigError, suggestion
 
 LEVELS = ("bank", "bankgroup", "rank", "channel", "other_rank")
 RESOURCES = ("cells", "power", "column", "command_bus")
@@ -251,8 +250,7 @@ class _Reader:
         if required or optional is not None:
             for key in value:
                 if key not in known:
-                    close = difflib.get_close_matches(key, known, n=1)
-                    hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(sorted(known))}."
+                    hint = suggestion(key, known) or f"Known: {', '.join(sorted(known))}."
                     raise self._error((*at, key), "unknown key", found=key, hint=hint)
         for key in required:
             if key not in value:
@@ -279,10 +277,10 @@ class _Reader:
 
     def _one_of(self, at: Path_, value: Any, known: tuple[str, ...]) -> None:
         if value not in known:
-            close = difflib.get_close_matches(str(value), known, n=1)
-            hint = f"Did you mean {close[0]}?" if close else None
             expected = f"one of {', '.join(known)}"
-            raise self._error(at, "unknown value", found=value, expected=expected, hint=hint)
+            raise self._error(
+                at, "unknown value", found=value, expected=expected, hint=suggestion(value, known)
+            )
 
     def _expression(self, at: Path_, text: Any, known: dict[str, int]) -> None:
         if isinstance(text, bool) or not isinstance(text, str | int):

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 
 import numpy as np
 
-from nmsim.errors import ConfigError, DataError
+from nmsim.errors import ConfigError, DataError, suggestion
 from nmsim.selection.budget import total_budget
 from nmsim.selection.desne import DESNE, AdapSNE
 from nmsim.selection.dq import DatasetQuantization
@@ -19,7 +19,7 @@ from nmsim.selection.k_center import KCenter
 from nmsim.selection.kernel_herding import KernelHerding
 from nmsim.selection.nessa import NeSSA
 from nmsim.selection.random import RandomPerClass
-from nmsim.selection.selector import Selector, check_choice, suggestion
+from nmsim.selection.selector import Selector, check_choice
 
 _BUILT_IN = {
     "de-sne": DESNE,

@@ -7,13 +7,12 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from copy import copy
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step
-from nmsim.errors import ConfigError, DataError
+from nmsim.errors import ConfigError, DataError, suggestion
 from nmsim.selection.budget import class_budgets, total_budget
 from nmsim.selection.features import check_records
 
@@ -259,11 +258,3 @@ def check_number(
             found=repr(value),
             expected=f"{kind} {'above' if above else 'from'} {low:g} to {high:g}",
         )
-
-
-def suggestion(name: object, known: tuple[str, ...]) -> str | None:
-    """Return "Did you mean …?" for a misspelt name, or None."""
-    close = get_close_matches(str(name).lower().replace("_", "-"), known, 1, 0.5) or get_close_matches(
-        str(name), known, 1, 0.5
-    )
-    return f"Did you mean {close[0]!r}?" if close else None

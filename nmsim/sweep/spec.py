@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from nmsim.config.load import Draft, Override
 from nmsim.config.sampling import known_exactly
 from nmsim.config.schema import RunConfig
 from nmsim.config.yaml_tree import Origin, Path_, read_yaml
-from nmsim.errors import ConfigError, ResourceLimitError
+from nmsim.errors import ConfigError, ResourceLimitError, suggestion
 from nmsim.shipped import named
 from nmsim.system.board_checks import check_board
 
@@ -395,7 +394,7 @@ def _search(section: dict[str, Any], origins: Mapping[Path_, Origin]) -> Search:
     def one_of(key: str, default: str, known: Sequence[str]) -> str:
         value = section.get(key, default)
         if value not in known:
-            hint = _closest(str(value), known)
+            hint = suggestion(str(value), known)
             raise _wrong(f"search.{key}", ("search", key), origins, label(value), ", ".join(known), hint)
         return value
 
@@ -416,7 +415,7 @@ def _check_keys(tree: dict[str, Any], where: Path_, section: str, origins: Mappi
     for key in tree:
         if key not in known:
             name = ".".join(map(str, (*where, key)))
-            hint = _closest(key, known) or f"Known keys: {', '.join(known)}."
+            hint = suggestion(key, known) or f"Known keys: {', '.join(known)}."
             raise _wrong(f"{name}: unknown key of a sweep", (*where, key), origins, None, None, hint)
 
 
@@ -456,8 +455,3 @@ def _wrong(
 ) -> ConfigError:
     origin = next(origins[at[:n]] for n in range(len(at), -1, -1) if at[:n] in origins)
     return ConfigError(message, file=origin.file, line=origin.line, found=found, expected=expected, hint=hint)
-
-
-def _closest(word: str, known: Sequence[str]) -> str | None:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"Did you mean {close[0]}?" if close else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from nmsim.config.schema import RunConfig
-from nmsim.errors import ConfigError
+from nmsim.errors import ConfigError, suggestion
 from nmsim.selection.api import COMMON, create, method_parameters, method_places, methods, selector_class
-from nmsim.selection.selector import Selector, follows_training, suggestion
+from nmsim.selection.selector import Selector, follows_training
 
 
 def split_scheme(scheme: str) -> tuple[str, str]:

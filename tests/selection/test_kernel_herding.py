@@ -140,7 +140,7 @@ def test_records_of_any_shape_and_real_type_are_taken(shape, kind):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"features": "rcnv"}, "unknown features.*Did you mean 'rconv'"),
+        ({"features": "rcnv"}, "unknown features.*Did you mean rconv[?]"),
         ({"n_filters": 0}, "n_filters"),
         ({"cells": 0}, "cells"),
         ({"n_features": 2.5}, "n_features.*whole number"),

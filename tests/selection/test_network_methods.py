@@ -75,7 +75,7 @@ def test_what_is_no_image_is_refused(method):
     ("method", "params", "message"),
     [
         ("dq", {"n_bins": 0}, "n_bins"),
-        ("dq", {"passes": "cashed"}, "unknown passes.*Did you mean 'cached'"),
+        ("dq", {"passes": "cashed"}, "unknown passes.*Did you mean cached[?]"),
         ("dq", {"network": "cnn"}, "unknown network"),
         ("dq", {"patch_drop": 0.95}, "patch_drop"),
         ("dqas", {"initial_share": 0}, "initial_share"),

@@ -170,11 +170,11 @@ def board(tmp_path):
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("schemes:\n- full\n- desne@nmc\n", 4, "unknown selection method.*Did you mean 'de-sne'"),
+        ("schemes:\n- full\n- desne@nmc\n", 4, "unknown selection method.*Did you mean de-sne[?]"),
         ("schemes: [zzz@host]\n", 2, "unknown selection method.*expected de-sne, .*random.*plug-in"),
         ("schemes: [random@nmc]\n", 2, "random cannot run near memory: it reads no image.*expected random"),
         ("schemes: [full@nmc]\n", 2, "unknown selection method.*found full"),
-        ("selection:\n  methods:\n    randm: {}\n", 4, "unknown selection method.*Did you mean 'random'"),
+        ("selection:\n  methods:\n    randm: {}\n", 4, "unknown selection method.*Did you mean random[?]"),
         ("selection:\n  methods:\n    random: {a: 1}\n", 4, "unknown parameter of random.*found a"),
         ("selection:\n  methods:\n    de-sne: {}\n", 4, "section of their own.*selection.de_sne"),
         ("selection:\n  methods:\n    random:\n      keep_ratio: 1\n", 5, "keep_ratio of random is the same"),

@@ -95,5 +95,5 @@ def test_records_too_long_for_a_32_bit_sum_are_refused_with_what_to_do():
 
 
 def test_an_unknown_format_is_refused():
-    with pytest.raises(ConfigError, match=r"unknown number_format.*Did you mean 'fp16'"):
+    with pytest.raises(ConfigError, match=r"unknown number_format.*Did you mean fp16[?]"):
         DESNE(number_format="fp61").fit(images(), np.arange(40) % 2)

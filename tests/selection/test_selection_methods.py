@@ -166,13 +166,13 @@ def test_a_budget_below_one_a_class_is_refused():
         ({"exaggeration_share": 1.2}, "exaggeration_share"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"random_state": -1}, "random_state"),
-        ({"scope": "perclass"}, "unknown scope.*Did you mean 'per_class'"),
-        ({"search": "bisect"}, "unknown search.*Did you mean 'bisection'"),
-        ({"forces": "exakt"}, "unknown forces.*Did you mean 'exact'"),
-        ({"kernel": "students"}, "unknown kernel.*Did you mean 'student'"),
-        ({"sampling": "medoids"}, "unknown sampling.*Did you mean 'medoid'"),
-        ({"features": "pooled"}, "unknown features.*Did you mean 'pool'"),
-        ({"perplexty": 3}, "unknown parameter of de-sne.*Did you mean 'perplexity'"),
+        ({"scope": "perclass"}, "unknown scope.*Did you mean per_class[?]"),
+        ({"search": "bisect"}, "unknown search.*Did you mean bisection[?]"),
+        ({"forces": "exakt"}, "unknown forces.*Did you mean exact[?]"),
+        ({"kernel": "students"}, "unknown kernel.*Did you mean student[?]"),
+        ({"sampling": "medoids"}, "unknown sampling.*Did you mean medoid[?]"),
+        ({"features": "pooled"}, "unknown features.*Did you mean pool[?]"),
+        ({"perplexty": 3}, "unknown parameter of de-sne.*Did you mean perplexity[?]"),
     ],
 )
 def test_parameters_that_cannot_be_meant_are_refused(params, message):
@@ -183,7 +183,7 @@ def test_parameters_that_cannot_be_meant_are_refused(params, message):
 
 @pytest.mark.parametrize(("wrong", "meant"), [("desne", "de-sne"), ("de_sne", "de-sne"), ("randm", "random")])
 def test_an_unknown_method_is_refused_with_a_suggestion(wrong, meant):
-    with pytest.raises(ConfigError, match=f"unknown selection method.*Did you mean '{meant}'"):
+    with pytest.raises(ConfigError, match=f"unknown selection method.*Did you mean {meant}[?]"):
         create(wrong, 0.1)
 
 

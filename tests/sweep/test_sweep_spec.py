@@ -18,7 +18,7 @@ FIRST = 8  # the line of what is varied
         ("grid:\n  near_memory.bufer: [4 KiB]\n", FIRST + 1, "Did you mean buffer"),
         ("grid:\n  near_memory.buffer: [4 KiB, 4 KiB]\n", FIRST + 1, "twice"),
         ("grid:\n  near_memory.buffer: [4 KiB, 8 W]\n", FIRST + 1, "not a unit of size"),
-        ("grid:\n  scheme: [k-centre@nmc]\n", FIRST + 1, "Did you mean 'k-center'"),
+        ("grid:\n  scheme: [k-centre@nmc]\n", FIRST + 1, "Did you mean k-center?"),
         ("grid:\n  config: [no.yaml]\n", None, "no such configuration file"),
         ("gird:\n  seed: [1]\n", FIRST, "Did you mean grid"),
         ("random: {points: 0, over: {seed: [1]}}\n", FIRST, "at least 1"),

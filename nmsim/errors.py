@@ -15,7 +15,7 @@ never answered with a traceback.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -91,9 +91,16 @@ def suggestion(word: object, known: Iterable[str]) -> str | None:
 
 
 class ConfigError(NmsimError):
-    """A configuration that cannot be meant."""
+    """A configuration that cannot be meant.
+
+    Attributes
+    ----------
+    others : sequence of ConfigError
+        What else is wrong with the same configuration, where it was read to its end.
+    """
 
     exit_code = 2
+    others: Sequence[ConfigError] = ()
 
 
 class DataError(NmsimError):

@@ -33,7 +33,7 @@ from nmsim.cli import (
     sweep,
     trace,
 )
-from nmsim.errors import NmsimError
+from nmsim.errors import ConfigError, NmsimError
 
 INTERRUPTED = 130
 
@@ -46,7 +46,7 @@ class _Verbs(TyperGroup):
             return super().invoke(ctx)
         except NmsimError as error:
             _debug()
-            others = len(getattr(error, "others", ()))
+            others = len(error.others) if isinstance(error, ConfigError) else 0
             more = f" ({others} more: see nmsim config check)" if others else ""
             raise _end(f"error: {error}{more}", error.exit_code) from None
         except KeyboardInterrupt as error:

@@ -38,7 +38,7 @@ def check(config: ConfigFile, overrides: Overrides = None, as_json: Json = False
     try:
         digest = config_hash(load_board(config, overrides))
     except ConfigError as error:
-        problems = [error, *getattr(error, "others", ())]
+        problems = [error, *error.others]
     if as_json:
         print_json(
             {"file": str(config), "ok": not problems, "hash": digest, "problems": [str(p) for p in problems]}

@@ -134,7 +134,7 @@ def _validated(tree: dict[str, Any], origins: dict[Path_, Origin], file: str) ->
 def _first_of(problems: Sequence[ConfigError]) -> ConfigError:
     """Return the first problem, which carries the others."""
     first, *others = sorted(problems, key=lambda p: (str(p.file), p.line or 0))
-    first.others = others  # type: ignore[attr-defined]
+    first.others = others
     return first
 
 

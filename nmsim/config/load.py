@@ -97,8 +97,8 @@ class Draft:
         for override in overrides:
             _override(tree, origins, override)
         _locate_standard(tree, origins)
-        config = _validated(tree, origins, self._path)
-        _name_sources(config, tree)
+        # Which values are physical is known of a checked tree alone: checked once more with their sources.
+        _name_sources(_validated(tree, origins, self._path), tree)
         return _validated(tree, origins, self._path)
 
 

@@ -44,6 +44,11 @@ def sweeps() -> Iterator[Shipped]:
     return _yaml_files(_SWEEPS)
 
 
+def names() -> list[str]:
+    """Return what `named` finds by its name alone: boards, then sweeps."""
+    return [path.stem for where in (_BOARDS, _SWEEPS) for path in _files(where)]
+
+
 def folder(name: str) -> Path:
     """Return the folder "hw_configs" or "traces" that comes with nmsim."""
     package = Path(__file__).resolve().parent
@@ -83,8 +88,12 @@ def named(name: str | Path, beside: Path | None = None) -> Path:
     return next(filter(os.path.isfile, candidates), path)
 
 
+def _files(where: Path) -> list[Path]:
+    return sorted((folder("hw_configs") / where).glob("*.yaml"))
+
+
 def _yaml_files(where: Path) -> Iterator[Shipped]:
-    for path in sorted((folder("hw_configs") / where).glob("*.yaml")):
+    for path in _files(where):
         text = path.read_text(encoding="utf-8")
         comment = " ".join(
             line.strip("# ") for line in takewhile(lambda line: line.startswith("#"), text.splitlines())

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from nmsim.config.section import Clocks, Count, Section, Side
+from nmsim.config.section import Clocks, Count, Section, Side, Spelt
 from nmsim.errors import closest
 
 
@@ -75,7 +75,7 @@ class DeSne(Section):
 
 #: A selection method's name; which methods there are is known where they are run.
 METHOD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-MethodName = Annotated[str, Field(pattern=rf"^{METHOD}$")]
+MethodName = Annotated[str, Spelt(rf"^{METHOD}$", "a method's name: letters, digits, dots, - and _")]
 
 _SIMPLE = {"type": ["boolean", "number", "string"]}
 

@@ -45,7 +45,6 @@ _PLAIN = {
     "less_than": "must be below {lt}",
     "less_than_equal": "must be at most {le}",
     "too_short": "needs at least {min_length} entry",
-    "string_pattern_mismatch": "must match the pattern {pattern}",
 }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from nmsim.config.quantity import Area, ChosenTime, Current, Quantity, Ratio, Time, Voltage
-from nmsim.config.section import Clocks, Count, PositiveRatio, PowerOfTwo, RailName, Section
+from nmsim.config.section import Clocks, Count, PositiveRatio, PowerOfTwo, RailName, Section, Spelt
 
 #: Of a board: its counters are arrays over all banks, and its addresses are 64-bit integers.
 MAX_BANKS, MAX_MEMORY_BYTES = 1 << 20, 1 << 58
@@ -82,7 +82,9 @@ class Rail(Section):
 class Controller(Section):
     """How a channel's controller orders requests."""
 
-    address_map: Annotated[str, Field(pattern=r"^(Ro|Ba|Bg|Ra|Ch|Co){2,6}$")] = Field(
+    address_map: Annotated[
+        str, Spelt(r"^(Ro|Ba|Bg|Ra|Ch|Co){2,6}$", "two to six of Ro, Ba, Bg, Ra, Ch, Co, each once")
+    ] = Field(
         "RoBaRaCoCh",
         description="Fields from the most significant address bits to the least; docs/reference/config.md.",
     )
@@ -164,7 +166,12 @@ class Die(Section):
 class Memory(Section):
     """The DRAM of the board."""
 
-    standard: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63}|.+\.yaml)$")] = Field(
+    standard: Annotated[
+        str,
+        Spelt(
+            r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63}|.+\.yaml)$", "a standard's name, or a .yaml file of one's own"
+        ),
+    ] = Field(
         description="Constraint table: LPDDR4, DDR4, …; or a .yaml file of one's own, relative to this one."
     )
     organization: Organization

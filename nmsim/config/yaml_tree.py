@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from nmsim.errors import ConfigError
+from nmsim.errors import ConfigError, suggestion
+from nmsim.shipped import names
 
 MAX_FILE_BYTES = 1 << 20
 MAX_DEPTH = 20
@@ -96,7 +97,9 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Path_, Origin]]:
             raise ConfigError("the file is too big for a configuration", file=path, expected="at most 1 MiB")
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        hint = "Check the name; nmsim boards lists those that come with nmsim."
+        alone = path.name if path.parent == Path() else ""
+        meant = suggestion(path.stem, names()) if alone else None
+        hint = f"{meant or 'Check the name;'} nmsim boards lists those that come with nmsim."
         raise ConfigError("no such configuration file", file=path, hint=hint) from None
     except UnicodeDecodeError as error:
         raise ConfigError(

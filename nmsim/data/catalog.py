@@ -10,7 +10,7 @@ from typing import Any
 import platformdirs
 
 from nmsim.data.cifar import CIFAR10_CLASSES
-from nmsim.errors import DataError
+from nmsim.errors import DataError, suggestion
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,12 @@ def find_entry(name: str) -> Entry:
         Where no data set has that name.
     """
     if name not in CATALOG:
-        raise DataError("no data set has this name", found=name, expected=" | ".join(CATALOG))
+        raise DataError(
+            "no data set has this name",
+            found=name,
+            expected=" | ".join(CATALOG),
+            hint=suggestion(name, CATALOG),
+        )
     return CATALOG[name]
 
 

@@ -25,6 +25,7 @@ from nmsim.store.reading import read_json, read_npy
 log = logging.getLogger(__name__)
 
 _FORMATS = "IDX files, CIFAR .bin files, a .npz file, or a folder of images per class"
+_BY_NAME = "nmsim data list shows those that can be had by name."
 #: Folders that the archives of CIFAR unpack to; a path to their parent is understood.
 _INNER = ("cifar-10-batches-bin", "cifar-100-binary")
 
@@ -155,7 +156,7 @@ def open_dataset(
 
 def _open_path(path: Path, seed: int, asked: _Asked) -> Dataset:
     if not os.path.lexists(path):
-        raise DataError("there is no such file or folder", file=path, expected=_FORMATS)
+        raise DataError("there is no such file or folder", file=path, expected=_FORMATS, hint=_BY_NAME)
     if path.is_dir():
         return _open_folder(path, seed, asked)
     if path.suffix.lower() == ".npz":
@@ -184,7 +185,7 @@ def _open_folder(
     if is_image_folder(folder):
         train, test, class_names = read_image_folder(folder)
         return make_dataset(name, train, test, class_names, file=folder, seed=seed, **asked)
-    raise DataError("no data set of a known format is here", file=folder, expected=_FORMATS)
+    raise DataError("no data set of a known format is here", file=folder, expected=_FORMATS, hint=_BY_NAME)
 
 
 def _open_glyphs(n_train: int, n_test: int, seed: int, cache: Path) -> Dataset:

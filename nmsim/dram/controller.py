@@ -76,7 +76,7 @@ class ControllerSpec:
     def __post_init__(self) -> None:
         for name, known in SETTINGS.items():
             if getattr(self, name) not in known:
-                raise _unmeant(name, getattr(self, name), ", ".join(known))
+                raise _unmeant(name, getattr(self, name), " or ".join(known))
         for name in ("read_queue", "write_queue"):
             if not 1 <= getattr(self, name) <= 4096:
                 raise _unmeant(name, getattr(self, name), "1 to 4096")
@@ -91,7 +91,7 @@ class ControllerSpec:
                 raise _unmeant(name, getattr(self, name), "at least 0")
         if (self.row_timeout_clk > 0) != (self.row_policy == "timeout"):
             raise ConfigError(
-                "controller.row_timeout goes with row_policy: timeout, and only with it",
+                "memory.controller.row_timeout goes with row_policy: timeout, and only with it",
                 found=f"row_policy {self.row_policy}, row_timeout {self.row_timeout_clk} clocks",
             )
         if not 0 <= self.refresh_postponed <= MOST_POSTPONED:
@@ -113,11 +113,11 @@ def check_controller(spec: DramSpec, controller: ControllerSpec) -> None:
     interval_clk = spec.clocks[spec.table.refresh_interval]
     if 0 < controller.self_refresh_idle_clk < interval_clk:
         raise ConfigError(
-            "controller.self_refresh_idle is shorter than a refresh interval",
+            "memory.controller.self_refresh_idle is shorter than a refresh interval",
             found=f"{controller.self_refresh_idle_clk} clocks",
             expected=f"0 (never), or at least {interval_clk} clocks ({spec.table.refresh_interval})",
         )
 
 
 def _unmeant(name: str, found: object, expected: str) -> ConfigError:
-    return ConfigError(f"controller.{name} cannot be meant", found=found, expected=expected)
+    return ConfigError(f"memory.controller.{name} must be {expected}", found=found)

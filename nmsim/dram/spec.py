@@ -86,7 +86,7 @@ class DramSpec:
     def __post_init__(self) -> None:
         _check_organization(self.organization, self.table)
         if not 1 <= self.tCK_ps <= 1_000_000:
-            raise ConfigError("tCK cannot be meant", found=f"{self.tCK_ps} ps", expected="1 ps to 1 µs")
+            raise ConfigError("memory.timing.tCK must be 1 ps to 1 µs", found=f"{self.tCK_ps} ps")
         _check_names(self.timing, self.table)
         for check in self.table.checks:
             if not evaluate(check.that, self.clocks):
@@ -175,12 +175,10 @@ def _check_organization(org: Organization, table: Standard) -> None:
     for field in fields(org):
         value = getattr(org, field.name)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1 or value & (value - 1):
-            raise ConfigError(
-                f"organization.{field.name} cannot be meant", found=value, expected="a power of two"
-            )
+            raise ConfigError(f"memory.organization.{field.name} must be a power of two", found=value)
     if org.columns < table.burst_beats:
         raise ConfigError(
-            "a row is shorter than a burst",
+            "memory.organization.columns: a row is shorter than a burst",
             found=f"{org.columns} columns",
             expected=f"at least {table.burst_beats}",
         )
@@ -197,14 +195,18 @@ def _check_names(timing: Mapping[str, int], table: Standard) -> None:
                 hint=suggestion(name, known) or f"Known: {', '.join(sorted(known))}.",
             )
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_CLOCKS:
-            raise ConfigError(f"timing {name} cannot be meant", found=value, expected="a clock count")
+            raise ConfigError(
+                f"memory.timing.{name} must be a number of clocks, 0 to {MAX_CLOCKS - 1:,}", found=value
+            )
     for name in table.required:
         if name not in timing:
-            raise ConfigError(f"timing {name} is missing", expected=f"all of {', '.join(table.required)}")
+            raise ConfigError(
+                f"memory.timing.{name} is missing", expected=f"all of {', '.join(table.required)}"
+            )
     # Bursts, latencies and refresh cannot be 0; spacings such as nRPST may be.
     for name in ("nBL", "nCL", "nCWL", "nRCD", "nRAS", "nRC", "nREFI", "nCKE"):
         if name in timing and timing[name] < 1:
-            raise ConfigError(f"timing {name} cannot be meant", found=timing[name], expected="at least 1")
+            raise ConfigError(f"memory.timing.{name} must be at least 1", found=timing[name])
     if "nBL" in timing and timing["nBL"] * table.beats_per_clock != table.burst_beats:
         raise ConfigError(
             "nBL does not fit the standard's burst",
@@ -241,7 +243,8 @@ def check_rail(name: str, rail: Mapping[str, float]) -> None:
         quantity, unit = key.rsplit("_", 1)
         if not 0 < value < 1000:
             raise ConfigError(
-                f"rail {name}: {quantity} cannot be meant", found=f"{value:g} {unit}", expected="above 0"
+                f"memory.rails.{name}.{quantity} must be above 0 and below 1,000 {unit}",
+                found=f"{value:g} {unit}",
             )
 
 

@@ -129,7 +129,10 @@ def load_standard(name: str) -> Standard:
     if name.endswith(".yaml"):
         return _Reader(*_read(Path(name))).standard()
     if name not in standards():
-        raise ConfigError("unknown DRAM standard", found=name, expected=", ".join(standards()))
+        known = standards()
+        raise ConfigError(
+            "unknown DRAM standard", found=name, expected=", ".join(known), hint=suggestion(name, known)
+        )
     return _Reader(*_read(_folder() / f"{name.lower()}.yaml")).standard()
 
 

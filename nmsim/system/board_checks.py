@@ -28,7 +28,14 @@ def check_board(config: RunConfig) -> None:
         With the file and line of the value that the message names; of several, of the one given last.
     """
     memory, near_memory, npu = config.memory, config.near_memory, config.soc.npu
-    checks: dict[str, Callable[[], object]] = {
+    values: dict[str, Callable[[], object]] = {
+        "memory.controller.address_map": lambda: _check_address_map(config),
+        "near_memory.node_nm": lambda: node_energy_factor(near_memory.node_nm.value),
+        "soc.npu.node_nm": lambda: node_energy_factor(npu.node_nm.value),
+        "near_memory.data_placement": lambda: _check_placement(config),
+        "selection.de_sne.scope": lambda: _check_scope(config),
+    }
+    sections: dict[str, Callable[[], object]] = {
         **{
             f"memory.rails.{name}": partial(check_rail, name, rail)
             for name, rail in stated_rails(memory).items()
@@ -36,22 +43,20 @@ def check_board(config: RunConfig) -> None:
         "memory": lambda: dram_spec(memory),
         "memory.rails": lambda: _check_ranges_of_currents(memory),
         "memory.controller": lambda: check_controller(dram_spec(memory), controller_spec(memory)),
-        "memory.controller.address_map": lambda: _check_address_map(config),
-        "near_memory.node_nm": lambda: node_energy_factor(near_memory.node_nm.value),
-        "soc.npu.node_nm": lambda: node_energy_factor(npu.node_nm.value),
-        "near_memory.data_placement": lambda: _check_placement(config),
         "schemes": lambda: check_schemes(config),
-        "selection.de_sne.scope": lambda: _check_scope(config),
     }
-    for section, check in checks.items():
+    for section, check in (sections | values).items():
         try:
             check()
         except ConfigError as error:
             if error.file is not None:  # a standard's file knows its own line
                 raise
+            if section in values:
+                error.message = f"{section}: {error.message}"
             named = re.findall(r"[A-Za-z]\w*", f"{error.message} {error.found} {error.expected}")
             paths = [path for path in config.known_paths(section) if path.rsplit(".", 1)[-1] in named]
-            origins = [config.origin(path) for path in paths or [section]]
+            deepest = [path for path in paths if not any(other.startswith(f"{path}.") for other in paths)]
+            origins = [config.origin(path) for path in deepest or [section]]
             origin = next((o for o in origins if o.line is None), origins[-1])
             error.file, error.line = origin.file, origin.line
             raise
@@ -89,7 +94,7 @@ def _check_ranges_of_currents(memory: Memory) -> None:
 def _check_placement(config: RunConfig) -> None:
     if _selects_near_memory(config) and config.near_memory.data_placement == "interleaved":
         raise ConfigError(
-            "data_placement: an interleaved image lies in several banks, so no near-memory unit holds it",
+            "an interleaved image lies in several banks, so no near-memory unit holds it",
             expected="striped or class_per_bank for schemes with @nmc",
         )
 
@@ -98,7 +103,7 @@ def _check_scope(config: RunConfig) -> None:
     channels = config.memory.organization.channels
     if "de-sne@nmc" in config.schemes and config.selection.de_sne.scope == "global" and channels > 1:
         raise ConfigError(
-            "scope: a map of all classes needs units that reach all images, and no path joins the channels",
+            "a map of all classes needs units that reach all images, and no path joins the channels",
             found=f"{channels} channels",
             hint="Take scope: per_class, or memory.organization.channels: 1, or leave de-sne@nmc out.",
         )

@@ -158,7 +158,7 @@ def test_a_configuration_is_frozen(board):
         ("schemes: []\n", 2, "schemes: needs at least 1 entry"),
         ("schemes: [full, full]\n", 2, "schemes: a scheme stands twice"),
         ("memory:\n  organization:\n    banks: 6\n", 4, "memory.organization.banks: must be a power of two"),
-        ("memory: {rails: {V.2: {voltage: 1 V}}}\n", 2, "memory.rails.V.2: must match the pattern"),
+        ("memory: {rails: {V.2: {voltage: 1 V}}}\n", 2, "memory.rails.V.2: expected up to 16 letters"),
         ("memory: {timing: {tCK: 0.5 ps}}\n", 2, "memory.timing: tCK must be a whole number"),
         ("memory: {timing: {nRCD: -1}}\n", 2, "memory.timing.nRCD"),
         ("memory: {controller: {write_high_watermark: 99}}\n", 2, "watermark"),

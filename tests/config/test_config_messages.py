@@ -1,0 +1,51 @@
+"""Does an error name the key to change, and what was probably meant?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nmsim.config import load_config
+from nmsim.errors import ConfigError, closest, suggestion
+from nmsim.shipped import names
+from nmsim.system.board_checks import check_board
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("near_memory.node_nm", "5"),
+        ("soc.npu.node_nm", "90"),
+        ("near_memory.data_placement", "interleaved"),
+        ("memory.timing.nRCD", "0"),
+        ("memory.timing.nCL", "99999999"),
+        ("memory.organization.columns", "8"),
+        ("memory.controller.address_map", "RoBaXx"),
+        ("memory.controller.address_map", "RoRoBa"),
+        ("memory.controller.read_queue", "5000"),
+        ("memory.rails.VDD2.IDD2N", "0 mA"),
+    ],
+)
+def test_a_refused_value_is_called_by_its_key_whatever_finds_it(key, value):
+    override = f"{key}={value}"
+    with pytest.raises(ConfigError) as caught:
+        check_board(load_config("lpddr4", [override]))
+    assert caught.value.file == f"--set {override}"
+    assert caught.value.message.startswith(key)
+
+
+def test_each_name_is_nearest_to_itself_whatever_its_capitals_and_dashes():
+    known = [*names(), "nRCD", "nRPpb"]
+    for name in known:
+        assert closest(name.upper().replace("_", "-"), known) == name
+    assert suggestion("nRPbp", known) == "Did you mean nRPpb?"
+    assert suggestion("…", known) is None
+
+
+def test_a_misspelt_board_is_answered_with_the_one_that_is_meant(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"Did you mean lpddr4[?]"):
+        load_config("lpdr4")
+    with pytest.raises(ConfigError, match="Check the name"):  # one's own folders hold one's own files
+        load_config(Path("mine") / "lpdr4.yaml")

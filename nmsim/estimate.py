@@ -21,7 +21,7 @@ from nmsim.config import RunConfig
 from nmsim.data import Dataset, load
 from nmsim.data.catalog import CATALOG
 from nmsim.data.synthetic import STEP
-from nmsim.energy.ledger import MAX_SUM, too_large
+from nmsim.energy.priced import MAX_SUM, too_large
 from nmsim.energy.prices import PriceList
 from nmsim.errors import ResourceLimitError
 from nmsim.selection.api import selector_class

@@ -17,6 +17,7 @@ from nmsim.access.work import ArraySpec, Step
 from nmsim.config import RunConfig, config_hash, dump_config
 from nmsim.data import Dataset, load
 from nmsim.energy.data_bits import LineActivity
+from nmsim.energy.prices import PriceList
 from nmsim.learning import Learner, Learnt, Progress, training_seeds
 from nmsim.report.outputs import write_outputs
 from nmsim.report.run import Run, load_run
@@ -28,7 +29,7 @@ from nmsim.summary import SchemeResult, energy_table, summarise
 from nmsim.system.board import Board, SelectionWork
 from nmsim.system.board_checks import check_board
 from nmsim.system.nmc import team_units
-from nmsim.system.parts import line_contents
+from nmsim.system.parts import dram_spec, line_contents
 from nmsim.system.schemes import split_scheme
 from nmsim.trace.writer import TraceWriter
 from nmsim.training import TrainingSteps, check_backend, training_arrays
@@ -154,14 +155,15 @@ def _fill(run: RunDir, work: _Work, tell: Progress, report: bool, resume: bool) 
             started_boards[scheme] = (learnt, board)
         tell("simulating the boards", 0.8)
         boards.wait()
+    prices = PriceList(config, dram_spec(config.memory))
     in_order = [
-        SchemeResult(learnt, board.course())
+        SchemeResult.of(learnt, board.course(), prices)
         for learnt, board in (started_boards[scheme] for scheme in config.schemes)
     ]
-    summary = summarise(config, dataset, in_order, writer)
+    summary = summarise(config, dataset, in_order, prices, writer)
     fs.write_text(run.path(manifest.RESOLVED_CONFIG), dump_config(config))
     fs.write_json(run.path("summary.json"), summary)
-    fs.write_text(run.path("energy.csv"), energy_table(config, in_order).to_csv(index=False))
+    fs.write_text(run.path("energy.csv"), energy_table(in_order).to_csv(index=False))
     for result in in_order:
         name = f"selected_indices.{result.scheme.replace('@', '-')}.npy"
         fs.write_npy(run.path(name), dataset.rows_as_given(result.learnt.rows))

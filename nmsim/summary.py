@@ -16,6 +16,7 @@ from nmsim.data import Dataset
 from nmsim.dram.commands import BACKGROUND_STATES
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.layers import LAYERS, in_layers
+from nmsim.energy.priced import priced
 from nmsim.energy.prices import PriceList
 from nmsim.energy.rails import rail_shares
 from nmsim.energy.values import Number
@@ -44,10 +45,18 @@ class SchemeResult:
         What it selected and learnt.
     course : Course
         What it did on the board.
+    priced : DataFrame
+        Its ledger with energies; see `nmsim.energy.priced.priced`.
     """
 
     learnt: Learnt
     course: Course
+    priced: pd.DataFrame
+
+    @classmethod
+    def of(cls, learnt: Learnt, course: Course, prices: PriceList) -> SchemeResult:
+        """Return the result whose course is paid at these prices."""
+        return cls(learnt, course, priced(course.ledger, prices))
 
     @property
     def scheme(self) -> str:
@@ -55,11 +64,11 @@ class SchemeResult:
         return self.course.scheme
 
 
-def energy_table(config: RunConfig, results: Sequence[SchemeResult]) -> pd.DataFrame:
+def energy_table(results: Sequence[SchemeResult]) -> pd.DataFrame:
     """Return scheme, phase, component and energy_fJ: one row for each that is not 0."""
-    tables, prices = [], PriceList(config, dram_spec(config.memory))
+    tables = []
     for result in results:
-        sums = result.course.ledger.frame(prices).groupby("phase", sort=False)[COMPONENT_COLUMNS].sum()
+        sums = result.priced.groupby("phase", sort=False)[COMPONENT_COLUMNS].sum()
         long = sums.rename(columns=lambda c: c.removesuffix("_fJ")).stack().rename("energy_fJ").reset_index()
         long.columns = ["phase", "component", "energy_fJ"]
         long.insert(0, "scheme", result.scheme)
@@ -68,37 +77,33 @@ def energy_table(config: RunConfig, results: Sequence[SchemeResult]) -> pd.DataF
 
 
 def summarise(
-    config: RunConfig, dataset: Dataset, results: Sequence[SchemeResult], writer: TraceWriter | None
+    config: RunConfig,
+    dataset: Dataset,
+    results: Sequence[SchemeResult],
+    prices: PriceList,
+    writer: TraceWriter | None,
 ) -> dict[str, Any]:
     """Return the content of `summary.json`.
+
+    Parameters
+    ----------
+    config : RunConfig
+    dataset : Dataset
+    results : sequence of SchemeResult
+        In the order of the configuration's schemes.
+    prices : PriceList
+        Those of the results.
+    writer : TraceWriter or None
+        That of their trace, if there is one.
 
     Raises
     ------
     NmsimError
         Where the trace's energies do not sum to the ledger's: that would be a defect of nmsim.
     """
-    spec = dram_spec(config.memory)
-    prices = PriceList(config, spec)
-    frames = {result.scheme: _frame(result.course, prices) for result in results}
-    shares = rail_shares(spec, config.memory.refresh_background)
-    schemes = {
-        result.scheme: _scheme(result, frames[result.scheme], prices)
-        | _inside_the_dram(result.course, prices, shares, spec.rails)
-        for result in results
-    }
-    training = {s: _layers(frame[frame["phase"] == TRAINING]) for s, frame in frames.items()}
-    for scheme, facts in schemes.items():
-        facts |= _against_full(scheme, schemes, training)
-    courses = {result.scheme: result.course for result in results}
-    epochs = {scheme: (facts["epochs"], facts["reselect_every"]) for scheme, facts in schemes.items()}
-    band, uncertainty = bands(config, courses, epochs)
-    for scheme, facts in schemes.items():
-        for phase, ends in band[scheme].pop("phases").items():
-            facts["phases"][phase] |= ends
-        facts |= band[scheme]
+    schemes = _schemes(config, results, prices)
+    uncertainty = _add_bands(config, results, schemes)
     _check_conservation(schemes, writer)
-    organization = config.memory.organization
-    units = UnitCount.of(config.near_memory.placement, organization).total * organization.channels
     return {
         "name": config.name,
         "hash": config_hash(config),
@@ -113,16 +118,7 @@ def summarise(
             "split": dataset.split,
             "sha256": dataset.sha256,
         },
-        "board": {
-            "memory": config.memory.standard,
-            "channels": organization.channels,
-            "placement": config.near_memory.placement,
-            "data_placement": config.near_memory.data_placement,
-            "units": units,
-            "link_length_mm": config.link.length.value,
-        },
-        "near_memory": unit_facts(config, spec, prices),
-        "peaks": peaks(config, spec),
+        **_board(config, prices),
         "training": config.training.model_dump(include={"network", "backend", "epochs", "batch_size"}),
         "trace": {
             "level": config.trace.level,
@@ -135,15 +131,59 @@ def summarise(
     }
 
 
-def _scheme(result: SchemeResult, frame: pd.DataFrame, prices: PriceList) -> dict[str, Any]:
-    course, learnt = result.course, result.learnt
+def _board(config: RunConfig, prices: PriceList) -> dict[str, Any]:
+    """Return what the board is, and what its two sides could do at most."""
+    spec, near, organization = dram_spec(config.memory), config.near_memory, config.memory.organization
+    units = UnitCount.of(near.placement, organization).total * organization.channels
+    return {
+        "board": {
+            "memory": config.memory.standard,
+            "channels": organization.channels,
+            "placement": near.placement,
+            "data_placement": near.data_placement,
+            "units": units,
+            "link_length_mm": config.link.length.value,
+        },
+        "near_memory": unit_facts(config, spec, prices),
+        "peaks": peaks(config, spec),
+    }
+
+
+def _schemes(config: RunConfig, results: Sequence[SchemeResult], prices: PriceList) -> dict[str, Any]:
+    """Return the facts of each scheme, and how they compare with those of `full`."""
+    spec = dram_spec(config.memory)
+    shares = rail_shares(spec, config.memory.refresh_background)
+    schemes = {
+        result.scheme: _scheme(result, prices) | _inside_the_dram(result.course, prices, shares, spec.rails)
+        for result in results
+    }
+    training = {r.scheme: _layers(r.priced[r.priced["phase"] == TRAINING]) for r in results}
+    for scheme, facts in schemes.items():
+        facts |= _against_full(scheme, schemes, training)
+    return schemes
+
+
+def _add_bands(config: RunConfig, results: Sequence[SchemeResult], schemes: dict[str, Any]) -> dict[str, Any]:
+    """Put the band of every value beside it; return what decides on the bands."""
+    courses = {result.scheme: result.course for result in results}
+    epochs = {scheme: (facts["epochs"], facts["reselect_every"]) for scheme, facts in schemes.items()}
+    band, uncertainty = bands(config, courses, epochs)
+    for scheme, facts in schemes.items():
+        for phase, ends in band[scheme].pop("phases").items():
+            facts["phases"][phase] |= ends
+        facts |= band[scheme]
+    return uncertainty
+
+
+def _scheme(result: SchemeResult, prices: PriceList) -> dict[str, Any]:
+    course, learnt, frame = result.course, result.learnt, result.priced
     energies = {name: int(frame[f"{name}_fJ"].sum()) for name in COMPONENTS}
     accuracies = learnt.accuracies
     before = [phase for phase in course.phases if phase != TRAINING]
     by_phase = frame.groupby("phase")["energy_fJ"].sum()
     epochs = course.epoch_energies_fJ(prices)
-    counts = course.ledger.counts(prices)
-    pcb_bytes = {phase: course.ledger.bytes_of(prices, "host", [phase]) for phase in course.phases}
+    counts = course.ledger.counts()
+    pcb_bytes = {phase: course.ledger.bytes_of("host", [phase]) for phase in course.phases}
     layers = _layers(frame)
     return {
         "accuracy_mean": float(np.mean(accuracies)) if accuracies else None,
@@ -163,7 +203,7 @@ def _scheme(result: SchemeResult, frame: pd.DataFrame, prices: PriceList) -> dic
                 "time_ps": duration,
                 "energy_fJ": int(by_phase.get(phase, 0)),
                 "pcb_bytes": pcb_bytes[phase],
-                "work": _work(course, prices, counts, phase),
+                "work": _work(course, counts, phase),
             }
             for phase, (_, duration) in course.phases.items()
         },
@@ -182,11 +222,11 @@ def _scheme(result: SchemeResult, frame: pd.DataFrame, prices: PriceList) -> dic
     }
 
 
-def _work(course: Course, prices: PriceList, counts: Counts, phase: str) -> dict[str, dict[str, int]]:
+def _work(course: Course, counts: Counts, phase: str) -> dict[str, dict[str, int]]:
     """Return the arithmetic operations of a phase and the bytes that it moved, by who did it."""
     work = arithmetic(counts, phase)
     return {
-        side: operations | {"bytes": course.ledger.bytes_of(prices, side, [phase])}
+        side: operations | {"bytes": course.ledger.bytes_of(side, [phase])}
         for side, operations in work.items()
     }
 
@@ -201,7 +241,7 @@ def _inside_the_dram(
     rails: dict[str, Any] = dict.fromkeys(rail_names, 0.0)
     states: dict[str, int] = {}
     refreshes: dict[str, int] = {}
-    for (_, source, _, name), count in course.ledger.counts(prices).items():
+    for (_, source, _, name), count in course.ledger.counts().items():
         if name not in shares:
             continue
         price = prices.of(name, source)
@@ -214,12 +254,6 @@ def _inside_the_dram(
             refreshes[name] = refreshes.get(name, 0) + taken
     rounded = {rail: round(energy) for rail, energy in rails.items()}
     return {"dram_rails_fJ": rounded, "background_states_fJ": states, "refresh_commands_fJ": refreshes}
-
-
-def _frame(course: Course, prices: PriceList) -> pd.DataFrame:
-    frame = course.ledger.frame(prices)
-    frame["energy_fJ"] = frame[COMPONENT_COLUMNS].sum(axis=1)
-    return frame
 
 
 def _layers(frame: pd.DataFrame) -> dict[str, int]:

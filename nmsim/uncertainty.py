@@ -100,7 +100,7 @@ def outcome(course: Course, epochs: int, variants: Variants, reselect_every: int
     longer = time_ps / stated_ps[:, None]
     energy = np.zeros((len(index), len(COMPONENTS), samples))
     dataset = np.zeros((len(index), samples))
-    for (phase, source, array, name), count in course.ledger.counts(variants.prices).items():
+    for (phase, source, array, name), count in course.ledger.counts().items():
         price = variants.prices.of(name, source)
         taken = price.reshape(len(COMPONENTS), -1) * float(count)
         if name in _GROW_WITH_TIME:

@@ -1,27 +1,23 @@
 """What a scheme did, as counts; joules come last.
 
 The ledger holds how many commands of each kind every bank saw and how many operations, bytes and picoseconds
-everything else took, by phase and cause. Energies are counts times prices (`nmsim.energy.prices`), rounded
-once per row to whole femtojoules, so that every sum over rows is exact.
+everything else took, by phase and cause. It knows the names of commands and the bytes of a burst, and no
+price: `nmsim.energy.priced` multiplies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
-from nmsim.dram.commands import COMMANDS
-from nmsim.energy.components import COMPONENTS
-from nmsim.energy.prices import PriceList
+from nmsim.dram.commands import COLUMN_COMMANDS, COMMANDS
 from nmsim.errors import ResourceLimitError
-from nmsim.units import format_energy
 
-#: No quantity may come nearer to int64's limit than this, and no sum of energies nearer than the next.
+#: No quantity may come nearer to int64's limit than this.
 MAX_TOTAL = 2**62
-MAX_SUM = 2**63 - 2**54
 
 
 class CommandKey(NamedTuple):
@@ -34,7 +30,7 @@ class CommandKey(NamedTuple):
 
 
 class WorkKey(NamedTuple):
-    """What everything else is counted under; `kind` is a key of `PriceList.work`."""
+    """What everything else is counted under; `kind` is a kind of work that a price list knows."""
 
     phase: str
     source: str
@@ -42,26 +38,51 @@ class WorkKey(NamedTuple):
     array: str = ""
 
 
-class Ledger:
-    """Counts of one scheme, by phase and cause."""
+@dataclass(frozen=True)
+class Entry:
+    """How often one DRAM command was seen in one bank, or how much of one kind of work there was.
 
-    def __init__(self) -> None:
+    `cmd` names the command or the kind of work. `bank` counts all banks of a channel through; channel and
+    bank are -1 where there is none. `bytes` are those that the commands, or the work, moved.
+    """
+
+    phase: str
+    source: str
+    array: str
+    channel: int
+    bank: int
+    cmd: str
+    count: int
+    bytes: int
+
+
+class Ledger:
+    """Counts of one scheme, by phase and cause.
+
+    Parameters
+    ----------
+    access_bytes : int
+        Bytes of a burst.
+    """
+
+    def __init__(self, access_bytes: int) -> None:
+        self._command_bytes = [access_bytes if name in COLUMN_COMMANDS else 0 for name in COMMANDS]
         self._commands: dict[CommandKey, np.ndarray] = {}
         self._work: dict[WorkKey, list[int]] = {}
 
-    def add_commands(self, key: CommandKey, counts: np.ndarray, times: int = 1) -> None:
-        """Add DRAM commands: int64 counts of shape (commands, banks of the channel), `times` over.
+    def add_commands(self, key: CommandKey, counts: np.ndarray) -> None:
+        """Add DRAM commands: int64 counts of shape (commands, banks of the channel).
 
         Raises
         ------
         ResourceLimitError
             Where they come near to what 64 bits can count.
         """
-        refuse_too_many(counts, times)
+        refuse_too_many(counts)
         if key in self._commands:
-            self._commands[key] += counts * times
+            self._commands[key] += counts
         else:
-            self._commands[key] = counts.astype(np.int64) * times
+            self._commands[key] = counts.astype(np.int64)
 
     def add_work(self, key: WorkKey, count: int, moved_bytes: int = 0) -> None:
         """Add operations, bits, clocks or picoseconds of one kind, and the bytes that they moved."""
@@ -69,38 +90,18 @@ class Ledger:
         entry[0] += int(count)
         entry[1] += int(moved_bytes)
 
-    def frame(self, prices: PriceList) -> pd.DataFrame:
-        """Return one row per key, command and bank that was seen, with its energy by component.
-
-        Columns: phase source array channel bank cmd count bytes and one `<component>_fJ` each. `bank` counts
-        all banks of a channel through; channel and bank are -1 where there is none.
-
-        Raises
-        ------
-        ResourceLimitError
-            Where an energy passes 2**62 fJ, or that of all rows together nearly 2**63.
-        """
-        rows: list[tuple[Any, ...]] = []
-        energies: list[np.ndarray] = []
+    def entries(self) -> Iterator[Entry]:
+        """Yield what was seen: DRAM commands by bank, then all other work."""
         for key, counts in self._commands.items():
             for command, bank in np.argwhere(counts):
-                name, count = COMMANDS[command], int(counts[command, bank])
-                rows.append((*key, int(bank), name, count, count * prices.command_bytes[name]))
-                energies.append(_checked(prices.command(name, key.source), count))
+                count = int(counts[command, bank])
+                moved = count * self._command_bytes[command]
+                yield Entry(*key, int(bank), COMMANDS[command], count, moved)
         for work, (count, moved) in self._work.items():
             if count or moved:
-                rows.append((work.phase, work.source, work.array, -1, -1, work.kind, count, moved))
-                energies.append(_rounded(prices.work(work.kind, work.source), count))
-        names = ["phase", "source", "array", "channel", "bank", "cmd", "count", "bytes"]
-        frame = pd.DataFrame(rows, columns=names)
-        table = np.array(energies, dtype=np.int64).reshape(len(rows), len(COMPONENTS))
-        if (total_fJ := float(table.sum(dtype=float))) > MAX_SUM:
-            raise too_large(total_fJ, MAX_SUM)
-        for index, component in enumerate(COMPONENTS):
-            frame[f"{component}_fJ"] = table[:, index]
-        return frame
+                yield Entry(work.phase, work.source, work.array, -1, -1, work.kind, count, moved)
 
-    def counts(self, prices: PriceList) -> dict[tuple[str, str, str, str], int]:
+    def counts(self) -> dict[tuple[str, str, str, str], int]:
         """Return how often each command or kind of work was seen, by (phase, source, array, name)."""
         found: dict[tuple[str, str, str, str], int] = {}
         for key, counts in self._commands.items():
@@ -113,18 +114,17 @@ class Ledger:
                 found[work.phase, work.source, work.array, work.kind] = count
         return found
 
-    def bytes_of(self, prices: PriceList, source: str, phases: Iterable[str] | None = None) -> int:
+    def bytes_of(self, source: str, phases: Iterable[str] | None = None) -> int:
         """Return the bytes that `source` read and wrote in DRAM, in all phases or in those given."""
         wanted = None if phases is None else set(phases)
-        weights = np.array([prices.command_bytes[name] for name in COMMANDS], dtype=np.int64)
         return sum(
-            int((counts.sum(axis=1) * weights).sum())
+            int(counts.sum(axis=1) @ np.array(self._command_bytes))
             for key, counts in self._commands.items()
             if key.source == source and (wanted is None or key.phase in wanted)
         )
 
 
-def refuse_too_many(counts: np.ndarray, times: int) -> None:
+def refuse_too_many(counts: np.ndarray, times: int = 1) -> None:
     """Refuse counts that, `times` over, come near to the end of 64 bits."""
     if (most := int(counts.max(initial=0)) * times) > MAX_TOTAL:
         raise ResourceLimitError(
@@ -133,26 +133,3 @@ def refuse_too_many(counts: np.ndarray, times: int) -> None:
             expected=f"at most {MAX_TOTAL:.3g}",
             hint="Lower training.epochs.",
         )
-
-
-def _checked(price_fJ: np.ndarray, count: int) -> np.ndarray:
-    if count * int(price_fJ.max(initial=0)) > MAX_TOTAL:
-        raise too_large(count * int(price_fJ.max()))
-    return price_fJ * count
-
-
-def _rounded(price_fJ: np.ndarray, count: int) -> np.ndarray:
-    exact = price_fJ * float(count)
-    if not exact.max(initial=0.0) <= MAX_TOTAL:  # a NaN neither
-        raise too_large(float(exact.max()))
-    return np.rint(exact).astype(np.int64)
-
-
-def too_large(energy_fJ: float, limit_fJ: int = MAX_TOTAL) -> ResourceLimitError:
-    """Return the error that says so."""
-    return ResourceLimitError(
-        "an energy is too large for whole femtojoules in 64 bits",
-        found=format_energy(energy_fJ),
-        expected=f"at most {format_energy(limit_fJ)}",
-        hint="Lower training.epochs: every epoch costs about the same.",
-    )

@@ -41,7 +41,6 @@ class PriceList:
 
     def __init__(self, config: RunConfig, spec: DramSpec):
         energies = command_energies(spec, config.memory.refresh_background, stated_rails(config.memory))
-        self.command_bytes = {n: spec.access_bytes if n in COLUMN_COMMANDS else 0 for n in COMMANDS}
         self._work = {key: _vector(price) for key, price in _work_prices(config, spec, energies).items()}
         self._commands = {
             (name, source): _whole_vector(_command_price(config, spec, energies, name, source))
@@ -61,7 +60,7 @@ class PriceList:
         return self._work[source, kind]
 
     def of(self, name: str, source: str) -> np.ndarray:
-        """Return the vector of a DRAM command or of a unit of work, named as `Ledger.counts` names it."""
+        """Return the vector of a DRAM command or of a unit of work, named as a ledger names it."""
         return self.command(name, source) if name in COMMANDS else self.work(name, source)
 
 

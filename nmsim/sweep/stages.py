@@ -18,13 +18,14 @@ import nmsim
 from nmsim.config import RunConfig
 from nmsim.config.sampling import with_values
 from nmsim.data import Dataset, load
+from nmsim.energy.prices import PriceList
 from nmsim.learning import Learnt, learn, learning_key, select, selection_key
 from nmsim.selection.selector import Selector
 from nmsim.simulation import prepare, refuse_early
 from nmsim.store.manifest import config_hash
 from nmsim.summary import SchemeResult, summarise
 from nmsim.system.course import Course, course_key
-from nmsim.system.parts import line_contents
+from nmsim.system.parts import dram_spec, line_contents
 from nmsim.system.schemes import split_scheme
 
 #: What makes a configuration small.
@@ -123,9 +124,10 @@ def _course(config: RunConfig, scheme: str, learnt: Learnt) -> Course:
 
 
 def _summary(config: RunConfig, _: str, *results: Any) -> dict[str, Any]:
-    half = len(results) // 2
-    pairs = [SchemeResult(*pair) for pair in zip(results[:half], results[half:], strict=True)]
-    return summarise(config, _dataset(config), pairs, None)
+    half, prices = len(results) // 2, PriceList(config, dram_spec(config.memory))
+    pairs = zip(results[:half], results[half:], strict=True)
+    schemes = [SchemeResult.of(learnt, course, prices) for learnt, course in pairs]
+    return summarise(config, _dataset(config), schemes, prices, None)
 
 
 def check(config: RunConfig) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
+import pandas as pd
 
 from nmsim.access.layout import Layout, RowVisits
 from nmsim.access.work import ArraySpec, Step, Transfer
@@ -16,6 +17,7 @@ from nmsim.dram.durations import command_durations
 from nmsim.dram.engine import Channel
 from nmsim.energy.data_bits import LineActivity
 from nmsim.energy.link import flight_time_ps
+from nmsim.energy.priced import priced
 from nmsim.energy.prices import PriceList
 from nmsim.system.course import Course, Epoch
 from nmsim.system.host import Host
@@ -100,6 +102,7 @@ class Board:
             scheme,
             self.prices,
             self.spec.tCK_ps,
+            self.spec.access_bytes,
             command_durations(self.spec),
             (organization.ranks, organization.bankgroups, organization.banks),
             writer,
@@ -179,6 +182,10 @@ class Board:
             tuple(self.epochs),
         )
 
+    def frame(self) -> pd.DataFrame:
+        """Return all that was counted, with its energy (see `nmsim.energy.priced.priced`)."""
+        return priced(self.meter.total, self.prices)
+
     def stop(self) -> None:
         """Make `execute`, in another thread, end at its next access; its counts are then useless."""
         self.meter.stopped = True
@@ -227,12 +234,12 @@ class Board:
     def _train(self, epochs: Sequence[Sequence[Step]], first: int, end: int) -> Process[None]:
         wanted, n = self._config.simulation.epochs, end - first
         simulated = n if wanted == "all" else min(int(wanted), n)
-        before = self.meter.total.counts(self.prices)
+        before = self.meter.total.counts()
         for index in range(simulated):
             times = n - simulated + 1 if index == simulated - 1 else 1
             start = self.env.now
             yield from self.host.stand_for(self.host.run(epochs[first + index]), TRAINING, times)
-            after = self.meter.total.counts(self.prices)
+            after = self.meter.total.counts()
             counts = {name: count - before.get(name, 0) for name, count in after.items()}
             self.epochs.append(Epoch(counts, (self.env.now - start) // times, times))
             before = after

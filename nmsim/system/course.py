@@ -9,6 +9,7 @@ from typing import Any
 from nmsim.config.schema import RunConfig
 from nmsim.energy.ledger import Ledger
 from nmsim.energy.link import flight_time_ps
+from nmsim.energy.priced import priced_fJ
 from nmsim.energy.prices import PriceList
 from nmsim.system.pace import Pace
 
@@ -116,8 +117,3 @@ class Course:
             round(priced_fJ(epoch.counts, prices) / epoch.times + static_fJ_per_ps * epoch.time_ps)
             for epoch in self.epochs
         ]
-
-
-def priced_fJ(counts: Counts, prices: PriceList) -> float:
-    """Return the energy of all these commands and pieces of work together."""
-    return sum(float(prices.of(name, source).sum()) * count for (_, source, _, name), count in counts.items())

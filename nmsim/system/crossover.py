@@ -89,7 +89,7 @@ def simulated(config: RunConfig, problem: Problem, place: str, queries: int | No
     board = Board(config, "crossover", desne_work.arrays(facts, fits), groups, None)
     units = UnitCount.of(near.placement, organization).total if place == "nmc" else 1
     board.execute(SelectionWork(place, _steps(facts, fits, buffer_bytes, units), 1), [])
-    frame = board.meter.frame()
+    frame = board.frame()
     frame = frame[frame["phase"] == PHASE]
     time_ps = board.meter.phases[PHASE][1]
     return Cost(

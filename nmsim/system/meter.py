@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
 from nmsim.dram.activity import Activity, CommandLog
 from nmsim.dram.commands import (
@@ -27,6 +26,7 @@ from nmsim.dram.commands import (
 )
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.ledger import MAX_TOTAL, CommandKey, Ledger, WorkKey, refuse_too_many
+from nmsim.energy.priced import priced
 from nmsim.energy.prices import SOURCES, PriceList
 from nmsim.errors import ResourceLimitError
 from nmsim.system.pace import Pace
@@ -71,13 +71,14 @@ class Meter:
         scheme: str,
         prices: PriceList,
         clock_ps: int,
+        access_bytes: int,
         durations_clk: Mapping[str, int],
         bank_shape: tuple[int, int, int],
         writer: TraceWriter | None,
         rows_per_phase: int | None,
     ):
-        self.scheme, self.prices, self.clock_ps = scheme, prices, clock_ps
-        self._total, self._rest = Ledger(), Ledger()
+        self.scheme, self._prices, self.clock_ps, self._access_bytes = scheme, prices, clock_ps, access_bytes
+        self._total, self._rest = Ledger(access_bytes), Ledger(access_bytes)
         self._ledgers = (self._total,) if writer is None else (self._total, self._rest)
         self.phases: dict[str, list[int]] = {}
         self._ends_ps: dict[str, int] = {}
@@ -196,7 +197,7 @@ class Meter:
         self._settle()
         if self._writer is None:
             return
-        frame = self._rest.frame(self.prices)
+        frame = priced(self._rest, self._prices)
         frame = frame[(frame["count"] != 0) | (frame["bytes"] != 0)]
         _, groups, banks = self._bank_shape
         bank = frame["bank"].to_numpy()
@@ -205,7 +206,7 @@ class Meter:
             (self.phases[p][0], self._ends_ps[p] - self.phases[p][0]) if p in self.phases else (0, 0)
             for p in frame["phase"]
         ]
-        kept = ("cmd", "channel", "bytes", "source", "phase", "count", *COMPONENT_COLUMNS)
+        kept = ("cmd", "channel", "bytes", "source", "phase", "count", "energy_fJ", *COMPONENT_COLUMNS)
         columns = {name: frame[name].to_numpy() for name in kept}
         self._writer.write(
             trace_table(
@@ -218,15 +219,10 @@ class Meter:
                     "bank": np.where(bank < 0, -1, bank % banks),
                     "array": frame["array"].where(frame["array"] != "", None).to_numpy(),
                     "scheme": self.scheme,
-                    "energy_fJ": frame[COMPONENT_COLUMNS].sum(axis=1).to_numpy(),
                 },
                 len(frame),
             )
         )
-
-    def frame(self) -> pd.DataFrame:
-        """Return the whole ledger, priced (see `Ledger.frame`)."""
-        return self.total.frame(self.prices)
 
     def _by_rank(self, counts: np.ndarray) -> np.ndarray:
         """Return the counts with those of PREab, which closes banks of a rank, put under its first bank."""
@@ -272,7 +268,7 @@ class Meter:
                     "bank": log.bank,
                     "row": log.row,
                     "col": log.column,
-                    "bytes": np.where(column_command, self.prices.command_bytes["RD"], 0),
+                    "bytes": np.where(column_command, self._access_bytes, 0),
                     "source": (own.astype(np.int16), [source, "dram"]),
                     "phase": phase,
                     "row_outcome": (np.where(column_command, log.outcome, -1), list(OUTCOMES)),

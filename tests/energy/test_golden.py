@@ -51,7 +51,7 @@ def test_a_memory_that_nobody_accesses_costs_its_background_alone(board):
     config = load_config(BOARDS / f"{board}.yaml", ["memory.controller.refresh=none"])
     machine = Board(config, "idle", [ArraySpec("indices", 1, 4)], np.zeros(1, dtype=np.int64), None)
     machine.execute(SelectionWork("host", [Step("compute", (), {"mac_fp16": 10**9})], 1), [])
-    frame = machine.meter.frame()
+    frame = machine.frame()
     spent = {name: int(frame[f"{name}_fJ"].sum()) for name in DDR_COMPONENTS}
     clocks = machine.meter.phases["compute"][1] // machine.spec.tCK_ps
     price_fJ = command_energies(machine.spec).background_fJ_per_clk["precharged"]

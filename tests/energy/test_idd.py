@@ -190,7 +190,6 @@ def test_a_board_books_every_command_whole_and_each_part_where_it_belongs(board,
     for plain, closing in (("RD", "RDA"), ("WR", "WRA")):
         assert parts(closing) == {**parts(plain), "pre": energies.command_fJ["PREpb"]}
         assert parts(plain)[plain.lower()] + parts(plain)["on_die_bus"] == energies.command_fJ[plain]
-        assert prices.command_bytes[plain] == prices.command_bytes[closing] == spec.access_bytes
         near = parts(closing, "nmc")
         assert near["pre"] == energies.command_fJ["PREpb"] and "phy" not in near
     extra = energies.refresh_background_fJ

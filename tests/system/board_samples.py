@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from nmsim.access.work import Step, Transfer
+from nmsim.energy.components import COMPONENTS
 
 BOARDS = Path(__file__).parents[2] / "hw_configs"
 N, CLASSES, RECORD_BYTES = 400, 4, 3072
@@ -33,5 +34,5 @@ def one_pass(phase="scan", repeat=1, operations=None):
 
 def energies(board):
     """Return the whole energy by component, in fJ."""
-    frame = board.meter.frame()
-    return {c.removesuffix("_fJ"): int(frame[c].sum()) for c in frame.columns if c.endswith("_fJ")}
+    frame = board.frame()
+    return {name: int(frame[f"{name}_fJ"].sum()) for name in COMPONENTS}

@@ -37,7 +37,7 @@ def test_single_rows_come_first_and_aggregates_carry_their_count(execute):
 def test_every_byte_of_an_epoch_crosses_the_link_once(execute):
     rows = np.random.default_rng(3).permutation(N)[:200]
     board, _ = execute(None, [epoch(rows), epoch(rows[::-1])])
-    assert board.meter.total.bytes_of(board.prices, "host") == 2 * 200 * RECORD_BYTES
+    assert board.meter.total.bytes_of("host") == 2 * 200 * RECORD_BYTES
 
 
 def test_near_memory_selection_moves_only_control_and_indices_over_the_link(execute):
@@ -45,12 +45,12 @@ def test_near_memory_selection_moves_only_control_and_indices_over_the_link(exec
     board, _ = execute(steps, [epoch(np.arange(40))])
     before = [phase for phase in board.meter.phases if phase != "training"]
     control_bytes, index_bytes = 64 * len(steps), 40 * 4
-    assert board.meter.total.bytes_of(board.prices, "host", before) == control_bytes + index_bytes
+    assert board.meter.total.bytes_of("host", before) == control_bytes + index_bytes
 
 
 def test_host_selection_moves_every_image_over_the_link(execute):
     board, _ = execute(one_pass(), [epoch(np.arange(40))], place="host")
-    assert board.meter.total.bytes_of(board.prices, "host", ["scan"]) == N * RECORD_BYTES
+    assert board.meter.total.bytes_of("host", ["scan"]) == N * RECORD_BYTES
 
 
 def test_without_accesses_only_background_refresh_and_static_power_remain(execute):

@@ -113,7 +113,7 @@ def test_a_longer_trace_adds_time_of_flight_and_only_unterminated_energy(execute
 
 
 def test_the_same_work_gives_the_same_trace_twice(execute):
-    frames = [execute(one_pass(), [epoch(np.arange(N))])[0].meter.frame() for _ in range(2)]
+    frames = [execute(one_pass(), [epoch(np.arange(N))])[0].frame() for _ in range(2)]
     assert frames[0].equals(frames[1])
 
 
@@ -156,7 +156,7 @@ def test_no_placement_computes_faster_than_its_lanes(execute, placement, data):
 def test_refreshes_of_counted_repeats_fit_their_time(execute, place, macs):
     step = Step("scan", (Transfer("images", np.arange(0, 32, 4)),), {"mac_int8": macs}, group=0, repeat=3000)
     board, _ = execute([step], [epoch(np.arange(4))], place=place, trace__rows_per_phase=0)
-    frame = board.meter.frame()
+    frame = board.frame()
     refreshes = frame[(frame["cmd"] == "REFab") & (frame["phase"] == "scan")]["count"].sum()
     expected = 2 * duration_ps(board, "scan") / (6246 * 625)  # two channels, nREFI clocks of 625 ps
     assert refreshes == pytest.approx(expected, rel=0.05, abs=3)

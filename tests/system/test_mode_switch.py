@@ -18,7 +18,7 @@ def switching(reads, writes):
 
 def commands(board, phase="mode_switch"):
     """Return how many of each command the host caused in a phase."""
-    frame = board.meter.frame()
+    frame = board.frame()
     return frame[(frame["phase"] == phase) & (frame["source"] == "host")].groupby("cmd")["count"].sum()
 
 
@@ -38,7 +38,7 @@ def test_every_bank_is_read_and_every_rank_written_both_ways(execute, ranks, rea
 def test_without_accesses_a_switch_is_its_times_and_standby(execute):
     board, _ = execute(one_pass(), [epoch(np.arange(40))])
     assert commands(board).empty and board.meter.phases["mode_switch"][1] == 32_000
-    frame = board.meter.frame().query("phase == 'mode_switch'")
+    frame = board.frame().query("phase == 'mode_switch'")
     assert set(frame["source"]) <= {"dram", "soc"}
 
 

@@ -9,7 +9,7 @@ from nmsim.access.work import Step, Transfer
 
 def counts(board, phase="scan"):
     """Return the units' counts of each kind of work in a phase."""
-    frame = board.meter.frame()
+    frame = board.frame()
     mine = frame[(frame["phase"] == phase) & (frame["source"] == "nmc")]
     return mine.groupby("cmd")["count"].sum().to_dict()
 

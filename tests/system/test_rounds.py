@@ -28,7 +28,7 @@ SMALL = [
 
 
 def read(board, phase, array="images"):
-    frame = board.meter.frame()
+    frame = board.frame()
     rows = frame[(frame["phase"] == phase) & (frame["array"] == array) & (frame["cmd"].isin(["RD", "RDA"]))]
     return int(rows["bytes"].sum())
 
@@ -56,7 +56,7 @@ def test_what_comes_before_a_round_is_the_hosts_everywhere(execute):
     for place in ("nmc", "host"):
         work = SelectionWork(place, one_pass(), 40, before=one_pass("feedback"))
         board, _ = execute({0: work}, [epoch(np.arange(40))])
-        moved[place] = board.meter.total.bytes_of(board.meter.prices, "host", ["feedback"])
+        moved[place] = board.meter.total.bytes_of("host", ["feedback"])
     assert moved["nmc"] == moved["host"] > 0
 
 

@@ -43,7 +43,7 @@ def test_tiles_that_stand_for_their_neighbours_come_to_what_all_of_them_do(execu
     )
     assert some.course().simulated_accesses < 0.2 * every.course().simulated_accesses
     one_by_one, thin = (
-        board.meter.frame().query("phase == 'scan'").groupby("cmd")["count"].sum() for board in (every, some)
+        board.frame().query("phase == 'scan'").groupby("cmd")["count"].sum() for board in (every, some)
     )
     # What never rises is right to a tenth; here all fall nearly evenly.
     for name in ("ACT", "RD", "active", "LEAKAGE"):

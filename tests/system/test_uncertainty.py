@@ -28,7 +28,7 @@ def executed(config, place):
 
 
 def energies(board):
-    frame = board.meter.frame()
+    frame = board.frame()
     return frame.groupby("phase")[[f"{name}_fJ" for name in COMPONENTS]].sum()
 
 

@@ -45,7 +45,7 @@ class Stream:
     """
 
     def __init__(self, board: Board, size_bytes: int):
-        frame, bits = board.meter.frame(), 8 * size_bytes
+        frame, bits = board.frame(), 8 * size_bytes
         self.pJ_per_bit = {name: float(frame[f"{name}_fJ"].sum()) / bits / 1e3 for name in COMPONENTS}
         self.rate_GBps = size_bytes / board.meter.phases[STREAM][1] * 1e3
 

@@ -15,8 +15,12 @@ N_BANK_COMMANDS = 7
 N_NEXT = 4
 RANK_WIDE = (PREab, REFab, PDE, PDX, SRE, SRX)
 
-#: Names of the commands that move a burst.
+#: Names of the commands that move a burst; and of each command, whether it does.
 COLUMN_COMMANDS = ("RD", "WR", "RDA", "WRA")
+MOVES_BURST = np.array([name in COLUMN_COMMANDS for name in COMMANDS])
+
+#: Of each command, whether the memory causes it by itself, whoever works meanwhile.
+OF_MEMORY = np.array([name in ("REFpb", "REFab", "PDE", "PDX", "SRE", "SRX") for name in COMMANDS])
 
 #: Row outcome of a request, in the order of every array that is indexed by it.
 OUTCOMES = ("hit", "miss", "conflict")

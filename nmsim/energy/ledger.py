@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmsim.dram.commands import COLUMN_COMMANDS, COMMANDS
+from nmsim.dram.commands import COMMANDS, MOVES_BURST
 from nmsim.errors import ResourceLimitError
 
 #: No quantity may come nearer to int64's limit than this.
@@ -66,7 +66,7 @@ class Ledger:
     """
 
     def __init__(self, access_bytes: int) -> None:
-        self._command_bytes = [access_bytes if name in COLUMN_COMMANDS else 0 for name in COMMANDS]
+        self._command_bytes = np.where(MOVES_BURST, access_bytes, 0)
         self._commands: dict[CommandKey, np.ndarray] = {}
         self._work: dict[WorkKey, list[int]] = {}
 
@@ -95,7 +95,7 @@ class Ledger:
         for key, counts in self._commands.items():
             for command, bank in np.argwhere(counts):
                 count = int(counts[command, bank])
-                moved = count * self._command_bytes[command]
+                moved = count * int(self._command_bytes[command])
                 yield Entry(*key, int(bank), COMMANDS[command], count, moved)
         for work, (count, moved) in self._work.items():
             if count or moved:
@@ -118,7 +118,7 @@ class Ledger:
         """Return the bytes that `source` read and wrote in DRAM, in all phases or in those given."""
         wanted = None if phases is None else set(phases)
         return sum(
-            int(counts.sum(axis=1) @ np.array(self._command_bytes))
+            int(counts.sum(axis=1) @ self._command_bytes)
             for key, counts in self._commands.items()
             if key.source == source and (wanted is None or key.phase in wanted)
         )

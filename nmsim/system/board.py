@@ -13,7 +13,6 @@ from nmsim.access.layout import Layout, RowVisits
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.config.schema import RunConfig
 from nmsim.dram.address import AddressMap
-from nmsim.dram.durations import command_durations
 from nmsim.dram.engine import Channel
 from nmsim.energy.data_bits import LineActivity
 from nmsim.energy.link import flight_time_ps
@@ -26,6 +25,7 @@ from nmsim.system.meter import Meter
 from nmsim.system.nmc import NearMemoryUnits
 from nmsim.system.parts import controller_spec, dram_spec, geometry
 from nmsim.system.process import Environment, Process
+from nmsim.system.trace_rows import TraceRows
 from nmsim.trace.writer import TraceWriter
 
 #: Phases that are the board's own; all others carry the names that selection and training give them.
@@ -98,16 +98,9 @@ class Board:
         self.prices = PriceList(config, self.spec)
         organization = config.memory.organization
         shown = config.trace.rows_per_phase if config.trace.level == "window" else None
-        self.meter = Meter(
-            scheme,
-            self.prices,
-            self.spec.tCK_ps,
-            self.spec.access_bytes,
-            command_durations(self.spec),
-            (organization.ranks, organization.bankgroups, organization.banks),
-            writer,
-            shown,
-        )
+        self._scheme = scheme
+        rows = None if writer is None else TraceRows(writer, scheme, self.spec, self.prices, shown)
+        self.meter = Meter(self.spec, rows)
         self.env = Environment()
         placement = config.near_memory.data_placement
         decode = AddressMap(self.spec, controller.address_map, controller.bank_hash).decode
@@ -172,7 +165,7 @@ class Board:
         """Return what was done, once `execute` is through."""
         meter = self.meter
         return Course(
-            meter.scheme,
+            self._scheme,
             meter.total,
             {phase: (start, duration) for phase, (start, duration) in meter.phases.items()},
             meter.pace,
@@ -188,7 +181,8 @@ class Board:
 
     def stop(self) -> None:
         """Make `execute`, in another thread, end at its next access; its counts are then useless."""
-        self.meter.stopped = True
+        for channel in self.channels:
+            channel.stopped = True
 
     def _course(
         self, selections: Mapping[int, SelectionWork], epochs: Sequence[Sequence[Step]]

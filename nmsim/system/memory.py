@@ -8,6 +8,7 @@ import numpy as np
 import simpy
 
 from nmsim.access.layout import RowVisits
+from nmsim.dram.activity import Activity
 from nmsim.dram.engine import AccessBatch, Channel
 from nmsim.system.meter import Meter
 from nmsim.system.process import Environment, Process
@@ -33,10 +34,12 @@ class MemoryChannel:
     ----------
     times : int
         How often what happens now counts: more than 1 where one of many equal repeats stands for the rest.
+    stopped : bool
+        Set by another thread, it ends the simulation at the next access.
     """
 
     def __init__(self, env: Environment, index: int, engine: Channel, meter: Meter, flight_ps: int):
-        self.index, self.times = index, 1
+        self.index, self.times, self.stopped = index, 1, False
         self._env, self._engine, self._meter, self._flight_ps = env, engine, meter, flight_ps
         self._port = simpy.Resource(env, capacity=1)
 
@@ -52,7 +55,7 @@ class MemoryChannel:
                 )
                 logged = self._meter.log_rows(phase, _ROOM_PER_BURST * len(burst.bank) + _ROOM)
                 activity = self._engine.access(batch, log_rows=logged)
-                self._meter.dram(phase, source, array, self.index, activity, self.times)
+                self._count(phase, source, array, activity)
             yield self._env.timeout(self._until(activity.end_clk) + 2 * self._flight_ps)
 
     def stream(self, phase: str, array: str, visits: RowVisits, write: bool, **timing: int) -> Process[None]:
@@ -70,7 +73,7 @@ class MemoryChannel:
                 column=visits.column,
                 log_rows=self._meter.log_rows(phase, room),
             )
-            self._meter.dram(phase, "nmc", array, self.index, activity, self.times)
+            self._count(phase, "nmc", array, activity)
             yield self._env.timeout(self._until(activity.end_clk))
 
     def settle(self, phase: str) -> None:
@@ -80,11 +83,16 @@ class MemoryChannel:
             refreshes = (now_clk - self._engine.clk) // self._engine.spec.clocks["nREFI"]
             room = _ROOM + _ROOM_PER_BURST * refreshes * self._engine.spec.organization.ranks
             activity = self._engine.advance(now_clk, log_rows=self._meter.log_rows(phase, room))
-            self._meter.dram(phase, "dram", "", self.index, activity, self.times)
+            self._count(phase, "dram", "", activity)
 
     def skip(self, duration_ps: int) -> None:
         """Move the channel's clock on without simulating: what happens meanwhile was counted by `times`."""
         self._engine.skip(duration_ps // self._meter.clock_ps)
+
+    def _count(self, phase: str, source: str, array: str, activity: Activity) -> None:
+        if self.stopped:
+            raise InterruptedError("the board was stopped")
+        self._meter.dram(phase, source, array, self.index, activity, self.times)
 
     def _until(self, end_clk: int) -> int:
         return max(0, end_clk * self._meter.clock_ps - self._env.now)

@@ -16,6 +16,7 @@ from nmsim.data import Dataset
 from nmsim.dram.commands import BACKGROUND_STATES
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.layers import LAYERS, in_layers
+from nmsim.energy.placement import PLACEMENTS
 from nmsim.energy.priced import priced
 from nmsim.energy.prices import PriceList
 from nmsim.energy.rails import rail_shares
@@ -24,7 +25,6 @@ from nmsim.errors import NmsimError
 from nmsim.learning import Learnt
 from nmsim.system.board import TRAINING
 from nmsim.system.course import Counts, Course
-from nmsim.system.nmc import UnitCount
 from nmsim.system.parts import dram_spec
 from nmsim.system.peaks import arithmetic, peaks
 from nmsim.system.unit_facts import unit_facts
@@ -133,15 +133,15 @@ def summarise(
 
 def _board(config: RunConfig, prices: PriceList) -> dict[str, Any]:
     """Return what the board is, and what its two sides could do at most."""
-    spec, near, organization = dram_spec(config.memory), config.near_memory, config.memory.organization
-    units = UnitCount.of(near.placement, organization).total * organization.channels
+    spec, near = dram_spec(config.memory), config.near_memory
+    channels = spec.organization.channels
     return {
         "board": {
             "memory": config.memory.standard,
-            "channels": organization.channels,
+            "channels": channels,
             "placement": near.placement,
             "data_placement": near.data_placement,
-            "units": units,
+            "units": PLACEMENTS[near.placement].count(spec.organization).total * channels,
             "link_length_mm": config.link.length.value,
         },
         "near_memory": unit_facts(config, spec, prices),

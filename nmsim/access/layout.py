@@ -10,7 +10,7 @@ import numpy as np
 from nmsim.access.work import ArraySpec
 from nmsim.errors import ConfigError, ResourceLimitError
 
-PLACEMENTS = ("striped", "class_per_bank", "interleaved")
+DATA_PLACEMENTS = ("striped", "class_per_bank", "interleaved")
 
 #: byte addresses (n,) int64 -> (channel, bank within the channel, row, column of bursts), each (n,) int64
 Decoder = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
@@ -121,8 +121,8 @@ class Layout:
     """
 
     def __init__(self, geometry: Geometry, placement: str, decode: Decoder, reserved_rows: int = 0):
-        if placement not in PLACEMENTS:
-            raise ConfigError("unknown data placement", found=placement, expected=", ".join(PLACEMENTS))
+        if placement not in DATA_PLACEMENTS:
+            raise ConfigError("unknown data placement", found=placement, expected=", ".join(DATA_PLACEMENTS))
         self.geometry, self.placement, self._decode = geometry, placement, decode
         self._bank_fill = np.zeros(geometry.channels * geometry.banks, dtype=np.int64)
         self._linear_top = geometry.size_bytes - reserved_rows * geometry.row_of_all_banks_bytes

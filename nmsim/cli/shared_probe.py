@@ -32,23 +32,24 @@ def probe_shared(
     typer.Exit
         With code 1 where something was faster than possible.
     """
-    from nmsim.system.nmc import UnitCount
+    from nmsim.energy.placement import PLACEMENTS
     from nmsim.system.parts import controller_spec, dram_spec
     from nmsim.system.shared_probe import NearMemoryLoad, shared_latency
 
     policies = _policies(host_policy, board)
-    near = board.near_memory
-    if near.placement == "rank":
+    near, placement = board.near_memory, PLACEMENTS[board.near_memory.placement]
+    if placement.over_pins:
         origin = board.origin("near_memory.placement")
+        inside = " or ".join(name for name, other in PLACEMENTS.items() if not other.over_pins)
         raise ConfigError(
             "placement: a unit at the rank reads through the pins, as the host does",
-            found="rank",
-            expected="bank or bankgroup for --near-memory",
+            found=near.placement,
+            expected=f"{inside} for --near-memory",
             file=origin.file,
             line=origin.line,
         )
     spec, controller = dram_spec(board.memory), controller_spec(board.memory)
-    sites = UnitCount.of(near.placement, board.memory.organization).sites
+    sites = placement.sites(spec.organization)
     work = NearMemoryLoad(spec.banks_per_channel // sites, near.max_simultaneous_act)
     with progress() as tell:
         points, wrong = shared_latency(spec, controller, load, policies, work, tell)

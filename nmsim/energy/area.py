@@ -20,6 +20,7 @@ import numpy as np
 
 from nmsim.config.board import NearMemory
 from nmsim.energy.logic import node_area_factor
+from nmsim.energy.placement import PLACEMENTS
 
 #: Operators at 45 nm, in µm².
 OPERATOR_um2 = {
@@ -41,7 +42,8 @@ _SRAM_mm2 = {16 * 1024: 0.059, 64 * 1024: 0.20, 1024 * 1024: 3.7}
 
 def unit_area_mm2(units: NearMemory) -> float:
     """Return the area of the operators and the buffer of one unit, at its node and in its process."""
-    penalty = units.area_penalty.value if units.area_penalty and units.placement != "rank" else 1.0
+    on_die = PLACEMENTS[units.placement].on_dram_die
+    penalty = units.area_penalty.value if units.area_penalty and on_die else 1.0
     logic_mm2 = units.lanes * lane_um2(units.format) * 1e-6
     return float(penalty * node_area_factor(units.node_nm.value) * (logic_mm2 + sram_mm2(units.buffer.value)))
 

@@ -20,57 +20,44 @@ listens. Wires inside a buffer chip are not priced.
 
 from __future__ import annotations
 
-from nmsim.config.board import Link, NearMemory
-from nmsim.config.memory import OnDie, Organization
-from nmsim.dram.spec import Organization as DramOrganization
+from nmsim.config.board import Link
+from nmsim.config.memory import OnDie
+from nmsim.dram.spec import DramSpec
 from nmsim.energy.link import link_energy
 from nmsim.energy.on_die import way_share
+from nmsim.energy.placement import Placement
 from nmsim.energy.values import Number
 
 
-def dies_per_channel(placement: str, organization: Organization | DramOrganization) -> int:
-    """Return how many dies hold the units of a channel; those at the ranks are in one buffer chip."""
-    return 1 if placement == "rank" else organization.ranks * organization.devices_per_rank
-
-
 def exchange_prices(
-    units: NearMemory,
-    organization: Organization,
-    on_die: OnDie,
-    column_fJ_per_byte: Number,
-    link: Link,
-    data_rate_Hz: float,
+    placement: Placement, spec: DramSpec, on_die: OnDie, column_fJ_per_byte: Number, link: Link
 ) -> dict[str, dict[str, Number]]:
     """Return the prices in fJ, by component, of one byte's GATHER and of one byte's BROADCAST over a channel.
 
     Parameters
     ----------
-    units : NearMemory
-        Their placement.
-    organization : Organization
-        Dies of a channel and bank groups of a die.
+    placement : Placement
+        Where the units are.
+    spec : DramSpec
+        Dies of a channel, bank groups of a die, and the rate of its pins.
     on_die : OnDie
     column_fJ_per_byte : float or ndarray
         Energy of a column read of the memory, from the cell to the pads.
     link : Link
-    data_rate_Hz : float
-        Bits a second on one data pin.
     """
-    dies = dies_per_channel(units.placement, organization)
-    group, whole = (way_share(on_die, (part,)) * column_fJ_per_byte for part in ("bankgroup", "global_io"))
-    up, down = {
-        "bank": (group + whole, whole + organization.bankgroups * group),
-        "bankgroup": (whole, whole),
-        "rank": (0.0, 0.0),
-    }[units.placement]
+    dies = placement.count(spec.organization).dies
+    buses = {"bankgroup": spec.organization.bankgroups, "global_io": 1}
+    bus_fJ = {part: way_share(on_die, (part,)) * column_fJ_per_byte for part in placement.exchange_tiers}
+    up = sum(bus_fJ.values())
+    down = sum(buses[part] * energy for part, energy in bus_fJ.items())
     crossing: dict[str, Number] = {}
     if dies > 1:
-        energy = link_energy(link, data_rate_Hz)
+        bit = link_energy(link, spec.data_rate_Hz)
         crossing = {
-            "phy": 8 * energy.phy_fJ_per_bit,
-            "termination": 8 * energy.termination_fJ_per_bit,
-            "trace": 8 * energy.trace_fJ_per_bit,
-            "controller": 8 * energy.controller_fJ_per_bit,
+            "phy": 8 * bit.phy_fJ_per_bit,
+            "termination": 8 * bit.termination_fJ_per_bit,
+            "trace": 8 * bit.trace_fJ_per_bit,
+            "controller": 8 * bit.controller_fJ_per_bit,
         }
     return {
         "GATHER": {"on_die_bus": up, **crossing},

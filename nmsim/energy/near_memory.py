@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nmsim.config.board import NearMemory, Operations
 from nmsim.energy.logic import operation_energies_fJ
+from nmsim.energy.placement import PLACEMENTS
 from nmsim.energy.soc import OPERAND_BYTES
 from nmsim.energy.sram import sram_leakage_W, sram_read_fJ_per_bit
 from nmsim.energy.values import Number
@@ -21,7 +22,7 @@ def near_memory_prices(units: NearMemory, operations: Operations) -> dict[str, d
     - LEAKAGE: one ps of one unit (W · ps · 1e3 = fJ).
 
     Units on a DRAM die are made in its process: arithmetic, SRAM and leakage each have their factor for that.
-    A buffer chip (`rank`) is made in a process for logic, and has none.
+    A buffer chip is made in a process for logic, and has none.
     """
     logic, sram, leakage = process_factors(units)
     sram_fJ_per_bit = buffer_read_fJ_per_bit(units) * sram
@@ -55,7 +56,7 @@ def unit_leakage_W(units: NearMemory) -> Number:
 
 def process_factors(units: NearMemory) -> tuple[Number, Number, Number]:
     """Return what a DRAM process multiplies the energy of logic, that of SRAM, and the leakage by."""
-    if units.placement == "rank":
+    if not PLACEMENTS[units.placement].on_dram_die:
         return 1.0, 1.0, 1.0
     logic = units.dram_process_penalty.value
     sram = units.sram_process_penalty.value if units.sram_process_penalty else logic

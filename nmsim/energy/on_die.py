@@ -14,18 +14,13 @@ from __future__ import annotations
 from nmsim.config.memory import OnDie
 from nmsim.energy.values import Number
 
-#: Who takes a byte -> the parts of its way inside the device.
-REACH = {
-    "bank": ("bank",),
-    "bankgroup": ("bank", "bankgroup"),
-    "rank": ("bank", "bankgroup", "global_io"),
-    "host": ("bank", "bankgroup", "global_io"),
-}
+#: The parts of a byte's way inside the device, from the cell to the pads.
+WAY = ("bank", "bankgroup", "global_io")
 
 
 def way_share(on_die: OnDie, parts: tuple[str, ...]) -> Number:
     """Return the share of a column access's energy that these parts of the way take, 0 to 1."""
     share: Number = sum(getattr(on_die, part).value for part in parts) / sum(
-        getattr(on_die, part).value for part in REACH["host"]
+        getattr(on_die, part).value for part in WAY
     )
     return share

@@ -14,7 +14,8 @@ from nmsim.energy.exchange import exchange_prices
 from nmsim.energy.idd import CommandEnergies, command_energies
 from nmsim.energy.link import counted_link_prices, link_energy
 from nmsim.energy.near_memory import near_memory_prices
-from nmsim.energy.on_die import REACH, way_share
+from nmsim.energy.on_die import WAY, way_share
+from nmsim.energy.placement import PLACEMENTS
 from nmsim.energy.rails import stated_rails
 from nmsim.energy.soc import soc_prices
 from nmsim.energy.values import Number, whole
@@ -74,17 +75,17 @@ def _command_price(
         background = energies.refresh_background_fJ if name == "REFab" else 0
         return {component: energy - background, "background": background}
     kind = name.removesuffix("A")  # RDA and WRA bring a precharge along
-    access, placement = energies.command_fJ[kind], config.near_memory.placement
-    reach = REACH[placement if source == "nmc" else "host"]
-    on_die = config.memory.on_die
-    column = whole(access * way_share(on_die, REACH["bank"]))
+    access, on_die = energies.command_fJ[kind], config.memory.on_die
+    units = PLACEMENTS[config.near_memory.placement]
+    column = whole(access * way_share(on_die, ("bank",)))
+    reach = units.reach if source == "nmc" else WAY
     price = {
         "pre": energy - access,
         kind.lower(): column,
         "on_die_bus": whole(access * way_share(on_die, reach)) - column,
     }
     counted = source == "host" and config.link.data_dependent
-    if (source == "host" and not counted) or (source == "nmc" and placement == "rank"):
+    if (source == "host" and not counted) or (source == "nmc" and units.over_pins):
         bits = 8 * spec.access_bytes
         link = link_energy(config.link, spec.data_rate_Hz)
         price["phy"] = whole(bits * link.phy_fJ_per_bit)
@@ -99,12 +100,11 @@ def _work_prices(
     config: RunConfig, spec: DramSpec, energies: CommandEnergies
 ) -> dict[tuple[str, str], Mapping[str, Number]]:
     units = near_memory_prices(config.near_memory, config.operations) | exchange_prices(
-        config.near_memory,
-        config.memory.organization,
+        PLACEMENTS[config.near_memory.placement],
+        spec,
         config.memory.on_die,
         energies.command_fJ["RD"] / spec.access_bytes,
         config.link,
-        spec.data_rate_Hz,
     )
     of_source: dict[str, Mapping[str, Mapping[str, Number]]] = {
         "soc": soc_prices(config.soc, config.operations),

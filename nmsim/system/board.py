@@ -130,7 +130,6 @@ class Board:
         self.units = NearMemoryUnits(
             self.env,
             config.near_memory,
-            organization,
             self.channels,
             self.layout,
             self.meter,

@@ -12,13 +12,13 @@ import pandas as pd
 from nmsim.access.work import Step
 from nmsim.config.schema import RunConfig
 from nmsim.energy.layers import DDR_COLUMNS
+from nmsim.energy.placement import PLACEMENTS
 from nmsim.selection import desne_work
 from nmsim.selection.desne_fit import MapFit, Trial
 from nmsim.selection.formats import FORMATS
 from nmsim.selection.sampling import Sample
 from nmsim.system.board import Board, SelectionWork
 from nmsim.system.distance_formula import Cost, Formula, Problem, with_buffer
-from nmsim.system.nmc import UnitCount
 from nmsim.system.parts import dram_spec
 from nmsim.trace.schema import COMPONENT_COLUMNS
 
@@ -87,7 +87,7 @@ def simulated(config: RunConfig, problem: Problem, place: str, queries: int | No
     groups = np.arange(n) % channels
     fits = [_fit(g, np.flatnonzero(groups == g), problem.neighbours) for g in range(channels)]
     board = Board(config, "crossover", desne_work.arrays(facts, fits), groups, None)
-    units = UnitCount.of(near.placement, organization).total if place == "nmc" else 1
+    units = PLACEMENTS[near.placement].count(board.spec.organization).total if place == "nmc" else 1
     board.execute(SelectionWork(place, _steps(facts, fits, buffer_bytes, units), 1), [])
     frame = board.frame()
     frame = frame[frame["phase"] == PHASE]

@@ -37,13 +37,12 @@ import numpy as np
 from nmsim.config.sampling import with_values
 from nmsim.config.schema import RunConfig
 from nmsim.dram.spec import DramSpec
-from nmsim.energy.exchange import dies_per_channel
 from nmsim.energy.layers import IS_DDR
+from nmsim.energy.placement import PLACEMENTS, UnitCount
 from nmsim.energy.prices import PriceList
 from nmsim.selection.desne_work import ENTRY_BYTES
 from nmsim.selection.formats import FORMATS
 from nmsim.system.host import compute_times_ps
-from nmsim.system.nmc import UnitCount
 
 #: Buffers that are tried for the crossing, before the first that wins is narrowed down.
 _GRID = 48
@@ -117,8 +116,9 @@ class Formula:
         return self._near(problem, queries)
 
     def _near(self, problem: Problem, queries: int) -> Cost:
-        near, organization = self._config.near_memory, self._spec.organization
-        count, banks = UnitCount.of(near.placement, organization), self._spec.banks_per_channel
+        near, banks = self._config.near_memory, self._spec.banks_per_channel
+        placement = PLACEMENTS[near.placement]
+        count = placement.count(self._spec.organization)
         tile, tiles = self._tiles(problem, queries)
         stream = self._streamed(problem.records, tile, tiles)
         record, operations = self._record_bytes(problem), self._operations(problem)
@@ -126,7 +126,7 @@ class Formula:
         reads.add(problem.records, record, tiles)
         reads.add(stream, record, tiles - 1)
         early, listed = self._add_lists(reads, problem, tiles)
-        column = self._spec.clocks["nBL" if near.placement == "rank" else "nCCD"] * self._spec.tCK_ps
+        column = placement.column_clk(self._spec) * self._spec.tCK_ps
         cycles = sum(n * near.cycles.get(kind, 1) for kind, n in operations.items())
         compute_ps = cycles / (near.lanes * count.total * near.clock.value) * 1e12
         # Records that a pass cannot deal out evenly: the busiest of S sites has (S - 1)/2S more on average.
@@ -137,7 +137,7 @@ class Formula:
         sent = problem.records * (record + 4)
         gathered = ENTRY_BYTES * problem.records * late
         bus_Bps = near.exchange_bandwidth.value if near.exchange_bandwidth else self._pads_Bps(count)
-        dies = dies_per_channel(near.placement, organization)
+        dies = count.dies
         fill_s, collect_s = sent / bus_Bps, gathered / (dies * bus_Bps)
         if dies > 1:
             pins_Bps = self._spec.peak_bandwidth_Bps

@@ -12,56 +12,19 @@ from nmsim.access.layout import Layout, RowVisits
 from nmsim.access.work import Step
 from nmsim.config.board import NearMemory
 from nmsim.config.experiment import Simulation
-from nmsim.config.memory import Organization
 from nmsim.config.schema import RunConfig
 from nmsim.dram.spec import DramSpec
-from nmsim.dram.spec import Organization as DramOrganization
-from nmsim.energy.exchange import dies_per_channel
+from nmsim.energy.placement import PLACEMENTS
 from nmsim.system.memory import MemoryChannel, split_repeats
 from nmsim.system.meter import Meter
+from nmsim.system.parts import dram_spec
 from nmsim.system.process import Environment, Process
 from nmsim.system.tiles import thinned
 
 
-@dataclass(frozen=True)
-class UnitCount:
-    """How many near-memory units a channel has.
-
-    Attributes
-    ----------
-    sites : int
-        Places of the address space that have units of their own: banks, bank groups or ranks.
-    slices : int
-        Units of a site, one in each device of the rank that the site is spread over. At the rank: 1, as the
-        buffer chip sees the whole width.
-
-    Notes
-    -----
-    Lanes, buffer and leakage of the configuration are one unit's: of a DDR4 bank in eight devices there are
-    eight. Each works on whole records of its own, which takes data transposed when it is stored, as UPMEM's
-    driver does; that is assumed to cost nothing.
-    """
-
-    sites: int
-    slices: int
-
-    @classmethod
-    def of(cls, placement: str, organization: Organization | DramOrganization) -> UnitCount:
-        """Return the units of one channel."""
-        if placement == "rank":
-            return cls(organization.ranks, 1)
-        banks = organization.banks if placement == "bank" else 1
-        return cls(organization.ranks * organization.bankgroups * banks, organization.devices_per_rank)
-
-    @property
-    def total(self) -> int:
-        """Return the units of all sites."""
-        return self.sites * self.slices
-
-
 def team_units(config: RunConfig) -> int:
     """Return how many units work on one class together."""
-    count = UnitCount.of(config.near_memory.placement, config.memory.organization)
+    count = PLACEMENTS[config.near_memory.placement].count(dram_spec(config.memory).organization)
     return count.slices if config.near_memory.data_placement == "class_per_bank" else count.total
 
 
@@ -98,7 +61,6 @@ class NearMemoryUnits:
         self,
         env: Environment,
         near_memory: NearMemory,
-        organization: Organization,
         channels: list[MemoryChannel],
         layout: Layout,
         meter: Meter,
@@ -108,18 +70,16 @@ class NearMemoryUnits:
         self._env, self._nmc, self._channels = env, near_memory, channels
         self._layout, self._meter, self._simulation, self._clock_ps = layout, meter, simulation, spec.tCK_ps
         self._longest_period_clk = spec.clocks["nREFI"]
-        # What a buffer chip reads passes the pins of its rank; inside a die, columns are nCCD apart.
-        at_rank = near_memory.placement == "rank"
-        self._column_clk = spec.clocks["nBL" if at_rank else "nCCD"]
-        self._max_simultaneous_act = 0 if at_rank else near_memory.max_simultaneous_act
-        self._count = UnitCount.of(near_memory.placement, organization)
+        placement = PLACEMENTS[near_memory.placement]
+        self._column_clk = placement.column_clk(spec)
+        self._max_simultaneous_act = 0 if placement.over_pins else near_memory.max_simultaneous_act
+        self._count = placement.count(spec.organization)
         self.units = self._count.total
         self._banks_per_site = layout.geometry.banks // self._count.sites
-        self._dies = dies_per_channel(near_memory.placement, organization)
+        self._dies = self._count.dies
         self._pins_Bps = spec.peak_bandwidth_Bps
-        devices = 1 if at_rank else organization.devices_per_rank
         given = near_memory.exchange_bandwidth
-        self._bus_Bps = given.value if given else spec.peak_bandwidth_Bps / devices
+        self._bus_Bps = given.value if given else spec.peak_bandwidth_Bps / self._count.slices
 
     def run(self, steps: Sequence[Step]) -> Process[None]:
         """Execute the steps of one phase (a SimPy process)."""

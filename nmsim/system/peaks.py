@@ -5,9 +5,9 @@ from __future__ import annotations
 from nmsim.access.work import OPERATIONS
 from nmsim.config.schema import RunConfig
 from nmsim.dram.spec import DramSpec
+from nmsim.energy.placement import PLACEMENTS
 from nmsim.energy.soc import NPU_KINDS
 from nmsim.system.course import Counts
-from nmsim.system.nmc import UnitCount
 
 #: What counts as how many arithmetic operations; instructions that only steer count as none.
 ARITHMETIC = {kind: 2 if kind.startswith("mac_") else 1 for kind in OPERATIONS if kind != "cpu_instruction"}
@@ -40,11 +40,10 @@ def peaks(config: RunConfig, spec: DramSpec) -> dict[str, dict[str, float]]:
         and bytes_per_s of all columns that they can read at once. No utilisation is taken off; a
         multiply-accumulate is two operations.
     """
-    soc, near, organization = config.soc, config.near_memory, config.memory.organization
-    count = UnitCount.of(near.placement, organization)
+    soc, near, organization = config.soc, config.near_memory, spec.organization
+    placement = PLACEMENTS[near.placement]
+    count = placement.count(organization)
     lanes = count.total * organization.channels * near.lanes
-    # Inside a die columns are nCCD apart; a buffer chip reads over the pins of its rank.
-    column_clk = spec.clocks["nBL" if near.placement == "rank" else "nCCD"]
     at_once = count.sites * organization.channels * spec.access_bytes
     cpu = soc.cpu
     return {
@@ -57,6 +56,6 @@ def peaks(config: RunConfig, spec: DramSpec) -> dict[str, dict[str, float]]:
         },
         "nmc": {
             "operations_per_s": 2 * lanes * near.clock.value / near.cycles.get(f"mac_{near.format}", 1),
-            "bytes_per_s": at_once / (column_clk * spec.tCK_ps * 1e-12),
+            "bytes_per_s": at_once / (placement.column_clk(spec) * spec.tCK_ps * 1e-12),
         },
     }

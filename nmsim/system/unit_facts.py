@@ -6,8 +6,8 @@ from nmsim.config.schema import RunConfig
 from nmsim.dram.spec import DramSpec
 from nmsim.energy.area import unit_area_mm2
 from nmsim.energy.components import COMPONENTS
+from nmsim.energy.placement import PLACEMENTS
 from nmsim.energy.prices import PriceList
-from nmsim.system.nmc import UnitCount
 
 
 def unit_facts(config: RunConfig, spec: DramSpec, prices: PriceList) -> dict[str, float | int | str | None]:
@@ -22,11 +22,12 @@ def unit_facts(config: RunConfig, spec: DramSpec, prices: PriceList) -> dict[str
         accumulating in every cycle, with buffers, instructions and leakage; dram_read_power_W, of all
         channels reading at the rate of their pins, without the link; power_share, the one over the other.
     """
-    near, organization, die = config.near_memory, config.memory.organization, config.memory.die
-    units = UnitCount.of(near.placement, organization).total * organization.channels
+    near, organization, die = config.near_memory, spec.organization, config.memory.die
+    placement = PLACEMENTS[near.placement]
+    units = placement.count(organization).total * organization.channels
     area = unit_area_mm2(near)
     shares: list[float | None] = [None, None, None]
-    if die is not None and near.placement != "rank":
+    if die is not None and placement.on_dram_die:
         dies = organization.channels * organization.ranks * organization.devices_per_rank / die.channels
         shares = [units * area / (dies * mm2) for mm2 in (die.area.value, die.area.high, die.area.low)]
     kind = f"mac_{near.format}"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmsim.access.layout import PLACEMENTS, Geometry, Layout
+from nmsim.access.layout import DATA_PLACEMENTS, Geometry, Layout
 from nmsim.access.work import ArraySpec
 from nmsim.errors import ResourceLimitError
 
@@ -32,7 +32,7 @@ def bursts(visits):
     return ((one.channel * 8 + one.bank) * 256 + one.row) * 64 + one.column
 
 
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("placement", DATA_PLACEMENTS)
 @settings(max_examples=25, deadline=None)
 @given(n=st.integers(1, 100), row_bytes=st.integers(1, 5000), classes=st.integers(1, 20))
 def test_no_two_records_share_a_burst_and_every_byte_has_one(placement, n, row_bytes, classes):
@@ -99,7 +99,7 @@ def test_a_full_memory_is_refused_with_its_size():
         layout("striped", ArraySpec("big", 10_000, 3072), groups=np.zeros(10_000, dtype=int))
 
 
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("placement", DATA_PLACEMENTS)
 @settings(max_examples=25, deadline=None)
 @given(n=st.integers(1, 60), row_bytes=st.integers(1, 5000), linear=st.integers(0, 2**18))
 def test_reserved_rows_hold_no_data_and_count_as_full(placement, n, row_bytes, linear):

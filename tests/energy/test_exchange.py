@@ -1,9 +1,13 @@
 """Does a byte between near-memory units cost the way that it takes?"""
 
+from typing import get_args
+
 import pytest
 
 from nmsim.config import load_config
+from nmsim.config.board import NearMemory
 from nmsim.energy.components import COMPONENTS
+from nmsim.energy.placement import PLACEMENTS
 from nmsim.energy.prices import PriceList
 from nmsim.system.parts import dram_spec
 
@@ -54,3 +58,8 @@ def test_the_dram_process_has_its_factors_on_a_die_and_none_in_a_buffer_chip():
     assert on_die["mac_int8"]["nmc_sram"] == pytest.approx(1.25 * apart["mac_int8"]["nmc_sram"])
     assert on_die["SRAM"]["nmc_sram"] == pytest.approx(1.25 * apart["SRAM"]["nmc_sram"])
     assert on_die["LEAKAGE"]["nmc_leakage"] == pytest.approx(0.5 * apart["LEAKAGE"]["nmc_leakage"])
+
+
+def test_every_placement_that_a_board_can_state_has_its_record():
+    stated = get_args(NearMemory.model_fields["placement"].annotation)
+    assert set(PLACEMENTS) == set(stated)

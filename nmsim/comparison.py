@@ -16,11 +16,11 @@ from nmsim.errors import ConfigError
 from nmsim.learning import Progress
 from nmsim.report.comparison import COLUMNS
 from nmsim.report.run import Run, load_run
+from nmsim.schemes import FULL, RANDOM, Scheme
 from nmsim.selection.api import method_parameters, selector_class
 from nmsim.selection.selector import Reusable, follows_training
 from nmsim.simulation import simulate
 from nmsim.store.manifest import is_complete
-from nmsim.system.schemes import split_scheme
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ class Plan:
         `full` does not depend on the ratio, and runs with the first one alone. `random` and methods without a
         network of their own run once for each network that is trained, before those that another selects for.
         """
-        chosen = tuple(s for s in self.schemes if s not in ("full", "random"))
+        chosen = tuple(s for s in self.schemes if Scheme.parse(s).is_selection)
         with_network = tuple(s for s in chosen if selects_with_network(s))
         for trained in self.networks:
             for selected_with in (trained, *(n for n in self.networks if n != trained)):
                 own = selected_with == trained
                 for ratio in self.keep_ratios:
-                    schemes = ("random", *chosen) if own else with_network
+                    schemes = (RANDOM, *chosen) if own else with_network
                     if own and ratio == self.keep_ratios[0]:
-                        schemes = ("full", *schemes)
+                        schemes = (FULL, *schemes)
                     if schemes:
                         yield (
                             _run_config(config, schemes, ratio, trained, selected_with),
@@ -105,17 +105,17 @@ def compare(config: RunConfig, plan: Plan, out: str | Path, progress: Progress |
 
             run = simulate(run_config, out, tell_on, report=False, fits=fits, resume=True)
         schemes, key = run.summary["schemes"], (common["network"], common["keep_ratio"])
-        if "random" in schemes:
-            random[key] = schemes["random"]["accuracies"]
+        if RANDOM in schemes:
+            random[key] = schemes[RANDOM]["accuracies"]
         rows += _rows(run, common, np.array(random[key]))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def selects_with_network(scheme: str) -> bool:
     """Return whether a scheme's method has a network of its own to select with, not that which is trained."""
-    if scheme == "full":
+    method = Scheme.parse(scheme).method
+    if method == FULL:
         return False
-    method, _ = split_scheme(scheme)
     return "network" in method_parameters(method) and not follows_training(selector_class(method))
 
 
@@ -125,7 +125,7 @@ def _run_config(
     methods = {name: dict(given) for name, given in config.selection.methods.items()}
     for scheme in schemes:
         if selects_with_network(scheme):
-            method = split_scheme(scheme)[0]
+            method = Scheme.parse(scheme).method
             methods[method] = {**methods.get(method, {}), "network": selected_with}
     values = {
         "name": f"{config.name[:40]}-{trained}-{ratio:g}",
@@ -144,7 +144,7 @@ def _rows(run: Run, common: dict[str, Any], random: np.ndarray) -> list[dict[str
         accuracies = np.array(facts["accuracies"])
         row = {"scheme": scheme, **common, "kept": facts["kept"], "seeds": facts["seeds"]}
         row["selected_with"] = common["selected_with"] if selects_with_network(scheme) else ""
-        row["keep_ratio"] = 1.0 if scheme == "full" else common["keep_ratio"]
+        row["keep_ratio"] = 1.0 if scheme == FULL else common["keep_ratio"]
         row |= {"accuracy_mean": facts["accuracy_mean"], "accuracy_sd": facts["accuracy_sd"]}
         row |= _against(accuracies, random, scheme)
         for key in ("ddr_energy_fJ", "system_energy_fJ"):
@@ -160,7 +160,7 @@ def _against(accuracies: np.ndarray, random: np.ndarray, scheme: str) -> dict[st
     """
     difference = accuracies - random
     gain, nothing = float(difference.mean()), {"gain_ci95": np.nan, "p_value": np.nan}
-    if scheme in ("full", "random"):  # full keeps more images
+    if not Scheme.parse(scheme).is_selection:  # full keeps more images
         return {"gain": np.nan, **nothing}
     if len(difference) < 2 or np.ptp(difference) == 0:
         return {"gain": gain, **nothing}

@@ -24,6 +24,7 @@ from nmsim.data.synthetic import STEP
 from nmsim.energy.priced import MAX_SUM, too_large
 from nmsim.energy.prices import PriceList
 from nmsim.errors import ResourceLimitError
+from nmsim.schemes import FULL, RANDOM, Scheme
 from nmsim.selection.api import selector_class
 from nmsim.selection.budget import total_budget
 from nmsim.selection.desne import CANDIDATES
@@ -32,7 +33,6 @@ from nmsim.selection.formats import FORMATS
 from nmsim.selection.selector import follows_training
 from nmsim.system.pace import npu_rate_Hz
 from nmsim.system.parts import dram_spec, geometry
-from nmsim.system.schemes import split_scheme
 from nmsim.trace.schema import PART_ROWS
 from nmsim.trace.writer import GROUP_ROWS
 from nmsim.training.loop import epochs_for
@@ -198,7 +198,7 @@ def estimate_run(config: RunConfig, report: bool = True, trace: bool = True) -> 
         *at_peak,
     )
     kept = round(config.selection.keep_ratio * images.n_train)
-    numbers = sum(8 * (images.n_train if s == "full" else kept) for s in config.schemes)
+    numbers = sum(8 * (images.n_train if s == FULL else kept) for s in config.schemes)
     maps = 16 * images.n_train if "de-sne" in _methods(config) else 0
     parts = Need(f"a trace of up to {rows:,} rows", rows * _ROW_DISK_BYTES, "trace.rows_per_phase")
     disk = (
@@ -241,7 +241,7 @@ def estimate_selection(images: Images, method: str, parameters: Mapping[str, Any
 
 
 def _methods(config: RunConfig) -> list[str]:
-    return list(dict.fromkeys(split_scheme(s)[0] for s in config.schemes if s != "full"))
+    return list(dict.fromkeys(Scheme.parse(s).method for s in config.schemes if s != FULL))
 
 
 def _parameters(config: RunConfig, method: str) -> dict[str, Any]:
@@ -305,7 +305,7 @@ def _training(config: RunConfig, images: Images) -> Iterator[Need]:
     kept = config.selection.keep_ratio * images.n_train
     # What follows a training chooses from all images again and again.
     following = [method for method in _methods(config) if follows_training(selector_class(method))]
-    rows = images.n_train if "full" in config.schemes or following else round(kept)
+    rows = images.n_train if FULL in config.schemes or following else round(kept)
     for method in following:
         yield from _selection(config, images, method)
     epochs = _epochs(config, rows)
@@ -346,12 +346,12 @@ def _trace_memory(rows: int) -> Iterator[Need]:
 def _commands(config: RunConfig, images: Images, scheme: str) -> int:
     """Return about how many DRAM commands a scheme's board executes one by one."""
     bursts = -(-images.values // geometry(dram_spec(config.memory)).access_bytes)
-    full = scheme == "full"
-    rows = images.n_train if full else round(config.selection.keep_ratio * images.n_train)
+    parsed = Scheme.parse(scheme)
+    rows = images.n_train if parsed.is_full else round(config.selection.keep_ratio * images.n_train)
     epochs, simulated = _epochs(config, rows), config.simulation.epochs
     epochs = epochs if simulated == "all" else min(epochs, int(simulated))
     training = rows * epochs * bursts
-    return round(1.15 * (training + (0 if full or scheme == "random" else 4 * images.n_train * bursts)))
+    return round(1.15 * (training + (4 * images.n_train * bursts if parsed.is_selection else 0)))
 
 
 def least_energy_fJ(config: RunConfig, images: Images) -> Iterator[float]:
@@ -364,7 +364,7 @@ def least_energy_fJ(config: RunConfig, images: Images) -> Iterator[float]:
     bursts = -(-images.values // geometry(spec).access_bytes)
     image_fJ = bursts * prices.command("RD", "host").sum() + macs * mac_fJ
     for scheme in config.schemes:
-        share = 1.0 if scheme == "full" else config.selection.keep_ratio
+        share = 1.0 if scheme == FULL else config.selection.keep_ratio
         rows = total_budget(images.n_train, share)
         yield float(rows * _epochs(config, rows) * image_fJ)
 
@@ -375,8 +375,8 @@ def _trace_rows(config: RunConfig, images: Images, scheme: str) -> int:
     commands = _commands(config, images, scheme)
     if config.trace.level == "access":
         return commands
-    selecting = scheme not in ("full", "random")
-    phases = 1 + (_PHASES[split_scheme(scheme)[1] or "host"] if selecting else 0)
+    parsed = Scheme.parse(scheme)
+    phases = 1 + (_PHASES[parsed.side] if parsed.is_selection else 0)
     return min(commands, phases * config.trace.rows_per_phase) + 500 * phases
 
 
@@ -386,8 +386,8 @@ def _training_s(config: RunConfig, images: Images) -> float:
         return 0.0
     cost = Network(section.network, images.shape, images.n_classes).cost()
     seen = 0
-    for method in dict.fromkeys(split_scheme(s)[0] for s in config.schemes):
-        rows = images.n_train if method == "full" else round(config.selection.keep_ratio * images.n_train)
+    for method in dict.fromkeys(Scheme.parse(s).method for s in config.schemes):
+        rows = images.n_train if method == FULL else round(config.selection.keep_ratio * images.n_train)
         seen += rows * _epochs(config, rows)
     macs = seen * (cost.macs_forward + cost.macs_backward) + images.n_test * cost.macs_forward
     return section.seeds * macs / _MACS_PER_S / min(section.seeds, numba.get_num_threads())
@@ -410,7 +410,7 @@ def _method_s(images: Images, method: str, given: Mapping[str, Any]) -> float:
         maps = _maps(method, given)
         forces = per_iteration * given.get("n_iter", 500) * maps
         return (forces + 10 * pairs) / _PAIRS_PER_S / numba.get_num_threads()
-    return 0.0 if method == "random" else 10 * pairs / _PAIRS_PER_S
+    return 0.0 if method == RANDOM else 10 * pairs / _PAIRS_PER_S
 
 
 def memory_limit() -> int:

@@ -22,13 +22,14 @@ from nmsim.config import RunConfig
 from nmsim.data import Dataset
 from nmsim.data.dataset import LIMIT_BYTES
 from nmsim.errors import ResourceLimitError
+from nmsim.schemes import FULL, RANDOM, Scheme
 from nmsim.selection.api import checked_fit, create, fit, method_parameters
 from nmsim.selection.budget import total_budget
+from nmsim.selection.configured import make_selector
 from nmsim.selection.desne import DESNE
 from nmsim.selection.pictures import pictures
 from nmsim.selection.selector import Reusable, Selector, follows_training
 from nmsim.store import fs
-from nmsim.system.schemes import make_selector, split_scheme
 from nmsim.training import NetworkCost, TrainResult, count_training, train
 
 #: Told what happens now, and the share of the run that is done (0 to 1) or None.
@@ -75,9 +76,9 @@ class Trained:
 
 def selection_key(config: RunConfig, scheme: str) -> dict[str, Any]:
     """Return all that the selection of a scheme depends on, in JSON's types; {} where there is none."""
-    if scheme == "full":
+    method = Scheme.parse(scheme).method
+    if method == FULL:
         return {}
-    method, _ = split_scheme(scheme)
     section = config.selection.de_sne if method == "de-sne" else config.selection.methods.get(method, {})
     parameters = method_parameters(method)
     return {
@@ -100,8 +101,8 @@ def learning_key(config: RunConfig, scheme: str) -> dict[str, Any]:
     }
 
 
-def select(config: RunConfig, dataset: Dataset, method: str) -> Selector:
-    """Return the selection of a method; one that follows a training is not started yet."""
+def fitted_selector(config: RunConfig, dataset: Dataset, method: str) -> Selector:
+    """Return the selector of a method after its selection; one that follows a training is not started yet."""
     selector = make_selector(config, method)
     if follows_training(selector):
         return selector
@@ -125,11 +126,11 @@ def learn(
     anew for each of them: its spread is that of both.
     """
     finished = {} if finished is None else finished
-    seeds = training_seeds(config)
+    seeds, method = training_seeds(config), Scheme.parse(scheme).method
     everything = np.arange(len(dataset.y_train))
     selectors: list[Selector | None] = [selector] * len(seeds)
     if follows_training(selector):
-        X, y, method = dataset.X_train, dataset.y_train, split_scheme(scheme)[0]
+        X, y = dataset.X_train, dataset.y_train
         started = [make_selector(config, method) for _ in seeds]
         selectors = [each.start(X, y) for each in started if follows_training(each)]
 
@@ -137,14 +138,14 @@ def learn(
         if follows_training(chosen):
             every = {"reselect": chosen.reselect, "reselect_every": chosen.reselect_every}
             return _train(config, dataset, everything, None, seed, **every)
-        if scheme == "random":
-            own = create("random", config.selection.keep_ratio, seed)
+        if method == RANDOM:
+            own = create(RANDOM, config.selection.keep_ratio, seed)
             return _train(config, dataset, fit(own, dataset.X_train, dataset.y_train).indices_, None, seed)
         rows = everything if chosen is None else chosen.indices_
         return _train(config, dataset, rows, getattr(chosen, "training_images_", None), seed)
 
     def once(seed: int, chosen: Selector | None) -> Trained:
-        name = f"training {split_scheme(scheme)[0]} {seed}"
+        name = f"training {method} {seed}"
         if name not in finished:
             result = trained(seed, chosen)
             accuracy = None if result.model is None else float(result.accuracy)
@@ -204,9 +205,9 @@ class Learner:
 
     def select(self, scheme: str) -> Selector | None:
         """Return the selection of a scheme, None where everything is kept."""
-        if scheme == "full":
+        method = Scheme.parse(scheme).method
+        if method == FULL:
             return None
-        method, _ = split_scheme(scheme)
         if method not in self._selectors:
             name = f"selection {method}"
             if name not in self._finished:
@@ -222,14 +223,14 @@ class Learner:
         if key in self._fits:
             again: Any = self._fits[key].refit(self._config.selection.keep_ratio)
             return checked_fit(again, len(self._dataset.y_train))
-        selector = select(self._config, self._dataset, method)
+        selector = fitted_selector(self._config, self._dataset, method)
         if isinstance(selector, Reusable):
             self._fits[key] = selector
         return selector
 
     def learn(self, scheme: str, share: float) -> Learnt:
         """Return what a scheme selected and learnt."""
-        method, _ = split_scheme(scheme)
+        method = Scheme.parse(scheme).method
         if method not in self._learnt:
             self._tell(f"{scheme}: training with {self._config.training.seeds} seeds", share)
             selector = self.select(scheme)

@@ -21,6 +21,7 @@ from nmsim.energy.prices import PriceList
 from nmsim.learning import Learner, Learnt, Progress, training_seeds
 from nmsim.report.outputs import write_outputs
 from nmsim.report.run import Run, load_run
+from nmsim.schemes import Scheme
 from nmsim.selection.selector import Reusable, follows_training
 from nmsim.store import fs, manifest
 from nmsim.store.kept import KEPT, read_kept, write_kept
@@ -30,7 +31,6 @@ from nmsim.system.board import Board, SelectionWork
 from nmsim.system.board_checks import check_board
 from nmsim.system.nmc import team_units
 from nmsim.system.parts import dram_spec, line_contents
-from nmsim.system.schemes import split_scheme
 from nmsim.trace.writer import TraceWriter
 from nmsim.training import TrainingSteps, check_backend, training_arrays
 
@@ -165,7 +165,7 @@ def _fill(run: RunDir, work: _Work, tell: Progress, report: bool, resume: bool) 
     fs.write_json(run.path("summary.json"), summary)
     fs.write_text(run.path("energy.csv"), energy_table(in_order).to_csv(index=False))
     for result in in_order:
-        name = f"selected_indices.{result.scheme.replace('@', '-')}.npy"
+        name = f"selected_indices.{Scheme.parse(result.scheme).file_name}.npy"
         fs.write_npy(run.path(name), dataset.rows_as_given(result.learnt.rows))
     learner.write_map(run.path("selection.npz"))
     stop.check()
@@ -228,7 +228,7 @@ def prepare(
 ) -> tuple[Board, dict[int, SelectionWork], Sequence[list[Step]]]:
     """Return a scheme's board and what it is to execute; of the trainings the first seed's is simulated."""
     images = _images(dataset)
-    _, place = split_scheme(scheme)
+    place = Scheme.parse(scheme).side
     selector, batch = learnt.selector, config.training.batch_size
     sram_bytes = int(config.soc.sram.value)
     arrays = {a.name: a for a in (images, *training_arrays(learnt.network, batch, sram_bytes))}

@@ -23,6 +23,7 @@ from nmsim.energy.rails import rail_shares
 from nmsim.energy.values import Number
 from nmsim.errors import NmsimError
 from nmsim.learning import Learnt
+from nmsim.schemes import FULL
 from nmsim.system.board import TRAINING
 from nmsim.system.course import Counts, Course
 from nmsim.system.parts import dram_spec
@@ -264,18 +265,18 @@ def _against_full(
     scheme: str, schemes: dict[str, Any], training: dict[str, dict[str, int]]
 ) -> dict[str, Any]:
     """Return the ratios to `full`, and the epochs from which the scheme costs less than it."""
-    if "full" not in schemes:
+    if FULL not in schemes:
         return {"ratio_to_full": None, "break_even_epochs": None}
-    own, full = schemes[scheme], schemes["full"]
+    own, full = schemes[scheme], schemes[FULL]
     ratios, epochs = {}, {}
     for layer in LAYERS:
         mine, whole = own[f"{layer}_fJ"], full[f"{layer}_fJ"]
         ratios[layer] = mine / whole if whole else None
-        epoch, full_epoch = (training[s][layer] / schemes[s]["epochs"] for s in (scheme, "full"))
+        epoch, full_epoch = (training[s][layer] / schemes[s]["epochs"] for s in (scheme, FULL))
         before = mine - training[scheme][layer]
         found = float(break_even(before, full_epoch - epoch, own["epochs"], own["reselect_every"]))
         epochs[layer] = found if np.isfinite(found) else None
-    return {"ratio_to_full": ratios, "break_even_epochs": None if scheme == "full" else epochs}
+    return {"ratio_to_full": ratios, "break_even_epochs": None if scheme == FULL else epochs}
 
 
 def _check_conservation(schemes: dict[str, Any], writer: TraceWriter | None) -> None:

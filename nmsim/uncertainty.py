@@ -22,6 +22,7 @@ from nmsim.dram.commands import BACKGROUND_STATES
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.layers import DATASET_ARRAYS, IS_DDR, LAYERS
 from nmsim.energy.prices import PriceList
+from nmsim.schemes import FULL
 from nmsim.system.board import TRAINING
 from nmsim.system.course import Course
 from nmsim.system.pace import Speeds
@@ -148,7 +149,7 @@ def bands(
     tornado = {
         scheme: {layer: _tornado(unknown, ratio) for layer, ratio in _ratios(scheme, single_of).items()}
         for scheme in courses
-        if scheme != "full" and "full" in courses
+        if scheme != FULL and FULL in courses
     }
     return found, {
         "samples": len(points),
@@ -199,17 +200,17 @@ def _ends(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _ratios(scheme: str, outcomes: Mapping[str, Outcome]) -> dict[str, np.ndarray]:
     """Return the ratio to `full` on each board, by layer, where there is a `full` that takes any energy."""
-    if "full" not in outcomes:
+    if FULL not in outcomes:
         return {}
-    mine, full = outcomes[scheme].layers(), outcomes["full"].layers()
+    mine, full = outcomes[scheme].layers(), outcomes[FULL].layers()
     return {layer: mine[layer] / full[layer] for layer in LAYERS if (full[layer] > 0).all()}
 
 
 def _break_even(scheme: str, outcomes: Mapping[str, Outcome]) -> dict[str, np.ndarray]:
     """Return the epochs from which the scheme costs less than `full` on each board; infinite where never."""
-    if scheme == "full" or "full" not in outcomes:
+    if scheme == FULL or FULL not in outcomes:
         return {}
-    own, full = outcomes[scheme], outcomes["full"]
+    own, full = outcomes[scheme], outcomes[FULL]
     epoch, full_epoch, whole = own.layers(True), full.layers(True), own.layers()
     found = {}
     for layer in LAYERS:

@@ -113,6 +113,7 @@ def _begun(folder: Path) -> RunConfig:
 
 def print_schemes(schemes: dict[str, dict[str, Any]]) -> None:
     """Print what each scheme came to, and in brackets its energies as shares of those of `full`."""
+    from nmsim.schemes import FULL
     from nmsim.units import format_bytes, format_energy, format_time
 
     layers = {"dataset DDR": "dataset_ddr_energy", "all DDR": "ddr_energy", "whole system": "system_energy"}
@@ -121,7 +122,7 @@ def print_schemes(schemes: dict[str, dict[str, Any]]) -> None:
         ratios = scheme["ratio_to_full"] or {}
         energies = []
         for key in layers.values():
-            ratio = "" if ratios.get(key) is None or name == "full" else f" ({ratios[key]:.3g}×)"
+            ratio = "" if ratios.get(key) is None or name == FULL else f" ({ratios[key]:.3g}×)"
             energies.append(format_energy(scheme[f"{key}_fJ"]) + ratio)
         accuracy = "–"
         if scheme["accuracy_mean"] is not None:

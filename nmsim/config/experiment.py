@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from nmsim.config.section import Clocks, Count, Section, Side, Spelt
 from nmsim.errors import closest
+from nmsim.schemes import FULL, METHOD, PATTERN, PLACES, RANDOM, Scheme
 
 
 class Glyphs(Section):
@@ -73,8 +74,6 @@ class DeSne(Section):
     )
 
 
-#: A selection method's name; which methods there are is known where they are run.
-METHOD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 MethodName = Annotated[str, Spelt(rf"^{METHOD}$", "a method's name: letters, digits, dots, - and _")]
 
 _SIMPLE = {"type": ["boolean", "number", "string"]}
@@ -162,25 +161,29 @@ class Trace(Section):
     )
 
 
-SCHEMES = ("full", "random", "de-sne@nmc", "de-sne@host", "kernel-herding@nmc")
-
-_SCHEME = rf"^(full|random|{METHOD}@(host|nmc))$"
+SCHEMES = (FULL, RANDOM, "de-sne@nmc", "de-sne@host", "kernel-herding@nmc")
 
 
 def _check_form(scheme: str) -> str:
     """Refuse what is no scheme, whatever methods there are."""
-    if not re.match(_SCHEME, scheme):
-        method, at, place = scheme.partition("@")
-        if at:
-            near = f"{method}@{closest(place, ('host', 'nmc'))}"
+    if not re.match(PATTERN, scheme):
+        found = Scheme.parse(scheme)
+        expected = "expected full, random, or METHOD@PLACE with the place host or nmc"
+        if not found.place:
+            near = closest(scheme, (FULL, RANDOM)) or f"{scheme}@nmc"
+        elif found.is_selection:
+            near = f"{found.method}@{closest(found.place, PLACES)}"
         else:
-            near = closest(scheme, ("full", "random")) or f"{scheme}@nmc"
+            near, expected = found.method, f"{found.method} reads no image to choose, and has no place"
         raise PydanticCustomError(
             "scheme",
-            "expected full, random, or METHOD@PLACE with the place host or nmc",
-            {"hint": f"Did you mean {near}?" if re.match(_SCHEME, near) else None},
+            expected,
+            {"hint": f"Did you mean {near}?" if re.match(PATTERN, near) else None},
         )
     return scheme
 
 
-Scheme = Annotated[str, AfterValidator(_check_form), WithJsonSchema({"type": "string", "pattern": _SCHEME})]
+#: A scheme in a configuration: the text of a `Scheme`.
+SchemeName = Annotated[
+    str, AfterValidator(_check_form), WithJsonSchema({"type": "string", "pattern": PATTERN})
+]

@@ -13,7 +13,15 @@ from typing import Annotated
 from pydantic import Field, PrivateAttr, field_validator
 
 from nmsim.config.board import Link, NearMemory, Operations, Soc
-from nmsim.config.experiment import SCHEMES, DatasetSection, Scheme, Selection, Simulation, Trace, Training
+from nmsim.config.experiment import (
+    SCHEMES,
+    DatasetSection,
+    SchemeName,
+    Selection,
+    Simulation,
+    Trace,
+    Training,
+)
 from nmsim.config.memory import Memory
 from nmsim.config.quantity import Quantity
 from nmsim.config.section import Name, Section
@@ -38,7 +46,7 @@ class RunConfig(Section):
     dataset: DatasetSection = DatasetSection()
     selection: Selection = Selection()
     training: Training = Training()
-    schemes: Annotated[tuple[Scheme, ...], Field(min_length=1)] = Field(
+    schemes: Annotated[tuple[SchemeName, ...], Field(min_length=1)] = Field(
         SCHEMES, description="What is compared; ratios are against full."
     )
     simulation: Simulation = Simulation()

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from nmsim.report.canvas import GROUPS, PAPER, hovered, tone_on_group
+from nmsim.schemes import FULL
 from nmsim.units import format_energy
 
 if TYPE_CHECKING:
@@ -92,10 +93,10 @@ def _row_name(key: object) -> str:
 
 def note_bars(ax: Axes, schemes: Sequence[str], values_fJ: np.ndarray, scale: float, room: float) -> None:
     """Write each bar's energy and ratio to `full` behind it; the axis is `room` times the longest bar."""
-    full = values_fJ[list(schemes).index("full")] if "full" in schemes else 0.0
+    full = values_fJ[list(schemes).index(FULL)] if FULL in schemes else 0.0
     for y, (scheme, value) in enumerate(zip(schemes, values_fJ, strict=True)):
         text = format_energy(value)
-        if full > 0 and scheme != "full":
+        if full > 0 and scheme != FULL:
             text += f" ({format_ratio(value / full)})"
         ax.annotate(text, (value / scale, y), (4, 0), textcoords="offset points", va="center", fontsize=8)
     ax.set_xlim(0, values_fJ.max() / scale * room or 1)

@@ -11,6 +11,7 @@ import pandas as pd
 from nmsim.report.accuracy import RESULT, draw_front, draw_results, name_axes, name_schemes
 from nmsim.report.axes import logarithmic
 from nmsim.report.canvas import Plot, drawing, new_figure, scheme_line, scheme_style
+from nmsim.schemes import RANDOM
 from nmsim.units import format_energy
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def markdown(table: pd.DataFrame) -> str:
         head = ["kept", "scheme", "accuracy", "against random", "p", "system energy"]
         parts.append("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
         for ratio, rows in of_network.groupby("keep_ratio", sort=True):
-            order = rows["scheme"].map(lambda scheme: scheme != "random").argsort(kind="stable")
+            order = rows["scheme"].map(lambda scheme: scheme != RANDOM).argsort(kind="stable")
             for _, row in rows.iloc[order].iterrows():
                 parts.append("| " + " | ".join(_cells(row, float(ratio))) + " |")
         parts.append("")

@@ -15,6 +15,7 @@ from nmsim.report import verdict
 from nmsim.report.canvas import Plot, css_colours
 from nmsim.report.run import Run, outside_bands
 from nmsim.report.tables import components_table, data_table, layer_tables, names, phases_table, schemes_table
+from nmsim.schemes import Scheme
 from nmsim.units import format_bytes, format_energy
 
 
@@ -106,8 +107,8 @@ def checks(run: Run, trace_energy: pd.DataFrame | None) -> list[Check]:
         summed = frame.groupby("scheme")["energy_fJ"].sum().reindex(stated.index, fill_value=0)
         gap = int((summed - stated).abs().max())
         results.append(Check(f"{name} sums to each scheme's total: largest difference {gap} fJ.", gap == 0))
-    for near in (scheme for scheme in stated.index if scheme.endswith("@nmc")):
-        host = near.removesuffix("nmc") + "host"
+    for near in (scheme for scheme in stated.index if Scheme.parse(scheme).near_memory):
+        host = str(Scheme.parse(near).at("host"))
         if host in stated.index:
             same = np.array_equal(run.indices(near), run.indices(host))
             alike = "the same images" if same else "different images"

@@ -20,6 +20,7 @@ from nmsim.report.runs import load_runs, render_runs
 from nmsim.report.selection_map import selection_map
 from nmsim.report.timeline import timeline
 from nmsim.report.tornado import tornado
+from nmsim.schemes import FULL
 from nmsim.store import fs
 from nmsim.store.manifest import MANIFEST
 
@@ -141,7 +142,7 @@ def draw(source: Path, out_dir: Path) -> list[tuple[Plot, list[Path]]]:
 
 def _trace_figures(trace: Path) -> list[Plot]:
     # Boards are simulated in an order of their own; `full` is what the others are compared with.
-    sums = _in_order(frames.trace_sums(trace), ["full"])
+    sums = _in_order(frames.trace_sums(trace), [FULL])
     energy = frames.energy_by_component(sums)
     figures = [
         plots.energy_breakdown(energy),

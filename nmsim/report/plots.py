@@ -25,6 +25,7 @@ from nmsim.report.axes import (
 )
 from nmsim.report.canvas import FAINT, GROUPS, Plot, drawing, hovered, new_figure, scheme_style
 from nmsim.report.verdict import format_share, main_scheme
+from nmsim.schemes import FULL
 from nmsim.units import format_energy, format_time
 
 if TYPE_CHECKING:
@@ -185,10 +186,10 @@ def layers(by_layer: pd.DataFrame) -> Plot:
 def _layer_trend(by_layer: pd.DataFrame) -> str:
     table = by_layer.set_index("scheme")
     scheme = main_scheme(table.index)
-    if scheme is None or "full" not in table.index or not (table.loc["full"] > 0).all():
+    if scheme is None or FULL not in table.index or not (table.loc[FULL] > 0).all():
         return ""
     ratios = {
-        title: table.loc[scheme, f"{layer}_fJ"] / table.loc["full", f"{layer}_fJ"]
+        title: table.loc[scheme, f"{layer}_fJ"] / table.loc[FULL, f"{layer}_fJ"]
         for layer, title in LAYERS.items()
     }
     best, worst = min(ratios, key=ratios.__getitem__), max(ratios, key=ratios.__getitem__)

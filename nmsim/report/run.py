@@ -14,6 +14,7 @@ import pandas as pd
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.layers import LAYERS
 from nmsim.errors import DataError, StoreError
+from nmsim.schemes import Scheme
 from nmsim.store.manifest import read_manifest
 from nmsim.store.reading import read_json, read_npy, read_npz
 
@@ -82,7 +83,7 @@ class Run:
                 found=scheme,
                 expected=", ".join(self.summary["schemes"]),
             )
-        path = self.path / f"selected_indices.{scheme.replace('@', '-')}.npy"
+        path = self.path / f"selected_indices.{Scheme.parse(scheme).file_name}.npy"
         return read_array(path)
 
     def selection(self) -> dict[str, np.ndarray] | None:

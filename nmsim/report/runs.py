@@ -29,6 +29,7 @@ from nmsim.report.html import page
 from nmsim.report.plots import energy_breakdown
 from nmsim.report.run import Run, load_run
 from nmsim.report.tables import NONE, Cell, Table, accuracy, band_of, number
+from nmsim.schemes import FULL
 from nmsim.store.manifest import RESOLVED_CONFIG
 from nmsim.units import format_energy, format_time
 
@@ -105,7 +106,7 @@ def headline(runs: Mapping[str, Run]) -> str:
     """Return what the selection that all runs have in common takes of `full` in each."""
     common = set.intersection(*(set(run.schemes["scheme"]) for run in runs.values()))
     scheme = verdict.main_scheme([s for s in next(iter(runs.values())).schemes["scheme"] if s in common])
-    if scheme is None or "full" not in common:
+    if scheme is None or FULL not in common:
         return "These runs have no selection in common that each compares with training on everything."
     parts = []
     for layer, title in LAYERS.items():
@@ -141,7 +142,7 @@ def schemes_table(runs: Mapping[str, Run]) -> Table:
             for layer in LAYERS:
                 band = band_of(run, scheme, f"{layer}_fJ", format_energy)
                 cells.append(number(row[f"{layer}_fJ"], format_energy, band))
-            if scheme == "full" or pd.isna(ratio):
+            if scheme == FULL or pd.isna(ratio):
                 cells += [Cell(NONE), Cell(NONE)]
             else:
                 band = band_of(run, scheme, "ratio_system_energy", format_ratio)
@@ -201,7 +202,7 @@ def ratios(runs: Mapping[str, Run], schemes: Sequence[str]) -> list[Plot]:
     """Return what each scheme takes of `full`, a row for each run, with bands; nothing without any `full`."""
     rows = []
     for name, run in runs.items():
-        for _, row in run.schemes[run.schemes["scheme"] != "full"].iterrows():
+        for _, row in run.schemes[run.schemes["scheme"] != FULL].iterrows():
             bands = run.bands[run.bands["scheme"] == row["scheme"]].set_index("quantity")
             for layer in LAYERS:
                 key = f"ratio_{layer}"

@@ -20,6 +20,7 @@ from nmsim.report.accuracy import (
 )
 from nmsim.report.axes import energy_scale
 from nmsim.report.canvas import INK, PAPER, Plot, drawing, new_figure, scheme_style
+from nmsim.schemes import Scheme
 from nmsim.units import format_energy
 
 if TYPE_CHECKING:
@@ -274,7 +275,7 @@ def accuracy_over_energy(table: pd.DataFrame, axes: Sequence[Varied]) -> list[Pl
 
 def energy_over_area(table: pd.DataFrame, axes: Sequence[Varied]) -> Plot:
     """Return system energy over the area of all near-memory units, and the front of those that none beats."""
-    near = table[table["scheme"].str.endswith("@nmc")]
+    near = table[table["scheme"].map(lambda scheme: Scheme.parse(scheme).near_memory).astype(bool)]
     schemes = list(dict.fromkeys(near["scheme"]))
     scale, unit = energy_scale(float(near["system_energy_fJ"].max()))
     fronts = pd.Series(False, index=near.index)
@@ -370,7 +371,7 @@ def _map(rows: pd.DataFrame, scheme: str, across: Varied, down: Varied) -> Plot:
     )
     data = rows[[across.path, down.path, "scheme", *_energy_columns()]]
     sentence = f"{scheme} takes least, {least}, and most, {most}."
-    return Plot(f"map_{scheme.replace('@', '-')}", f"System energy of {scheme}", figure, data, sentence)
+    return Plot(f"map_{Scheme.parse(scheme).file_name}", f"System energy of {scheme}", figure, data, sentence)
 
 
 def _moves(table: pd.DataFrame, axis: Varied, others: Sequence[Varied]) -> str:

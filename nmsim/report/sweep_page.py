@@ -10,6 +10,7 @@ from nmsim.report.canvas import Plot
 from nmsim.report.html import page
 from nmsim.report.sweep import matters, value_text
 from nmsim.report.tables import Cell, Table, accuracy, number
+from nmsim.schemes import FULL, RANDOM
 from nmsim.units import format_energy, format_time
 
 #: Said of a value that makes no difference to a scheme.
@@ -46,7 +47,7 @@ def page_of(table: pd.DataFrame, about: dict[str, str], paths: Sequence[str], pl
 
 def headline(done: pd.DataFrame, paths: Sequence[str]) -> str:
     """Return one sentence about what saves most, and with which of the varied values."""
-    chosen = done[~done["scheme"].isin(["full", "random"])]
+    chosen = done[~done["scheme"].isin([FULL, RANDOM])]
     if chosen.empty:
         return f"{done['point'].nunique()} points."
     best = chosen.loc[chosen["system_energy_fJ"].idxmin()]

@@ -14,6 +14,7 @@ from nmsim.report.axes import format_ratio
 from nmsim.report.canvas import Plot
 from nmsim.report.plots import phase_order
 from nmsim.report.run import Run
+from nmsim.schemes import FULL
 from nmsim.units import format_bytes, format_energy, format_time
 
 NONE = "–"
@@ -99,7 +100,7 @@ def layer_tables(run: Run) -> list[Table]:
             energy = band_of(run, scheme, f"{layer}_fJ", format_energy)
             cells = [Cell(scheme), number(row[f"{layer}_fJ"], format_energy, energy)]
             ratio, epochs = row[f"ratio_{layer}"], row[f"break_even_{layer}_epochs"]
-            if pd.isna(ratio) or scheme == "full":
+            if pd.isna(ratio) or scheme == FULL:
                 rows.append([*cells, *[Cell(NONE)] * 3])
                 continue
             cells.append(number(ratio, format_ratio, band_of(run, scheme, f"ratio_{layer}", format_ratio)))

@@ -15,6 +15,7 @@ from nmsim.energy.layers import DATASET_ARRAYS
 from nmsim.report.axes import name_rows
 from nmsim.report.canvas import FAINT, PAPER, Plot, drawing, new_figure
 from nmsim.report.frames import PLACE_KEYS
+from nmsim.schemes import Scheme
 from nmsim.trace.reader import open_trace
 from nmsim.units import format_bytes, format_si, format_time
 
@@ -87,7 +88,7 @@ def _targets(sums: pd.DataFrame) -> list[_Target]:
     near = [place for place in places if place.source == "nmc"][:1]
     host = [place for place in places if place.source == "host"]
     if near:  # a method on either side has two schemes with the same phases
-        alike = (near[0].scheme.removesuffix("@nmc") + "@host", near[0].phase, "host")
+        alike = (str(Scheme.parse(near[0].scheme).at("host")), near[0].phase, "host")
         host.sort(key=lambda place: place != alike)
     return near + host[:1]
 

@@ -9,6 +9,7 @@ import pandas as pd
 from nmsim.data.synthetic import RANDOM_BYTES
 from nmsim.energy.layers import LAYERS
 from nmsim.report.run import Run
+from nmsim.schemes import FULL, RANDOM, Scheme
 from nmsim.units import format_bytes, format_energy, format_time
 
 #: How two accuracies are told apart: stated in the report beside every comparison that uses it.
@@ -21,9 +22,9 @@ def headline(run: Run) -> str:
     scheme = main_scheme(table.index)
     if scheme is None:
         return "This run trains on everything only; there is nothing to compare."
-    if "full" not in table.index:
+    if FULL not in table.index:
         return f"{scheme} is not compared with training on everything, for this run has no scheme “full”."
-    row, full = table.loc[scheme], table.loc["full"]
+    row, full = table.loc[scheme], table.loc[FULL]
     parts = [_saving(row[f"ratio_{layer}"], title) for layer, title in LAYERS.items()]
     kept = format_share(row["kept"] / full["kept"])
     return (
@@ -43,18 +44,18 @@ def findings(run: Run) -> list[str]:
             "what it costs does."
         )
     for scheme in table.index:
-        method = scheme.partition("@")[0]
-        if method not in ("full", "random"):
-            methods.setdefault(method, []).append(scheme)
+        parsed = Scheme.parse(scheme)
+        if parsed.is_selection:
+            methods.setdefault(parsed.method, []).append(scheme)
     for method, schemes in methods.items():
-        if "random" in table.index:
+        if RANDOM in table.index:
             # The side that a method runs on changes its energy, not what it selects: compare the cheapest.
             cheapest = table.loc[schemes, "system_energy_fJ"].idxmin()
             sentences.append(against_random(table, cheapest))
         if {f"{method}@nmc", f"{method}@host"} <= set(schemes):
             sentences.append(_near_against_host(run, table, method))
     scheme = main_scheme(table.index)
-    if scheme is not None and "full" in table.index:
+    if scheme is not None and FULL in table.index:
         sentences.append(_break_even(table.loc[scheme]))
         sentences += survival(run, scheme)
     return sentences
@@ -109,7 +110,7 @@ def format_boards(share: float) -> str:
 
 def against_random(table: pd.DataFrame, scheme: str) -> str:
     """Return whether a selection beats a random subset of the same size, random winning included."""
-    row, random = table.loc[scheme], table.loc["random"]
+    row, random = table.loc[scheme], table.loc[RANDOM]
     gain = (row["accuracy_mean"] - random["accuracy_mean"]) * 100
     dearer = row["system_energy_fJ"] > random["system_energy_fJ"]
     price = f"{row['system_energy_fJ'] / max(random['system_energy_fJ'], 1):.2f} times random's system energy"
@@ -137,9 +138,14 @@ def against_random(table: pd.DataFrame, scheme: str) -> str:
 
 def main_scheme(schemes: Iterable[str]) -> str | None:
     """Return the scheme that the headline is about: near memory before host, a selection before random."""
-    rank = {"de-sne@nmc": 0, "random": 3, "random@host": 3}
-    chosen = [scheme for scheme in schemes if scheme != "full"]
-    return min(chosen, key=lambda s: rank.get(s, 1 if s.endswith("@nmc") else 2), default=None)
+    chosen = [scheme for scheme in schemes if not Scheme.parse(scheme).is_full]
+    return min(chosen, key=lambda scheme: _rank(Scheme.parse(scheme)), default=None)
+
+
+def _rank(scheme: Scheme) -> int:
+    if scheme.near_memory:
+        return 0 if scheme.method == "de-sne" else 1
+    return 2 if scheme.is_selection else 3
 
 
 def _near_against_host(run: Run, table: pd.DataFrame, method: str) -> str:

@@ -11,12 +11,13 @@ from threadpoolctl import threadpool_limits
 
 from nmsim.access.work import ArraySpec, Step
 from nmsim.errors import ConfigError
+from nmsim.schemes import PLACES
 from nmsim.selection import kernel_herding_work
 from nmsim.selection.budget import class_budgets, total_budget
 from nmsim.selection.kernel_herding_features import KINDS, exact_type, make_codes, sample_of
 from nmsim.selection.kernel_herding_kernels import herd, sum_kernel_values
 from nmsim.selection.kernel_herding_work import ClassFit
-from nmsim.selection.selector import PLACES, Estimator, check_choice, check_number
+from nmsim.selection.selector import Estimator, check_choice, check_number
 
 ENTRIES = 4096  # of the table of kernel values
 ONE = 65535  # what a kernel value of 1 is in the table

@@ -19,9 +19,6 @@ from nmsim.selection.features import check_records
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: Who can execute the steps of a selection: the SoC, or the units beside the memory.
-PLACES = ("host", "nmc")
-
 
 class Selector(Protocol):
     """A selection method. Its constructor takes `keep_ratio` and `random_state` besides its own parameters.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nmsim.errors import ConfigError
+from nmsim.schemes import Scheme
 from nmsim.store import fs
 from nmsim.sweep.points import Point
 from nmsim.sweep.run import Runner, make_point
@@ -102,7 +103,7 @@ def _scheme(spec: Spec, asked: Search, point: Point) -> str:
     """Return the scheme whose energy and accuracy count."""
     found = asked.scheme or point.values.get(SCHEME)
     schemes = point.config.schemes if point.config else ()
-    chosen = [scheme for scheme in schemes if scheme not in ("full", "random")]
+    chosen = [scheme for scheme in schemes if Scheme.parse(scheme).is_selection]
     if found is None and len(chosen) == 1:
         return chosen[0]
     if found is None or (schemes and found not in schemes):

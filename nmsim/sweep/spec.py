@@ -17,6 +17,7 @@ from nmsim.config.sampling import known_exactly
 from nmsim.config.schema import RunConfig
 from nmsim.config.yaml_tree import Origin, Path_, read_yaml
 from nmsim.errors import ConfigError, ResourceLimitError, suggestion
+from nmsim.schemes import FULL
 from nmsim.shipped import named
 from nmsim.system.board_checks import check_board
 
@@ -316,7 +317,7 @@ def duration(seconds: float) -> str:
 
 def _override(path: str, value: Any, origin: Origin) -> Override:
     if path == SCHEME:
-        schemes = ["full"] if value == "full" else ["full", value]
+        schemes = [FULL] if value == FULL else [FULL, value]
         return Override("schemes", schemes, origin)
     return Override(path, value, Origin(origin.file, origin.line, VARIED))
 

@@ -19,14 +19,14 @@ from nmsim.config import RunConfig
 from nmsim.config.sampling import with_values
 from nmsim.data import Dataset, load
 from nmsim.energy.prices import PriceList
-from nmsim.learning import Learnt, learn, learning_key, select, selection_key
+from nmsim.learning import Learnt, fitted_selector, learn, learning_key, selection_key
+from nmsim.schemes import Scheme
 from nmsim.selection.selector import Selector
 from nmsim.simulation import prepare, refuse_early
 from nmsim.store.manifest import config_hash
 from nmsim.summary import SchemeResult, summarise
 from nmsim.system.course import Course, course_key
 from nmsim.system.parts import dram_spec, line_contents
-from nmsim.system.schemes import split_scheme
 
 #: What makes a configuration small.
 _TOY = {
@@ -90,13 +90,13 @@ def point_stages(config: RunConfig, key: str, share: bool = True) -> Stage:
     own = "" if share else key
     courses, learnings = [], []
     for scheme in config.schemes:
-        method, _ = split_scheme(scheme)
+        parsed = Scheme.parse(scheme)
         needs: tuple[Stage, ...] = ()
-        if scheme != "full":
+        if not parsed.is_full:
             selection = _key("select", selection_key(config, scheme), own)
             needs = (Stage(selection, _select, config, scheme, ()),)
         learning = learning_key(config, scheme)
-        learnt = Stage(_key("learn", learning, own, method), _learn, config, scheme, needs)
+        learnt = Stage(_key("learn", learning, own, parsed.method), _learn, config, scheme, needs)
         course = _key("course", {"learning": learning, **course_key(config, scheme)}, own)
         learnings.append(learnt)
         courses.append(Stage(course, _course, config, scheme, (learnt,)))
@@ -108,7 +108,7 @@ def _key(kind: str, depends_on: dict[str, Any], *more: str) -> str:
 
 
 def _select(config: RunConfig, scheme: str) -> Selector:
-    return select(config, _dataset(config), split_scheme(scheme)[0])
+    return fitted_selector(config, _dataset(config), Scheme.parse(scheme).method)
 
 
 def _learn(config: RunConfig, scheme: str, selector: Selector | None = None) -> Learnt:

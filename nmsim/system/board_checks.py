@@ -15,8 +15,9 @@ from nmsim.dram.spec import check_rail
 from nmsim.energy.logic import node_energy_factor
 from nmsim.energy.rails import stated_rails
 from nmsim.errors import ConfigError
+from nmsim.schemes import Scheme
+from nmsim.selection.configured import check_schemes
 from nmsim.system.parts import controller_spec, dram_spec
-from nmsim.system.schemes import check_schemes
 
 
 def check_board(config: RunConfig) -> None:
@@ -63,7 +64,7 @@ def check_board(config: RunConfig) -> None:
 
 
 def _selects_near_memory(config: RunConfig) -> bool:
-    return any(scheme.endswith("@nmc") for scheme in config.schemes)
+    return any(Scheme.parse(scheme).near_memory for scheme in config.schemes)
 
 
 def _check_address_map(config: RunConfig) -> None:

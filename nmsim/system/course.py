@@ -11,6 +11,7 @@ from nmsim.energy.ledger import Ledger
 from nmsim.energy.link import flight_time_ps
 from nmsim.energy.priced import priced_fJ
 from nmsim.energy.prices import PriceList
+from nmsim.schemes import Scheme
 from nmsim.system.pace import Pace
 
 #: How often each command or kind of work was seen, by (phase, source, array, name); see `Ledger.counts`.
@@ -47,7 +48,7 @@ def course_key(config: RunConfig, scheme: str) -> dict[str, Any]:
     if not link.data_dependent:
         key["link"] = None
     key["flight_ps"] = flight_time_ps(link)
-    if not scheme.endswith("@nmc"):  # the units do nothing; only where data lie may be due to them
+    if not Scheme.parse(scheme).near_memory:  # the units do nothing; only where data lie may be due to them
         near = config.near_memory
         key["near_memory"] = [near.data_placement, near.mode_switch.reserved_rows]
     return {"scheme": scheme, **key}

@@ -116,6 +116,8 @@ def test_a_configuration_is_frozen(board):
         ("seed: 1\nsedd: 2\n", 3, "sedd: unknown key.*Did you mean seed?"),
         ("training:\n  epoch: 2\n", 3, "training.epoch: unknown key.*Did you mean epochs?"),
         ("schemes: [full, de-sne@ncm]\n", 2, "schemes.1: .*METHOD@PLACE.*found 'de-sne@ncm'.*de-sne@nmc"),
+        ("schemes: [random@host]\n", 2, "schemes.0: random reads no image.*no place.*Did you mean random"),
+        ("schemes: [full@nmc]\n", 2, "schemes.0: full reads no image.*no place.*Did you mean full"),
         ("schemes: [ful]\n", 2, "schemes.0: expected full, random.*found 'ful'.*Did you mean full"),
         ("schemes:\n- full\n- k-center\n", 4, "schemes.1: .*found 'k-center'.*Did you mean k-center@nmc"),
         ("schemes: [../../x@host]\n", 2, "schemes.0: expected full, random"),

@@ -7,10 +7,11 @@ from sklearn.base import clone
 import nmsim
 from nmsim.access.work import OPERATIONS
 from nmsim.errors import DataError
+from nmsim.schemes import PLACES
 from nmsim.selection import create, select
 from nmsim.selection.api import _BUILT_IN, method_parameters, method_places, selector_class
 from nmsim.selection.budget import class_budgets
-from nmsim.selection.selector import PLACES, Reusable
+from nmsim.selection.selector import Reusable
 
 #: Parameters with which a method is quick.
 SMALL_NETWORK = {"network": "softmax", "network_epochs": 1}

@@ -172,8 +172,7 @@ def board(tmp_path):
     [
         ("schemes:\n- full\n- desne@nmc\n", 4, "unknown selection method.*Did you mean de-sne[?]"),
         ("schemes: [zzz@host]\n", 2, "unknown selection method.*expected de-sne, .*random.*plug-in"),
-        ("schemes: [random@nmc]\n", 2, "random cannot run near memory: it reads no image.*expected random"),
-        ("schemes: [full@nmc]\n", 2, "unknown selection method.*found full"),
+        ("schemes: [dq@nmc]\n", 2, "dq cannot run near memory: it trains a network.*expected dq@host"),
         ("selection:\n  methods:\n    randm: {}\n", 4, "unknown selection method.*Did you mean random[?]"),
         ("selection:\n  methods:\n    random: {a: 1}\n", 4, "unknown parameter of random.*found a"),
         ("selection:\n  methods:\n    de-sne: {}\n", 4, "section of their own.*selection.de_sne"),
@@ -191,7 +190,7 @@ def test_parameters_and_the_number_format_reach_the_plug_in(board, monkeypatch):
     text = (
         "schemes: [mine@host]\nnear_memory: {format: fp16}\nselection: {methods: {mine: {which: [1, 2]}}}\n"
     )
-    from nmsim.system.schemes import make_selector
+    from nmsim.selection.configured import make_selector
 
     made = make_selector(board(text), "mine")
     assert (made.indices_, made.number_format) == ([1, 2], "fp16")

@@ -1,4 +1,4 @@
-"""The schemes that a configuration asks for, beside the selection methods that there are."""
+"""Selectors as a configuration describes them, and what it cannot mean by them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import re
 
 from nmsim.config.schema import RunConfig
 from nmsim.errors import ConfigError, suggestion
+from nmsim.schemes import Scheme
 from nmsim.selection.api import COMMON, create, method_parameters, method_places, methods, selector_class
 from nmsim.selection.selector import Selector, follows_training
-
-
-def split_scheme(scheme: str) -> tuple[str, str]:
-    """Return method and place of a scheme; `full` and `random` run on the host."""
-    method, _, place = scheme.partition("@")
-    return method, place or "host"
 
 
 def make_selector(config: RunConfig, method: str) -> Selector:
@@ -64,13 +59,13 @@ def check_schemes(config: RunConfig) -> None:
             error = ConfigError(f"{name} of {method} is the same for all methods", hint=hint)
             raise _located(config, error, (*path, name))
         make_selector(config, method)
-    for index, scheme in enumerate(config.schemes):
-        if scheme != "full":
+    for index, scheme in enumerate(map(Scheme.parse, config.schemes)):
+        if not scheme.is_full:
             try:
                 _check_scheme(scheme)
             except ConfigError as error:
                 raise _located(config, error, ("schemes", index)) from None
-            selector = make_selector(config, split_scheme(scheme)[0])
+            selector = make_selector(config, scheme.method)
             try:
                 getattr(selector, "check_network", lambda name: None)(config.training.network)
             except ConfigError as error:
@@ -80,9 +75,8 @@ def check_schemes(config: RunConfig) -> None:
                 raise _located(config, ConfigError(f"{scheme} {message}"), ("training", "backend"))
 
 
-def _check_scheme(scheme: str) -> None:
-    method, place = split_scheme(scheme)
-    known = methods()
+def _check_scheme(scheme: Scheme) -> None:
+    method, known = scheme.method, methods()
     if method not in known:
         hint = (
             suggestion(method, known) or "A plug-in must be installed beside nmsim (docs/howto/selector.md)."
@@ -94,12 +88,12 @@ def _check_scheme(scheme: str) -> None:
             hint=hint,
         )
     offered = method_places(method)
-    if place not in offered:
+    if scheme.side not in offered:
         reason = getattr(selector_class(method), "host_only", "")
         raise ConfigError(
             f"{method} cannot run near memory" + (f": {reason}" if reason else ""),
             found=scheme,
-            expected=" or ".join("random" if method == "random" else f"{method}@{p}" for p in offered),
+            expected=" or ".join(str(scheme.at(place)) for place in offered),
         )
 
 

@@ -12,23 +12,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from nmsim.energy.arithmetic import ARITHMETIC
 from nmsim.errors import ConfigError, suggestion
 
 #: Operation kinds that hardware knows how to price. `mac_*` counts one multiply and one add; `compare` is an
 #: int32 comparison; `exp` one exponential or its look-up; `cpu_instruction` is scalar work that only a CPU
 #: or a near-memory control core can do.
-OPERATIONS = (
-    "mac_int8",
-    "mac_fp16",
-    "mac_fp32",
-    "add_int32",
-    "add_fp32",
-    "mul_fp32",
-    "div_fp32",
-    "exp",
-    "compare",
-    "cpu_instruction",
-)
+OPERATIONS = (*ARITHMETIC, "cpu_instruction")
 _KNOWN = frozenset(OPERATIONS)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from nmsim.config.board import Operations
+from nmsim.energy.arithmetic import ARITHMETIC
 from nmsim.energy.values import Number
 from nmsim.errors import ConfigError
 
@@ -59,5 +60,4 @@ def operation_energies_fJ(
 ) -> dict[str, Number]:
     """Return the energy in fJ of one operation of each kind, scaled to a node and a process penalty."""
     factor = node_energy_factor(node_nm) * penalty
-    kinds = [name for name in type(operations).model_fields if name != "source"]
-    return {kind: getattr(operations, kind).value * factor for kind in kinds}
+    return {kind: getattr(operations, kind).value * factor for kind in ARITHMETIC}

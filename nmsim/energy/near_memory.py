@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nmsim.config.board import NearMemory, Operations
+from nmsim.energy.arithmetic import ARITHMETIC
 from nmsim.energy.logic import operation_energies_fJ
 from nmsim.energy.placement import PLACEMENTS
-from nmsim.energy.soc import OPERAND_BYTES
 from nmsim.energy.sram import sram_leakage_W, sram_read_fJ_per_bit
 from nmsim.energy.values import Number
 
@@ -30,7 +30,7 @@ def near_memory_prices(units: NearMemory, operations: Operations) -> dict[str, d
     for kind, energy_fJ in operation_energies_fJ(operations, units.node_nm.value, logic).items():
         prices[kind] = {
             "nmc_compute": energy_fJ,
-            "nmc_sram": 8 * OPERAND_BYTES.get(kind, 4) * sram_fJ_per_bit,
+            "nmc_sram": 8 * ARITHMETIC[kind].operand_bytes * sram_fJ_per_bit,
         }
     prices["cpu_instruction"] = {"nmc_compute": units.control_instruction.value}
     prices["SRAM"] = {"nmc_sram": sram_fJ_per_bit}

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from nmsim.config.board import Operations, Soc
+from nmsim.energy.arithmetic import ARITHMETIC
 from nmsim.energy.logic import operation_energies_fJ
 from nmsim.energy.values import Number
-
-#: Bytes of one operand of an operation; it decides the SRAM traffic.
-OPERAND_BYTES = {"mac_int8": 1, "mac_fp16": 2}
-
-#: Instructions of a SIMD core per operation, where more than one (ours: polynomial exp, division steps).
-INSTRUCTIONS = {"div_fp32": 4, "exp": 12}
-
-#: Operations that the SoC's systolic array can do; all others run on its cores.
-NPU_KINDS = ("mac_int8", "mac_fp16")
 
 
 def soc_prices(soc: Soc, operations: Operations) -> dict[str, dict[str, Number]]:
@@ -29,11 +21,12 @@ def soc_prices(soc: Soc, operations: Operations) -> dict[str, dict[str, Number]]
     """
     prices: dict[str, dict[str, Number]] = {}
     for kind, energy_fJ in operation_energies_fJ(operations, soc.npu.node_nm.value).items():
-        if kind in NPU_KINDS:
-            bits = 8 * OPERAND_BYTES[kind] * (1 / soc.npu.rows + 1 / soc.npu.columns)
+        operation = ARITHMETIC[kind]
+        if operation.on_npu:
+            bits = 8 * operation.operand_bytes * (1 / soc.npu.rows + 1 / soc.npu.columns)
             prices[kind] = {"soc_compute": energy_fJ, "soc_sram": bits * soc.sram_read.value}
         else:
-            instructions = INSTRUCTIONS.get(kind, 1) / soc.cpu.simd_lanes
+            instructions = operation.instructions / soc.cpu.simd_lanes
             prices[kind] = {"cpu": instructions * soc.cpu.energy_per_instruction.value}
     prices["cpu_instruction"] = {"cpu": soc.cpu.energy_per_instruction.value}
     prices["SRAM"] = {"soc_sram": soc.sram_read.value}

@@ -12,8 +12,8 @@ import simpy
 from nmsim.access.layout import Layout
 from nmsim.access.work import Step, Transfer
 from nmsim.config.board import Link, Soc
+from nmsim.energy.arithmetic import ARITHMETIC
 from nmsim.energy.data_bits import LineActivity, expected_activity
-from nmsim.energy.soc import INSTRUCTIONS, NPU_KINDS
 from nmsim.system.memory import MemoryChannel, split_repeats
 from nmsim.system.meter import Meter
 from nmsim.system.pace import cpu_rate_Hz, npu_rate_Hz
@@ -25,13 +25,10 @@ _RECORDS_AT_ONCE = 4096
 
 def compute_times_ps(soc: Soc, operations: Mapping[str, float]) -> tuple[float, float]:
     """Return how long the NPU and the cores take for these operations, in ps; they work side by side."""
-    macs = sum(n for kind, n in operations.items() if kind in NPU_KINDS)
+    arithmetic = [(ARITHMETIC[kind], n) for kind, n in operations.items() if kind != "cpu_instruction"]
+    macs = sum(n for kind, n in arithmetic if kind.on_npu)
     scalar = operations.get("cpu_instruction", 0)
-    vector = sum(
-        n * INSTRUCTIONS.get(kind, 1)
-        for kind, n in operations.items()
-        if kind not in NPU_KINDS and kind != "cpu_instruction"
-    )
+    vector = sum(n * kind.instructions for kind, n in arithmetic if not kind.on_npu)
     instructions = scalar + vector / soc.cpu.simd_lanes
     return macs / npu_rate_Hz(soc) * 1e12, instructions / cpu_rate_Hz(soc) * 1e12
 

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from nmsim.access.work import OPERATIONS
 from nmsim.config.schema import RunConfig
 from nmsim.dram.spec import DramSpec
+from nmsim.energy.arithmetic import ARITHMETIC
 from nmsim.energy.placement import PLACEMENTS
-from nmsim.energy.soc import NPU_KINDS
 from nmsim.system.course import Counts
-
-#: What counts as how many arithmetic operations; instructions that only steer count as none.
-ARITHMETIC = {kind: 2 if kind.startswith("mac_") else 1 for kind in OPERATIONS if kind != "cpu_instruction"}
 
 
 def arithmetic(counts: Counts, phase: str) -> dict[str, dict[str, int]]:
     """Return the arithmetic operations of a phase by who did them: `host` and `nmc`.
 
     Each has `operations`, the host also `cpu_operations`: those of them that its cores did, not its NPU.
+    Instructions that only steer count as none.
     """
     done = {"host": {"operations": 0, "cpu_operations": 0}, "nmc": {"operations": 0}}
     for (of_phase, source, _, kind), count in counts.items():
         if of_phase != phase or kind not in ARITHMETIC:
             continue
         side = "nmc" if source == "nmc" else "host"
-        done[side]["operations"] += ARITHMETIC[kind] * count
-        if side == "host" and kind not in NPU_KINDS:
-            done[side]["cpu_operations"] += ARITHMETIC[kind] * count
+        operation = ARITHMETIC[kind]
+        done[side]["operations"] += operation.counts * count
+        if side == "host" and not operation.on_npu:
+            done[side]["cpu_operations"] += operation.counts * count
     return done
 
 

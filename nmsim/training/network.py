@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike
 
+from nmsim.energy.arithmetic import ARITHMETIC, MACS
 from nmsim.errors import ConfigError, DataError
 from nmsim.training import kernels
 from nmsim.training.chain import Chain, Residual
@@ -101,9 +102,6 @@ LARGE_NETWORKS: dict[str, tuple[Layer, ...]] = {
     ),
 }
 
-#: Bytes of one value in each number format that training can be priced in.
-FORMAT_BYTES = {"mac_int8": 1, "mac_fp16": 2, "mac_fp32": 4}
-
 
 @dataclass(frozen=True)
 class NetworkCost:
@@ -114,7 +112,7 @@ class NetworkCost:
     network : str
         Name of the preset.
     mac : str
-        Operation kind, one of `FORMAT_BYTES`; it sets the size of a value.
+        Operation kind, one of `nmsim.energy.arithmetic.MACS`; it sets the size of a value.
     macs_forward, macs_backward : int
         Multiply-adds of one image. The backward pass computes the gradients of each layer's weights and
         input, each as many products as the forward pass; the images' own gradient is not computed. Batch
@@ -207,9 +205,9 @@ class Network(Chain):
 
     def cost(self, mac: str = "mac_fp16", momentum: bool = True) -> NetworkCost:
         """Return what training costs where numbers have the format of the operation `mac`."""
-        if mac not in FORMAT_BYTES:
-            raise ConfigError(f"training cannot be priced in {mac!r}", expected=", ".join(FORMAT_BYTES))
-        element_bytes = FORMAT_BYTES[mac]
+        if mac not in MACS:
+            raise ConfigError(f"training cannot be priced in {mac!r}", expected=", ".join(MACS))
+        element_bytes = ARITHMETIC[mac].operand_bytes
         state_bytes = self.parameter_count * element_bytes
         saved_bits = sum(layer.saved_bits(shape, 8 * element_bytes) for layer, shape in self.pairs)
         return NetworkCost(

@@ -15,11 +15,11 @@ from nmsim.config.memory import Memory
 from nmsim.config.quantity import Quantity
 from nmsim.config.section import Section
 from nmsim.dram.spec import DramSpec
+from nmsim.energy.arithmetic import ARITHMETIC
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.energy.data_bits import line_activity
 from nmsim.energy.idd import command_energies
 from nmsim.energy.link import link_energy
-from nmsim.energy.near_memory import OPERAND_BYTES
 from nmsim.energy.terminated import driven_bit_fJ, pod_pin_power_W
 from nmsim.system.board import Board, SelectionWork
 from nmsim.system.parts import dram_spec
@@ -78,7 +78,7 @@ def stream(
         Step(
             STREAM,
             (Transfer("data", rows),),
-            {kind: len(rows) * record_bytes // OPERAND_BYTES[kind]},
+            {kind: len(rows) * record_bytes // ARITHMETIC[kind].operand_bytes},
             group=g,
         )
         for rows, g in parts

@@ -25,6 +25,7 @@ from nmsim.system.meter import Meter
 from nmsim.system.nmc import NearMemoryUnits
 from nmsim.system.parts import controller_spec, dram_spec, geometry
 from nmsim.system.process import Environment, Process
+from nmsim.system.repeats import Repeater
 from nmsim.system.trace_rows import TraceRows
 from nmsim.trace.writer import TraceWriter
 
@@ -113,18 +114,15 @@ class Board:
             MemoryChannel(self.env, i, Channel(self.spec, controller, i), self.meter, flight_ps)
             for i in range(organization.channels)
         ]
-        iterations = config.simulation.iterations
-        refresh_ps = self.spec.clocks["nREFI"] * self.spec.tCK_ps
+        self._repeater = Repeater(self.env, self.channels, config.simulation.iterations)
         self.host = Host(
             self.env,
             config.soc,
+            config.link,
             self.channels,
             self.layout,
             self.meter,
-            iterations,
-            refresh_ps,
-            flight_ps,
-            config.link,
+            self._repeater,
             lines or {},
         )
         self.units = NearMemoryUnits(
@@ -231,7 +229,7 @@ class Board:
         for index in range(simulated):
             times = n - simulated + 1 if index == simulated - 1 else 1
             start = self.env.now
-            yield from self.host.stand_for(self.host.run(epochs[first + index]), TRAINING, times)
+            yield from self._repeater.stand_for(self.host.run(epochs[first + index]), TRAINING, times)
             after = self.meter.total.counts()
             counts = {name: count - before.get(name, 0) for name, count in after.items()}
             self.epochs.append(Epoch(counts, (self.env.now - start) // times, times))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -14,10 +15,12 @@ from nmsim.access.work import Step, Transfer
 from nmsim.config.board import Link, Soc
 from nmsim.energy.arithmetic import ARITHMETIC
 from nmsim.energy.data_bits import LineActivity, expected_activity
-from nmsim.system.memory import MemoryChannel, split_repeats
+from nmsim.energy.link import flight_time_ps
+from nmsim.system.memory import MemoryChannel
 from nmsim.system.meter import Meter
 from nmsim.system.pace import cpu_rate_Hz, npu_rate_Hz
 from nmsim.system.process import Environment, Process
+from nmsim.system.repeats import Repeater
 
 #: Records placed at once; keeps the arrays of a transfer that covers a whole data set small.
 _RECORDS_AT_ONCE = 4096
@@ -37,28 +40,23 @@ class Host:
     """Executes steps on the SoC.
 
     A step's reads are loaded into one of two SRAM buffers while the step before computes; its writes leave
-    after its operations. Steps that repeat are simulated `iterations` times and for a block of repeats that
-    stands for the rest.
+    after its operations.
     """
 
     def __init__(
         self,
         env: Environment,
         soc: Soc,
-        channels: list[MemoryChannel],
+        link: Link,
+        channels: Sequence[MemoryChannel],
         layout: Layout,
         meter: Meter,
-        iterations: int,
-        refresh_ps: int,
-        flight_ps: int,
-        link: Link,
+        repeater: Repeater,
         lines: Mapping[str, LineActivity],
     ):
-        self._link, self._lines = link, lines
-        self._refresh_ps, self._flight_ps = refresh_ps, flight_ps
         self._env, self._soc, self._channels, self._layout = env, soc, channels, layout
-        self._meter, self._iterations = meter, iterations
-        self._times = 1
+        self._link, self._lines, self._flight_ps = link, lines, flight_time_ps(link)
+        self._meter, self._repeater = meter, repeater
 
     def run(self, steps: Iterable[Step]) -> Process[None]:
         """Execute steps in order (a SimPy process)."""
@@ -67,39 +65,7 @@ class Host:
                 yield from self._pipeline(group)
                 continue
             for step in group:
-                yield from self._repeat(step)
-
-    def _repeat(self, step: Step) -> Process[None]:
-        simulated = min(step.repeat, self._iterations)
-        yield from self._again(step, simulated - 1)
-        start = self._env.now
-        yield from self._again(step, 1)
-        left = step.repeat - simulated
-        if left:
-            singly, block, times = split_repeats(left, self._env.now - start, self._refresh_ps)
-            yield from self._again(step, singly)
-            yield from self.stand_for(self._again(step, block), step.phase, times)
-
-    def _again(self, step: Step, times: int) -> Process[None]:
-        for _ in range(times):
-            yield from self._pipeline([step])
-
-    def stand_for(self, work: Process[None], phase: str, times: int) -> Process[None]:
-        """Do `work` once and count it `times` over, in energy and in time (a SimPy process)."""
-        for channel in self._channels:
-            channel.settle(phase)
-            channel.times = times
-        self._times, start = times, self._env.now
-        yield from work
-        for channel in self._channels:
-            channel.settle(phase)
-            channel.times = 1
-        self._times = 1
-        if times > 1:
-            skipped = (times - 1) * (self._env.now - start)
-            yield self._env.timeout(skipped)
-            for channel in self._channels:
-                channel.skip(skipped)
+                yield from self._repeater.repeat(partial(self._pipeline, [step]), step.phase, step.repeat)
 
     def _pipeline(self, steps: Iterable[Step]) -> Process[None]:
         buffers = simpy.Container(self._env, capacity=2, init=2)
@@ -121,7 +87,7 @@ class Host:
             if step is None:
                 break
             for kind, count in step.operations.items():
-                self._meter.work(step.phase, "soc", kind, count * self._times)
+                self._meter.work(step.phase, "soc", kind, count * self._repeater.times)
             npu_ps, cpu_ps = compute_times_ps(self._soc, step.operations)
             yield self._env.timeout(round(max(npu_ps, cpu_ps)))
             yield buffers.put(1)
@@ -131,7 +97,7 @@ class Host:
 
     def _finish(self, step: Step, load_ps: int, npu_ps: float, cpu_ps: float) -> Process[None]:
         """Write what the step leaves, and note what set its pace."""
-        times, write_ps = self._times, 0
+        times, write_ps = self._repeater.times, 0
         if any(t.write for t in step.transfers):
             write_ps = yield from self._move(step, write=True)
         moves = sum(-(-len(t.rows) // _RECORDS_AT_ONCE) for t in step.transfers)
@@ -155,7 +121,7 @@ class Host:
             rows = np.asarray(transfer.rows[start : start + _RECORDS_AT_ONCE])
             visits = self._layout.visits(transfer.array, rows)
             bits = 8 * self._layout.geometry.access_bytes * int(visits.bursts.sum())
-            self._meter.work(phase, "soc", "SRAM", bits * self._times)
+            self._meter.work(phase, "soc", "SRAM", bits * self._repeater.times)
             if self._link.data_dependent:
                 self._count_line(phase, transfer.array, rows, bits)
             moves = []
@@ -177,4 +143,4 @@ class Host:
             driven, rises = known.driven[rows].sum(), known.rises[rows].sum()
         counts = {"LINK_BITS": bits, "LINK_DRIVEN": driven, "LINK_RISES": rises}
         for kind, count in counts.items():
-            self._meter.work(phase, "host", kind, round(count) * self._times, array=array)
+            self._meter.work(phase, "host", kind, round(count) * self._repeater.times, array=array)

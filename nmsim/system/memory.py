@@ -20,9 +20,6 @@ MAX_BURSTS = 1 << 18
 #: idle refresh interval (PREab, REFab, PDE, PDX) can cause, and what the call begins and ends with.
 _ROOM_PER_BURST, _ROOM = 6, 1024
 
-#: Refresh intervals that a repeat must span to stand for others: its refreshes are right to 1 in so many.
-_FAIR_REFRESHES = 50
-
 #: Stands for "all have arrived" in an `AccessBatch`.
 _ARRIVED = np.empty(0, dtype=np.int64)
 
@@ -34,6 +31,8 @@ class MemoryChannel:
     ----------
     times : int
         How often what happens now counts: more than 1 where one of many equal repeats stands for the rest.
+    refresh_ps : int
+        Its refresh interval, tREFI.
     stopped : bool
         Set by another thread, it ends the simulation at the next access.
     """
@@ -42,6 +41,7 @@ class MemoryChannel:
         self.index, self.times, self.stopped = index, 1, False
         self._env, self._engine, self._meter, self._flight_ps = env, engine, meter, flight_ps
         self._port = simpy.Resource(env, capacity=1)
+        self.refresh_ps = engine.spec.clocks["nREFI"] * engine.spec.tCK_ps
 
     def access(self, phase: str, source: str, array: str, visits: RowVisits, write: bool) -> Process[None]:
         """Serve host reads or writes of these bursts over the link (a SimPy process)."""
@@ -96,17 +96,6 @@ class MemoryChannel:
 
     def _until(self, end_clk: int) -> int:
         return max(0, end_clk * self._meter.clock_ps - self._env.now)
-
-
-def split_repeats(repeats: int, duration_ps: int, refresh_ps: int) -> tuple[int, int, int]:
-    """Return how to count equal repeats without simulating all: some singly, then a block, and its times.
-
-    singly + block · times = repeats. The block spans so many refresh intervals that the refreshes in it are
-    a fair share: of a repeat shorter than an interval, most would see none.
-    """
-    block = min(repeats, max(1, -(-_FAIR_REFRESHES * refresh_ps // max(1, duration_ps))))
-    times, singly = divmod(repeats, block)
-    return singly, block, times
 
 
 def _parts(visits: RowVisits) -> list[RowVisits]:

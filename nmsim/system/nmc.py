@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 
 import numpy as np
@@ -15,10 +16,11 @@ from nmsim.config.experiment import Simulation
 from nmsim.config.schema import RunConfig
 from nmsim.dram.spec import DramSpec
 from nmsim.energy.placement import PLACEMENTS
-from nmsim.system.memory import MemoryChannel, split_repeats
+from nmsim.system.memory import MemoryChannel
 from nmsim.system.meter import Meter
 from nmsim.system.parts import dram_spec
 from nmsim.system.process import Environment, Process
+from nmsim.system.repeats import Repeater
 from nmsim.system.tiles import thinned
 
 
@@ -97,15 +99,15 @@ class NearMemoryUnits:
             if team is not None:
                 teams.setdefault(team, []).append(step)
         works = (tuple(filter(None, together)) for together in zip_longest(*teams.values()))
-        least = self._simulation.tiles
+        least, repeater = self._simulation.tiles, Repeater(self._env, [channel], self._simulation.iterations)
         for together, times in thinned(works, None if least == "all" else least):
             shares = [self._share(step, channel.index) for step in together]
             if times > 1:  # alike steps are not repeated ones
-                yield from self._stand_for(channel, shares, 1, times)
+                yield from repeater.stand_for(self._once(channel, shares), shares[0].step.phase, times)
                 continue
             for repeat in sorted({s.step.repeat for s in shares}):
                 alike = [s for s in shares if s.step.repeat == repeat]
-                yield from self._repeat(channel, alike, repeat)
+                yield from repeater.repeat(partial(self._once, channel, alike), alike[0].step.phase, repeat)
 
     def _team(self, step: Step, channel: int) -> int | None:
         """Return which team of this channel does the step; None where another channel does it."""
@@ -137,37 +139,6 @@ class NearMemoryUnits:
             share = here / everywhere if everywhere else 1 / self._layout.geometry.channels
         units = self._count.slices if self._alone() and step.group is not None else self.units
         return _Share(step, tuple(reads), tuple(writes), share, units)
-
-    def _repeat(self, channel: MemoryChannel, shares: list[_Share], repeat: int) -> Process[None]:
-        simulated = min(repeat, self._simulation.iterations)
-        yield from self._again(channel, shares, simulated - 1)
-        start = self._env.now
-        yield from self._again(channel, shares, 1)
-        left = repeat - simulated
-        if not left:
-            return
-        refresh_ps = self._longest_period_clk * self._clock_ps
-        singly, block, times = split_repeats(left, self._env.now - start, refresh_ps)
-        yield from self._again(channel, shares, singly)
-        yield from self._stand_for(channel, shares, block, times)
-
-    def _stand_for(
-        self, channel: MemoryChannel, shares: list[_Share], block: int, times: int
-    ) -> Process[None]:
-        """Do the shares a block of times over, and count it and its time so many times."""
-        phase, start = shares[0].step.phase, self._env.now
-        channel.settle(phase)
-        channel.times = times
-        yield from self._again(channel, shares, block)
-        channel.settle(phase)
-        channel.times = 1
-        skipped = (times - 1) * (self._env.now - start)
-        yield self._env.timeout(skipped)
-        channel.skip(skipped)
-
-    def _again(self, channel: MemoryChannel, shares: list[_Share], times: int) -> Process[None]:
-        for _ in range(times):
-            yield from self._once(channel, shares)
 
     def _once(self, channel: MemoryChannel, shares: list[_Share]) -> Process[None]:
         phase = shares[0].step.phase

@@ -199,7 +199,8 @@ def estimate_run(config: RunConfig, report: bool = True, trace: bool = True) -> 
     )
     kept = round(config.selection.keep_ratio * images.n_train)
     numbers = sum(8 * (images.n_train if s == FULL else kept) for s in config.schemes)
-    maps = 16 * images.n_train if "de-sne" in _methods(config) else 0
+    has_map = any(hasattr(selector_class(method), "map") for method in _methods(config))
+    maps = 16 * images.n_train if has_map else 0
     parts = Need(f"a trace of up to {rows:,} rows", rows * _ROW_DISK_BYTES, "trace.rows_per_phase")
     disk = (
         *((parts,) if rows else ()),
@@ -245,10 +246,7 @@ def _methods(config: RunConfig) -> list[str]:
 
 
 def _parameters(config: RunConfig, method: str) -> dict[str, Any]:
-    given = dict(config.selection.methods.get(method, {}))
-    if method == "de-sne":
-        given = {**config.selection.de_sne.model_dump(), **given}
-    return {"number_format": config.near_memory.format, **given}
+    return {"number_format": config.near_memory.format, **config.selection.parameters(method)}
 
 
 def _selection(config: RunConfig, images: Images, method: str) -> tuple[Need, ...]:

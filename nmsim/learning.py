@@ -26,9 +26,8 @@ from nmsim.schemes import FULL, RANDOM, Scheme
 from nmsim.selection.api import checked_fit, create, fit, method_parameters
 from nmsim.selection.budget import total_budget
 from nmsim.selection.configured import make_selector
-from nmsim.selection.desne import DESNE
 from nmsim.selection.pictures import pictures
-from nmsim.selection.selector import Reusable, Selector, follows_training
+from nmsim.selection.selector import Reusable, Selector, follows_training, map_of
 from nmsim.store import fs
 from nmsim.training import NetworkCost, TrainResult, count_training, train
 
@@ -79,15 +78,13 @@ def selection_key(config: RunConfig, scheme: str) -> dict[str, Any]:
     method = Scheme.parse(scheme).method
     if method == FULL:
         return {}
-    section = config.selection.de_sne if method == "de-sne" else config.selection.methods.get(method, {})
-    parameters = method_parameters(method)
     return {
         "dataset": config.dataset.model_dump(mode="json", exclude={"source"}),
         "method": method,
         "keep_ratio": config.selection.keep_ratio,
         "seed": config.seed,
-        "parameters": dict(section) if isinstance(section, dict) else section.model_dump(mode="json"),
-        "format": config.near_memory.format if "number_format" in parameters else None,
+        "parameters": config.selection.parameters(method),
+        "format": config.near_memory.format if "number_format" in method_parameters(method) else None,
     }
 
 
@@ -246,13 +243,18 @@ class Learner:
         )
 
     def write_map(self, path: Path) -> None:
-        """Write DE-SNE's map of the images, for the report, where there is one."""
-        selector = self._selectors.get("de-sne")
-        if isinstance(selector, DESNE):
-            labels, selected = self._dataset.y_train, selector.indices_
-            embedding = selector.embedding_
-            seen = pictures(self._dataset.X_train, embedding, labels, selected)
-            arrays: dict[str, Any] = {"embedding": embedding, "labels": labels, "selected": selected, **seen}
+        """Write the map that a selection was made in, for the report: of the first scheme that has one."""
+        chosen = [selector for s in self._config.schemes if (selector := self.select(s)) is not None]
+        found = next(((each, points) for each in chosen if (points := map_of(each)) is not None), None)
+        if found is not None:
+            (selector, embedding), labels = found, self._dataset.y_train
+            seen = pictures(self._dataset.X_train, embedding, labels, selector.indices_)
+            arrays: dict[str, Any] = {
+                "embedding": embedding,
+                "labels": labels,
+                "selected": selector.indices_,
+                **seen,
+            }
             fs.write_npz(path, **arrays)
 
 

@@ -56,7 +56,10 @@ class DeSne(Section):
     pool_size: Annotated[int, Field(ge=1, le=64, strict=True)] = Field(
         2, description="Side in pixels of what features: pool takes the mean of."
     )
-    perplexity: Annotated[float, Field(gt=1)] = Field(
+    n_features: Annotated[int, Field(ge=1, le=2**20, strict=True)] = Field(
+        50, description="Values of an image that features: random_projection and pca make."
+    )
+    perplexity: Annotated[float, Field(gt=1, le=2**20)] = Field(
         30.0, description="Neighbours that an image counts as near."
     )
     search: Literal["bisection", "absolute", "fireworks"] = Field(
@@ -69,6 +72,15 @@ class DeSne(Section):
         "auto", description="Of the map: auto interpolates in maps of thousands of images."
     )
     n_iter: Count = Field(500, description="Iterations of the embedding.")
+    early_exaggeration: Annotated[float, Field(ge=1, le=1000)] = Field(
+        4.0, description="Factor on the attraction in the first iterations."
+    )
+    exaggeration_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1, description="Share of the iterations that early_exaggeration holds in."
+    )
+    learning_rate: Annotated[float, Field(gt=0, le=1000)] = Field(
+        1.0, description="Times the images of a map over early_exaggeration: the step of an iteration."
+    )
     sampling: Literal["grid_uniform", "grid_proportional", "medoid", "entropy"] = Field(
         "medoid", description="How images are picked from the map."
     )
@@ -104,6 +116,16 @@ class Selection(Section):
     methods: dict[MethodName, dict[str, Setting]] = Field(
         {}, description="Parameters of the other methods, by the method's name; its class says which it has."
     )
+
+    def path(self, method: str) -> tuple[str, ...]:
+        """Return the keys that lead to the parameters of a method."""
+        return ("selection", "de_sne") if method == "de-sne" else ("selection", "methods", method)
+
+    def parameters(self, method: str) -> dict[str, Any]:
+        """Return the parameters of a method by their names, as far as they are given."""
+        if method == "de-sne":
+            return self.de_sne.model_dump(exclude={"source"})
+        return dict(self.methods.get(method, {}))
 
 
 class Training(Section):

@@ -22,7 +22,7 @@ def make_selector(config: RunConfig, method: str) -> Selector:
     ConfigError
         With file and line, for an unknown method or parameter, or one out of its range.
     """
-    section, given = _parameters(config, method)
+    section, given = config.selection.path(method), config.selection.parameters(method)
     params = dict(given)
     try:
         if "number_format" in method_parameters(method):
@@ -46,14 +46,10 @@ def check_schemes(config: RunConfig) -> None:
     """
     for method in config.selection.methods:
         path = ("selection", "methods", method)
-        if method == "de-sne":
-            raise _located(
-                config,
-                ConfigError(
-                    "the parameters of de-sne have a section of their own", expected="selection.de_sne"
-                ),
-                path,
-            )
+        own = config.selection.path(method)
+        if own != path:
+            message = f"the parameters of {method} have a section of their own"
+            raise _located(config, ConfigError(message, expected=".".join(own)), path)
         for name in set(config.selection.methods[method]) & set(COMMON):
             hint = "Set selection.keep_ratio." if name == "keep_ratio" else "Set seed."
             error = ConfigError(f"{name} of {method} is the same for all methods", hint=hint)
@@ -95,13 +91,6 @@ def _check_scheme(scheme: Scheme) -> None:
             found=scheme,
             expected=" or ".join(str(scheme.at(place)) for place in offered),
         )
-
-
-def _parameters(config: RunConfig, method: str) -> tuple[tuple[str, ...], dict[str, object]]:
-    """Return the keys of the section with a method's parameters, and the parameters."""
-    if method == "de-sne":
-        return ("selection", "de_sne"), config.selection.de_sne.model_dump(exclude={"source"})
-    return ("selection", "methods", method), dict(config.selection.methods.get(method, {}))
 
 
 def _located(config: RunConfig, error: ConfigError, keys: tuple[str | int, ...]) -> ConfigError:

@@ -236,6 +236,10 @@ class DESNE(Reusable):
         """Return the lists that serve all maps of a group."""
         return nearest_neighbours(codes, min(len(codes) - 1, int(3 * max(self._targets(len(codes))))))
 
+    def map(self) -> np.ndarray:
+        """Return `embedding_`, the map that the records were chosen in."""
+        return self.embedding_
+
     def arrays(self) -> list[ArraySpec]:
         """Return the arrays that the steps touch; "images" is the data set itself."""
         return desne_work.arrays(self._facts, self.maps_)

@@ -36,8 +36,9 @@ class Selector(Protocol):
     (`fit` finds out); `check_network(name)`, the same for a network whose training it cannot follow;
     `budget(n)`, how many of n records are kept (`total_budget`). After `fit`: `training_images_`, what a
     training gets in place of the chosen records, if not None, and `training_array`, the array that holds
-    these (the records themselves). A constructor's `number_format` is
-    given the format of the board's units. `Estimator` has what concerns the parameters.
+    these (the records themselves); `map()`, where the records lay in the plane that they were chosen in, of a
+    float type, shape (n, 2), or None. A constructor's `number_format` is given the format of the board's
+    units. `Estimator` has what concerns the parameters.
     """
 
     keep_ratio: float
@@ -96,6 +97,11 @@ class FollowsTraining(Selector, Protocol):
 def follows_training(selector: object) -> TypeGuard[FollowsTraining]:
     """Return whether a selector has rounds between the epochs of a training; see `FollowsTraining`."""
     return hasattr(selector, "reselect")
+
+
+def map_of(selector: object) -> np.ndarray | None:
+    """Return the map that a fitted selector chose in, shape (n, 2), None where it has none."""
+    return selector.map() if hasattr(selector, "map") else None
 
 
 class Classes(NamedTuple):

@@ -34,7 +34,10 @@ def check_board(config: RunConfig) -> None:
         "near_memory.node_nm": lambda: node_energy_factor(near_memory.node_nm.value),
         "soc.npu.node_nm": lambda: node_energy_factor(npu.node_nm.value),
         "near_memory.data_placement": lambda: _check_placement(config),
-        "selection.de_sne.scope": lambda: _check_scope(config),
+        **{
+            ".".join((*config.selection.path(scheme.method), "scope")): partial(_check_scope, config, scheme)
+            for scheme in _near_memory(config)
+        },
     }
     sections: dict[str, Callable[[], object]] = {
         **{
@@ -63,8 +66,8 @@ def check_board(config: RunConfig) -> None:
             raise
 
 
-def _selects_near_memory(config: RunConfig) -> bool:
-    return any(Scheme.parse(scheme).near_memory for scheme in config.schemes)
+def _near_memory(config: RunConfig) -> list[Scheme]:
+    return [scheme for scheme in map(Scheme.parse, config.schemes) if scheme.near_memory]
 
 
 def _check_address_map(config: RunConfig) -> None:
@@ -93,18 +96,18 @@ def _check_ranges_of_currents(memory: Memory) -> None:
 
 
 def _check_placement(config: RunConfig) -> None:
-    if _selects_near_memory(config) and config.near_memory.data_placement == "interleaved":
+    if _near_memory(config) and config.near_memory.data_placement == "interleaved":
         raise ConfigError(
             "an interleaved image lies in several banks, so no near-memory unit holds it",
             expected="striped or class_per_bank for schemes with @nmc",
         )
 
 
-def _check_scope(config: RunConfig) -> None:
-    channels = config.memory.organization.channels
-    if "de-sne@nmc" in config.schemes and config.selection.de_sne.scope == "global" and channels > 1:
+def _check_scope(config: RunConfig, scheme: Scheme) -> None:
+    channels, given = config.memory.organization.channels, config.selection.parameters(scheme.method)
+    if given.get("scope") == "global" and channels > 1:
         raise ConfigError(
             "a map of all classes needs units that reach all images, and no path joins the channels",
             found=f"{channels} channels",
-            hint="Take scope: per_class, or memory.organization.channels: 1, or leave de-sne@nmc out.",
+            hint=f"Take scope: per_class, or memory.organization.channels: 1, or leave {scheme} out.",
         )

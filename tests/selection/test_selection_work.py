@@ -235,6 +235,15 @@ def test_an_interpolated_iteration_counts_points_entries_and_butterflies_but_no_
     assert mesh_bytes(64) == 2 * 8 * 64 * 65 + 4 * 64 * 64
 
 
+@pytest.mark.parametrize(
+    "changed", [{"early_exaggeration": 12.0}, {"exaggeration_share": 0.5}, {"learning_rate": 0.5}]
+)
+def test_how_the_points_are_moved_changes_the_map_and_no_count(changed):
+    (fit, _), (other, _) = fitted(), fitted(**changed)
+    assert not np.array_equal(fit.embedding_, other.embedding_)
+    assert counted(fit, "embedding") == counted(other, "embedding")
+
+
 def test_the_result_is_four_bytes_a_kept_record():
     for fit in (fitted()[0], RandomPerClass(0.2).fit(np.zeros((120, 3), np.uint8), np.arange(120) % 2)):
         (spec,) = [a for a in fit.arrays() if a.name == "indices"]

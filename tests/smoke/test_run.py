@@ -11,10 +11,11 @@ import pytest
 from smoke_samples import BOARDS, SMALL
 
 import nmsim
-from nmsim.data import open_dataset
+from nmsim.data import load, open_dataset
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.errors import NmsimError
 from nmsim.estimate import estimate_run, images_of, least_energy_fJ
+from nmsim.learning import Learner
 from nmsim.report.roofline import phase_work
 from nmsim.trace.schema import COLUMNS
 from nmsim.trace.writer import TraceWriter
@@ -246,3 +247,15 @@ def test_no_scheme_takes_less_energy_than_its_training_is_certain_to_take(small_
     least = dict(zip(config.schemes, least_energy_fJ(config, images_of(config)), strict=True))
     for row in small_run.schemes.itertuples():
         assert least[row.scheme] <= row.system_energy_fJ
+
+
+def test_the_map_of_the_first_scheme_that_has_one_is_kept_whatever_its_method(tmp_path):
+    few = ["dataset.glyphs.n_train=60", "dataset.name=glyphs", "schemes=[full, k-center@host, adapsne@nmc]"]
+    few += ["selection.methods.adapsne.n_iter=3", "selection.keep_ratio=0.2"]
+    config = nmsim.load_config(BOARDS / "lpddr4.yaml", [*SMALL, *few])
+    learner = Learner(config, dataset := load(config.dataset), lambda message, share: None)
+    learner.write_map(tmp_path / "map.npz")
+    kept, selector = np.load(tmp_path / "map.npz"), learner.select("adapsne@nmc")
+    assert np.array_equal(kept["embedding"], selector.map()) and kept["embedding"].shape == (60, 2)
+    assert np.array_equal(kept["selected"], selector.indices_)
+    assert np.array_equal(kept["labels"], dataset.y_train)

@@ -127,6 +127,13 @@ def test_what_no_unit_could_do_is_refused_near_memory_and_allowed_elsewhere(choi
     check_board(load_config(BOARDS / "lpddr4.yaml", [choice, "schemes=[full, de-sne@host]"]))
 
 
+def test_the_scope_of_any_method_is_held_to_what_its_units_reach():
+    sets = ["selection.methods.adapsne.scope=global"]
+    with pytest.raises(ConfigError, match=r"no path joins.*leave adapsne@nmc out"):
+        check_board(load_config(BOARDS / "lpddr4.yaml", [*sets, "schemes=[full, de-sne@nmc, adapsne@nmc]"]))
+    check_board(load_config(BOARDS / "lpddr4.yaml", [*sets, "schemes=[full, de-sne@nmc, adapsne@host]"]))
+
+
 def test_power_down_saves_standby_energy_and_costs_little_time(execute):
     epochs = [epoch(np.arange(N), macs=10**8)]  # compute-bound: the memory idles most of the time
     awake, _ = execute(None, epochs)

@@ -46,7 +46,8 @@ lint: $(VENV)/.installed-dev       ## style, the layering of the modules, and ty
 # docs/explanation/reliability.md, and verify-model docs/explanation/calibration.md.
 VERIFY_faults   := tests/verify/test_whole_faults.py tests/verify/test_sweep_kills.py
 VERIFY_memory   := tests/verify/test_estimates.py tests/verify/test_trace_memory.py
-VERIFY_input    := tests/hostile tests/verify/test_deep_fuzzing.py tests/verify/test_guided_fuzzing.py
+VERIFY_input    := tests/hostile tests/verify/test_deep_fuzzing.py tests/verify/test_guided_fuzzing.py \
+                   tests/verify/test_extreme_settings.py
 VERIFY_numbers  := tests/verify/test_kernel_lanes.py tests/verify/test_thread_counts.py
 VERIFY_packages := tests/verify/test_package.py tests/verify/test_lower_bounds.py
 VERIFY_APART    := $(foreach part,faults memory input numbers packages,$(VERIFY_$(part)))

@@ -183,12 +183,11 @@ class Channel:
             return self._run(_NO_ACCESSES, until_clk, True, rows, _NO_CLOCKS)
         settle_clk = 2 * interval + knobs.postponed_clk + knobs.row_timeout_clk + knobs.power_down_idle_clk
         before = None
-        if rows > 0:  # what is logged is not passed over
-            until = min(until_clk, self.clk + settle_clk)
-            before = self._run(_NO_ACCESSES, until, True, rows, _NO_CLOCKS)
-            if len(before.log) < rows:
-                rows -= len(before.log)
-                return before + self._run(_NO_ACCESSES, until_clk, True, rows, _NO_CLOCKS)
+        if rows > 0:  # what is logged is not passed over; each interval logs a command at least
+            logged = min(until_clk, self.clk + settle_clk + rows * interval)
+            before = self._run(_NO_ACCESSES, logged, True, rows, _NO_CLOCKS)
+            if logged == until_clk:
+                return before
         rest = self._run(_NO_ACCESSES, until_clk, True, 0, _NO_CLOCKS, idle=(interval, settle_clk))
         return before + rest if before else rest
 

@@ -18,7 +18,7 @@ import yaml
 
 from nmsim.data import Dataset, open_dataset
 from nmsim.selection import create
-from nmsim.training import train
+from nmsim.training import Recipe, train
 
 #: Fewer steps where a network takes long: so many more are not needed to tell subsets apart.
 STEPS = {"cnn-m": 800, "resnet-8": 800}
@@ -68,9 +68,14 @@ def trained(
     section = {k: v for k, v in config["training"].items() if k not in ("seeds", "source", "network")}
     section["min_steps"] = STEPS.get(network, section["min_steps"])
     result = train(
-        dataset.X_train[rows], dataset.y_train[rows], dataset.X_test, dataset.y_test,
-        n_classes=len(dataset.class_names), seed=seed, network=network, **section,
-    )  # fmt: skip
+        dataset.X_train[rows],
+        dataset.y_train[rows],
+        dataset.X_test,
+        dataset.y_test,
+        Recipe(network=network, **section),
+        n_classes=len(dataset.class_names),
+        seed=seed,
+    )
     return result.accuracy
 
 

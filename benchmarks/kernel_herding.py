@@ -23,7 +23,7 @@ from scipy import stats
 from nmsim.data import open_dataset
 from nmsim.rng import stream
 from nmsim.selection import create
-from nmsim.training import train
+from nmsim.training import Recipe, train
 
 #: Batch and steps by keep ratio: enough steps that more do not help random subsets either.
 TRAINING = {0.01: (32, 1200), 0.05: (64, 1500), 0.1: (64, 1800)}
@@ -92,9 +92,14 @@ def trained(X, y, Z, z, rows, keep: float, seed: int, **way: str) -> float:
     """Return the accuracy in % on Z with labels z after training on these rows of X, `way` as for `train`."""
     batch, steps = TRAINING[min(TRAINING, key=lambda ratio: abs(ratio - keep))]
     result = train(
-        X[rows], y[rows], Z, z, seed=seed, epochs=1, batch_size=batch, min_steps=steps,
-        n_classes=int(y.max()) + 1, **way,
-    )  # fmt: skip
+        X[rows],
+        y[rows],
+        Z,
+        z,
+        Recipe(epochs=1, batch_size=batch, min_steps=steps, **way),
+        seed=seed,
+        n_classes=int(y.max()) + 1,
+    )
     return 100 * result.accuracy
 
 

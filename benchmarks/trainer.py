@@ -19,7 +19,7 @@ import numpy as np
 
 from nmsim.data.glyphs import generate
 from nmsim.errors import ConfigError
-from nmsim.training import NETWORKS, reference, train
+from nmsim.training import NETWORKS, Recipe, reference, train
 from nmsim.training.network import Network
 
 BATCH = 64
@@ -66,9 +66,11 @@ def _time(epoch: Callable[[], object]) -> tuple[float, float]:
 
 def _nmsim(name: str, X: np.ndarray, y: np.ndarray) -> Callable[[], object]:
     def epoch() -> None:
-        train(X, y, X[:1], y[:1], network=name, epochs=1, batch_size=BATCH, min_steps=0, **OPTIONS)
+        train(X, y, X[:1], y[:1], Recipe(network=name, epochs=1, batch_size=BATCH, min_steps=0, **OPTIONS))
 
-    train(X[:BATCH], y[:BATCH], X[:1], y[:1], network=name, epochs=1, min_steps=0)  # compiles
+    train(
+        X[:BATCH], y[:BATCH], X[:1], y[:1], Recipe(network=name, epochs=1, batch_size=BATCH, min_steps=0)
+    )  # compiles
     return epoch
 
 

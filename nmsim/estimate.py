@@ -35,9 +35,9 @@ from nmsim.system.pace import npu_rate_Hz
 from nmsim.system.parts import dram_spec, geometry
 from nmsim.trace.schema import PART_ROWS
 from nmsim.trace.writer import GROUP_ROWS
-from nmsim.training.loop import epochs_for
 from nmsim.training.network import Network
 from nmsim.training.planes import LANES
+from nmsim.training.recipe import Recipe
 from nmsim.units import format_bytes
 
 MB = 1e6
@@ -330,8 +330,7 @@ def _training(config: RunConfig, images: Images) -> Iterator[Need]:
 
 
 def _epochs(config: RunConfig, rows: int) -> int:
-    section = config.training
-    return epochs_for(max(1, rows), section.epochs, section.batch_size, section.min_steps)
+    return Recipe.of(config.training).epochs_for(max(1, rows))
 
 
 def _trace_memory(rows: int) -> Iterator[Need]:

@@ -29,7 +29,7 @@ from nmsim.selection.configured import make_selector
 from nmsim.selection.pictures import pictures
 from nmsim.selection.selector import Reusable, Selector, follows_training, map_of
 from nmsim.store import fs
-from nmsim.training import NetworkCost, TrainResult, count_training, train
+from nmsim.training import NetworkCost, Recipe, TrainResult, count_training, train
 
 #: Told what happens now, and the share of the run that is done (0 to 1) or None.
 Progress = Callable[[str, float | None], None]
@@ -267,20 +267,18 @@ def _train(
     **options: Any,
 ) -> TrainResult:
     """Return a training on these rows, or on what is to stand in their place."""
-    section = config.training
-    if section.backend == "none":
-        return count_training(
-            len(rows), dataset.image_shape, dataset.n_classes, seed=seed, **section.model_dump()
-        )
+    recipe = Recipe.of(config.training)
+    if recipe.backend == "none":
+        return count_training(len(rows), dataset.image_shape, dataset.n_classes, recipe, seed)
     _check_held(len(rows) * dataset.image_bytes)
     return train(
         dataset.X_train[rows] if images is None else images,
         dataset.y_train[rows],
         dataset.X_test,
         dataset.y_test,
+        recipe,
+        seed,
         n_classes=len(dataset.class_names),
-        seed=seed,
-        **section.model_dump(exclude={"source", "seeds"}),
         **options,
     )
 

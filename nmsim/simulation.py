@@ -32,7 +32,7 @@ from nmsim.system.board_checks import check_board
 from nmsim.system.nmc import team_units
 from nmsim.system.parts import dram_spec, line_contents
 from nmsim.trace.writer import TraceWriter
-from nmsim.training import TrainingSteps, check_backend, training_arrays
+from nmsim.training import Recipe, TrainingSteps, check_backend, training_arrays
 
 #: How often a request to stop is looked for while boards are simulated.
 _PAUSE_S = 0.2
@@ -184,7 +184,8 @@ def refuse_early(config: RunConfig) -> None:
     NmsimError
     """
     check_board(config)
-    check_backend(config.training.backend, config.training.network)
+    Recipe.of(config.training)
+    check_backend(config.training.backend)
 
 
 class _BoardThread:

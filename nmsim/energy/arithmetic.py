@@ -42,6 +42,3 @@ ARITHMETIC = {
     "exp": Operation(operand_bytes=4, on_npu=False, instructions=12, counts=1),
     "compare": Operation(operand_bytes=4, on_npu=False, instructions=1, counts=1),
 }
-
-#: Those that multiply and accumulate, one for each number format.
-MACS = tuple(kind for kind in ARITHMETIC if kind.startswith("mac_"))

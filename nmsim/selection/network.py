@@ -16,7 +16,7 @@ from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.errors import DataError
 from nmsim.rng import stream
 from nmsim.selection.selector import check_choice, check_number
-from nmsim.training import NETWORKS, Model, NetworkCost, TrainingSteps, train, training_arrays
+from nmsim.training import NETWORKS, Model, NetworkCost, Recipe, TrainingSteps, train, training_arrays
 
 #: What the arrays of the selection's network are called, to tell them from those of the final training.
 PREFIX = "network_"
@@ -119,6 +119,17 @@ class NetworkParameters:
     batch_size: int = 64
     learning_rate: float = 0.05
 
+    @property
+    def recipe(self) -> Recipe:
+        """Return how it is trained: for these epochs, however few steps they are."""
+        return Recipe(
+            network=self.network,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            min_steps=0,
+        )
+
     def check(self) -> None:
         """Raise ConfigError for what cannot be meant; names are those of the selectors' parameters."""
         check_choice("network", self.network, tuple(NETWORKS))
@@ -167,12 +178,8 @@ class TrainedNetwork:
             y,
             X[:1],  # the accuracy is of no interest here
             y[:1],
-            network=parameters.network,
-            epochs=parameters.epochs,
-            batch_size=parameters.batch_size,
-            learning_rate=parameters.learning_rate,
-            min_steps=0,
-            seed=seed,
+            parameters.recipe,
+            seed,
             n_classes=n_classes,
         )
         return cls(result.trained_model, result.network, result.epoch_orders, rows, parameters.batch_size)

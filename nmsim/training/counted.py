@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from nmsim.rng import stream
 from nmsim.training.epochs import ByEpoch
-from nmsim.training.loop import TrainResult, epochs_for
+from nmsim.training.loop import TrainResult
 from nmsim.training.network import Network
+from nmsim.training.recipe import Recipe
 
 
 class DrawnOrders(ByEpoch[np.ndarray]):
@@ -48,18 +48,7 @@ class DrawnOrders(ByEpoch[np.ndarray]):
 
 
 def count_training(
-    rows: int,
-    image_shape: tuple[int, int, int],
-    n_classes: int,
-    *,
-    network: str,
-    epochs: int,
-    batch_size: int,
-    min_steps: int,
-    momentum: float,
-    seed: int,
-    mac: str = "mac_fp16",
-    **_: Any,
+    rows: int, image_shape: tuple[int, int, int], n_classes: int, recipe: Recipe, seed: int
 ) -> TrainResult:
     """Return what `train` would of so many images, as far as it is known without training.
 
@@ -70,22 +59,24 @@ def count_training(
     image_shape : tuple of int
         Height, width and channels.
     n_classes : int
-    network, epochs, batch_size, min_steps, momentum, seed, mac
-        As in `train`, whose other options change nothing that is counted.
+    recipe : Recipe
+        Its network, epochs, steps, batches and momentum count.
+    seed : int
+        Of the orders.
 
     Returns
     -------
     TrainResult
         Orders and costs are those of `train`; the accuracy is NaN, and there is no model.
     """
-    epochs = epochs_for(rows, epochs, batch_size, min_steps)
+    epochs = recipe.epochs_for(rows)
     return TrainResult(
         accuracy=math.nan,
         loss_per_epoch=np.full(epochs, math.nan),
         accuracy_per_epoch=np.full(epochs, math.nan),
         epoch_orders=DrawnOrders(rows, epochs, seed),
         epoch_moves=None,
-        network=Network(network, image_shape, n_classes).cost(mac, momentum=momentum > 0),
+        network=Network(recipe.network, image_shape, n_classes).cost(momentum=recipe.momentum > 0),
         parameters=np.empty(0, np.float32),
         model=None,
         seed=seed,

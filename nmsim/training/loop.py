@@ -1,10 +1,10 @@
-"""The training loop: one seed or several, from images to accuracy and the order in which rows were read."""
+"""The training loop: from images to accuracy and the order in which rows were read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,17 +12,15 @@ from nmsim import stop
 from nmsim.errors import ConfigError, DataError
 from nmsim.rng import stream
 from nmsim.training import kernels
-from nmsim.training.augmentation import AUGMENTATIONS, draw
+from nmsim.training.augmentation import draw
 from nmsim.training.model import Model, frozen
-from nmsim.training.network import LARGE_NETWORKS, NETWORKS, Network, NetworkCost
+from nmsim.training.network import Network, NetworkCost
 from nmsim.training.numpy_backend import NumpyTraining, Task
 from nmsim.training.optim import SCHEDULES
+from nmsim.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from nmsim.training.torch_backend import TorchTraining
-
-#: What trains: NumPy and Numba, or PyTorch; or nothing, see `counted`.
-BACKENDS = ("numpy", "torch", "none")
 
 #: Told the epoch, from 0, and the model as it stands, returns the rows of X_train to train on from here.
 Reselect = Callable[[int, Model], np.ndarray]
@@ -79,20 +77,10 @@ def train(
     y_train: np.ndarray,
     X_test: np.ndarray,
     y_test: np.ndarray,
+    recipe: Recipe = Recipe(),  # noqa: B008 - frozen
+    seed: int = 1,
     *,
-    network: str = "cnn-s",
-    epochs: int = 8,
-    batch_size: int = 64,
-    learning_rate: float = 0.05,
-    momentum: float = 0.9,
-    weight_decay: float = 5e-4,
-    schedule: str = "cosine",
-    augmentation: str = "none",
-    min_steps: int = 300,
-    seed: int = 0,
     n_classes: int | None = None,
-    mac: str = "mac_fp16",
-    backend: str = "numpy",
     reselect: Reselect | None = None,
     reselect_every: int = 1,
 ) -> TrainResult:
@@ -104,35 +92,12 @@ def train(
         Images. They are normalised by the mean and the standard deviation of each channel of X_train.
     y_train, y_test : ndarray of integers, shape (n,)
         Classes, 0 <= y < n_classes.
-    network : str
-        A name in `NETWORKS`.
-    epochs : int
-        Passes over the training images, at least 1.
-    batch_size : int
-        Images of one step, at least 1; the last batch of an epoch holds what is left.
-    learning_rate : float
-        The largest rate, above 0.
-    momentum, weight_decay : float
-        See `SGD`.
-    schedule : str
-        A name in `SCHEDULES`: how the rate rises and falls.
-    augmentation : str
-        "none", "flip" or "flip_crop", see `augmentation.draw`. It changes nothing that is priced.
-    min_steps : int
-        Where `epochs` are fewer steps than this, whole epochs are added until they are as many; 0 gives every
-        training set the same number of epochs, as in the published comparisons. Those train for 200 epochs;
-        8 epochs of a small subset end before it has learnt. cnn-s on 1,200 of 12,000 images, mean of 4 seeds,
-        with min_steps = 0 (152 steps), 300 and 600: glyphs 36.7, 53.3 and 54.4 %, Fashion-MNIST 80.6, 81.6
-        and 81.8 %, CIFAR-10 44.5, 43.3 and 42.8 %.
+    recipe : Recipe
+        The network, and how it is trained.
     seed : int
         Draws the first weights and the order of the images.
     n_classes : int, optional
         Default: the largest label of both sets, and 1.
-    mac : str
-        Number format that the hardware is priced in; the arithmetic here is float32.
-    backend : str
-        "numpy", or "torch" where PyTorch is installed: on a GPU where there is one, and with the networks of
-        `LARGE_NETWORKS`. Equal seeds give equal orders of the images in both.
     reselect : callable, optional
         Chooses the rows to train on, of all of X_train, before the epochs 0, R, 2R, …; see `Reselect`. The
         first choice decides how many epochs `min_steps` asks for; the learning rate follows the epochs.
@@ -140,13 +105,17 @@ def train(
     reselect_every : int
         R, at least 1.
 
+    Returns
+    -------
+    TrainResult
+
     Raises
     ------
     DataError
-        Where shapes disagree, there is no image, a label is out of range, or a reselection returns rows that
+        Where shapes, types or labels do not fit, the images are too small, or `reselect` returned rows that
         are not distinct rows of X_train.
     ConfigError
-        Where the network or the schedule is unknown, the backend is missing, or the training diverged.
+        Where the backend is missing or trains nothing, or the training diverged.
 
     Notes
     -----
@@ -154,9 +123,9 @@ def train(
     is computed by one thread, and the gradients are added in the order of the chunks. Batch normalisation
     takes its statistics from a chunk too.
     """
-    _known("schedule", schedule, SCHEDULES)
-    _known("augmentation", augmentation, AUGMENTATIONS)
-    check_backend(backend, network)
+    check_backend(recipe.backend)
+    if recipe.backend == "none":
+        raise ConfigError("the backend none trains nothing", hint="count_training counts what it would cost.")
     if reselect_every < 1:
         raise ConfigError(
             "a subset is chosen every R epochs", found=f"R = {reselect_every}", expected="at least 1"
@@ -164,71 +133,66 @@ def train(
     y_train, y_test = (np.ascontiguousarray(y, np.int64) for y in (y_train, y_test))
     if n_classes is None:
         n_classes = max(2, int(max(y_train.max(initial=0), y_test.max(initial=0))) + 1)
-    _check("training", X_train, y_train, n_classes)
-    _check("test", X_test, y_test, n_classes)
-    if X_train.shape[1:] != X_test.shape[1:]:
-        raise DataError(
-            "the test images have another shape than the training images",
-            found="×".join(map(str, X_test.shape[1:])),
-            expected="×".join(map(str, X_train.shape[1:])),
-        )
+    _check(X_train, y_train, X_test, y_test, n_classes)
     X_train = frozen(X_train)
-    net = Network(network, X_train.shape[1:], n_classes)
-    first = net.initial_parameters(stream(seed, "training", "weights")), net.initial_statistics()
-    model = Model(net, *first, *normalisation(X_train))
+    network = Network(recipe.network, X_train.shape[1:], n_classes)
+    first = network.initial_parameters(stream(seed, "training", "weights")), network.initial_statistics()
+    model = Model(network, *first, *normalisation(X_train))
     shuffle, draws = stream(seed, "training", "order"), stream(seed, "training", "augmentation")
-    largest = min(batch_size, len(X_train))
+    largest = min(recipe.batch_size, len(X_train))
+    task = Task(model, X_train, y_train, largest, recipe.momentum, recipe.weight_decay)
+    rows, epochs = np.arange(len(X_train)), recipe.epochs
     orders: list[np.ndarray] = []
     moves: list[np.ndarray | None] = []
-    history: list[np.ndarray] = []
-    rows = np.arange(len(X_train))
-    with _backend(backend)(Task(model, X_train, y_train, largest, momentum, weight_decay)) as work:
-        while len(orders) < epochs:
-            epoch = len(orders)
+    seen: list[np.ndarray] = []
+    with _backend(recipe.backend)(task) as work:
+        while (epoch := len(orders)) < epochs:
             if reselect and epoch % reselect_every == 0:
                 rows = _subset(reselect(epoch, work.model), len(X_train))
-            steps = -(-rows.size // batch_size)
             if not epoch:
-                epochs = epochs_for(rows.size, epochs, batch_size, min_steps)
+                epochs = recipe.epochs_for(rows.size)
             orders.append(rows[shuffle.permutation(rows.size)])
-            moves.append(draw(augmentation, rows.size, draws))
-            sums = np.zeros(2)
-            for step in range(steps):
-                stop.check()
-                part, moved = slice(step * batch_size, (step + 1) * batch_size), moves[-1]
-                done = (epoch * steps + step + 0.5) / (epochs * steps)
-                rate = learning_rate * SCHEDULES[schedule](done)
-                sums += work.step(orders[-1][part], None if moved is None else moved[part], rate)
-            history.append(sums / rows.size)
-            if not np.isfinite(sums[0]):
-                raise ConfigError(
-                    "the training diverged: its loss is not a number any more",
-                    found=f"training.learning_rate {learning_rate:g}, epoch {epoch + 1}",
-                    hint="Lower training.learning_rate.",
-                )
+            moves.append(draw(recipe.augmentation, rows.size, draws))
+            seen.append(_train_epoch(work, recipe, orders[-1], moves[-1], epoch, epochs))
         accuracy = work.model.accuracy(X_test, y_test)
-    loss_per_epoch, accuracy_per_epoch = np.transpose(history)
+    loss_per_epoch, accuracy_per_epoch = np.transpose(seen)
     return TrainResult(
         accuracy=accuracy,
         loss_per_epoch=loss_per_epoch,
         accuracy_per_epoch=accuracy_per_epoch,
         epoch_orders=orders,
         epoch_moves=moves,
-        network=net.cost(mac, momentum=momentum > 0),
+        network=network.cost(momentum=recipe.momentum > 0),
         parameters=work.model.parameters,
         model=work.model,
         seed=seed,
     )
 
 
-def train_seeds(*data: np.ndarray, seeds: Sequence[int], **options: Any) -> list[TrainResult]:
-    """Return one training for each seed; all other arguments are those of `train`."""
-    return [train(*data, seed=seed, **options) for seed in seeds]
-
-
-def epochs_for(rows: int, epochs: int, batch_size: int, min_steps: int) -> int:
-    """Return how many epochs so many images are trained for: `epochs`, or as many as `min_steps` ask for."""
-    return max(epochs, -(-min_steps // -(-rows // batch_size)))
+def _train_epoch(
+    work: NumpyTraining | TorchTraining,
+    recipe: Recipe,
+    order: np.ndarray,
+    moves: np.ndarray | None,
+    epoch: int,
+    epochs: int,
+) -> np.ndarray:
+    """Train on every image of an order once; return the mean loss and the share of right answers."""
+    size, sums = recipe.batch_size, np.zeros(2)
+    steps = -(-order.size // size)
+    for step in range(steps):
+        stop.check()
+        part = slice(step * size, (step + 1) * size)
+        done = (epoch * steps + step + 0.5) / (epochs * steps)
+        rate = recipe.learning_rate * SCHEDULES[recipe.schedule](done)
+        sums += work.step(order[part], None if moves is None else moves[part], rate)
+    if not np.isfinite(sums[0]):
+        raise ConfigError(
+            "the training diverged: its loss is not a number any more",
+            found=f"training.learning_rate {recipe.learning_rate:g}, epoch {epoch + 1}",
+            hint="Lower training.learning_rate.",
+        )
+    return sums / order.size
 
 
 def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -241,24 +205,16 @@ def normalisation(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean.astype(np.float32), (1.0 / deviation).astype(np.float32)
 
 
-def check_backend(backend: str, network: str) -> None:
-    """Refuse a backend that is not installed, or that does not train the network.
+def check_backend(backend: str) -> None:
+    """Refuse a backend that is not installed.
 
     Raises
     ------
     ConfigError
         With what to install or to choose.
     """
-    _known("backend", backend, BACKENDS)
-    if backend == "none":
-        return
-    if backend == "numpy" and network in LARGE_NETWORKS:
-        raise ConfigError(
-            f"{network} is too large for training.backend: numpy",
-            expected=", ".join(NETWORKS),
-            hint="Choose training.backend: torch.",
-        )
-    _backend(backend)
+    if backend != "none":
+        _backend(backend)
 
 
 def _backend(name: str) -> Callable[[Task], NumpyTraining | TorchTraining]:
@@ -268,11 +224,6 @@ def _backend(name: str) -> Callable[[Task], NumpyTraining | TorchTraining]:
     from nmsim.training import torch_backend
 
     return torch_backend.TorchTraining
-
-
-def _known(what: str, name: str, names: Iterable[str]) -> None:
-    if name not in names:
-        raise ConfigError(f"no {what} has the name {name!r}", expected=", ".join(names))
 
 
 def _subset(rows: np.ndarray, n: int) -> np.ndarray:
@@ -293,7 +244,21 @@ def _subset(rows: np.ndarray, n: int) -> np.ndarray:
     return rows.astype(np.int64)
 
 
-def _check(which: str, X: np.ndarray, y: np.ndarray, n_classes: int) -> None:
+def _check(
+    X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray, y_test: np.ndarray, n_classes: int
+) -> None:
+    """Refuse images and labels that do not fit together."""
+    _check_part("training", X_train, y_train, n_classes)
+    _check_part("test", X_test, y_test, n_classes)
+    if X_train.shape[1:] != X_test.shape[1:]:
+        raise DataError(
+            "the test images have another shape than the training images",
+            found="×".join(map(str, X_test.shape[1:])),
+            expected="×".join(map(str, X_train.shape[1:])),
+        )
+
+
+def _check_part(which: str, X: np.ndarray, y: np.ndarray, n_classes: int) -> None:
     if X.ndim != 4 or X.dtype != np.uint8:
         raise DataError(
             f"the {which} images are not an array of bytes",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nmsim.energy.arithmetic import ARITHMETIC, MACS
+from nmsim.energy.arithmetic import ARITHMETIC
 from nmsim.errors import ConfigError, DataError
 from nmsim.training import kernels
 from nmsim.training.chain import Chain, Residual
@@ -102,6 +102,10 @@ LARGE_NETWORKS: dict[str, tuple[Layer, ...]] = {
     ),
 }
 
+#: The operation that training is priced in: half precision, as accelerators train.
+MAC = "mac_fp16"
+_VALUE_BYTES = ARITHMETIC[MAC].operand_bytes
+
 
 @dataclass(frozen=True)
 class NetworkCost:
@@ -112,7 +116,7 @@ class NetworkCost:
     network : str
         Name of the preset.
     mac : str
-        Operation kind, one of `nmsim.energy.arithmetic.MACS`; it sets the size of a value.
+        Operation kind: `MAC`; it sets the size of a value.
     macs_forward, macs_backward : int
         Multiply-adds of one image. The backward pass computes the gradients of each layer's weights and
         input, each as many products as the forward pass; the images' own gradient is not computed. Batch
@@ -203,21 +207,18 @@ class Network(Chain):
         """Return the running statistics that a training begins with."""
         return super().initial_statistics().astype(self.dtype)
 
-    def cost(self, mac: str = "mac_fp16", momentum: bool = True) -> NetworkCost:
-        """Return what training costs where numbers have the format of the operation `mac`."""
-        if mac not in MACS:
-            raise ConfigError(f"training cannot be priced in {mac!r}", expected=", ".join(MACS))
-        element_bytes = ARITHMETIC[mac].operand_bytes
-        state_bytes = self.parameter_count * element_bytes
-        saved_bits = sum(layer.saved_bits(shape, 8 * element_bytes) for layer, shape in self.pairs)
+    def cost(self, *, momentum: bool = True) -> NetworkCost:
+        """Return what training costs."""
+        state_bytes = self.parameter_count * _VALUE_BYTES
+        saved_bits = sum(layer.saved_bits(shape, 8 * _VALUE_BYTES) for layer, shape in self.pairs)
         return NetworkCost(
             network=self.name,
-            mac=mac,
+            mac=MAC,
             macs_forward=sum(layer.macs(shape) for layer, shape in self.pairs),
             macs_backward=self.macs_backward(input_gradient=False),
             macs_update=3 * self.parameter_count + self.statistic_count,
             parameters=self.parameter_count,
-            weight_bytes=state_bytes + self.statistic_count * element_bytes,
+            weight_bytes=state_bytes + self.statistic_count * _VALUE_BYTES,
             gradient_bytes=state_bytes,
             momentum_bytes=state_bytes if momentum else 0,
             activation_bytes=-(-saved_bits // 8),

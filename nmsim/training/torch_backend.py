@@ -21,7 +21,7 @@ except ImportError as error:
     from nmsim.errors import ConfigError
 
     raise ConfigError(
-        "training.backend is torch, and PyTorch cannot be imported",
+        "PyTorch cannot be imported, and training.backend: torch needs it",
         found=str(error),
         hint="Install it (pip install 'nmsim[torch]'), or choose training.backend: numpy.",
     ) from error

@@ -13,7 +13,7 @@ from nmsim.data import open_dataset
 from nmsim.data.digits import read_digits
 from nmsim.data.glyphs import generate
 from nmsim.errors import ConfigError, DataError
-from nmsim.training import NETWORKS, reference, train, train_seeds
+from nmsim.training import NETWORKS, Recipe, reference, train
 from nmsim.training.loop import normalisation
 from nmsim.training.optim import SCHEDULES, SGD
 
@@ -26,7 +26,7 @@ def glyphs():
 @pytest.mark.parametrize("network", NETWORKS)
 def test_eight_images_are_learnt_by_heart(network):
     X, y = generate(8)
-    result = train(X, y, X, y, network=network, epochs=200, batch_size=8, weight_decay=0.0, seed=3)
+    result = train(X, y, X, y, Recipe(network=network, epochs=200, batch_size=8, weight_decay=0.0), seed=3)
     assert result.accuracy == 1.0
     assert result.loss_per_epoch[-1] < 0.05 < result.loss_per_epoch[0]
 
@@ -34,7 +34,7 @@ def test_eight_images_are_learnt_by_heart(network):
 def test_real_digits_are_told_apart():
     X, y = read_digits()
     X = X.reshape(len(X), 8, 8, 1)
-    result = train(X[:1200], y[:1200], X[1200:], y[1200:], network="softmax", epochs=20)
+    result = train(X[:1200], y[:1200], X[1200:], y[1200:], Recipe(network="softmax", epochs=20))
     # A linear classifier is known to reach above 90 % on these 8×8 digits; chance is 10 %.
     assert result.accuracy > 0.88
 
@@ -53,7 +53,8 @@ def test_a_tenth_of_fashion_mnist_gives_what_small_networks_are_known_to():
 
 
 def test_equal_seeds_give_equal_bits_and_other_seeds_others(glyphs):
-    one, two, other = train_seeds(*glyphs, seeds=[1, 1, 2], epochs=2, min_steps=0)
+    recipe = Recipe(epochs=2, min_steps=0)
+    one, two, other = (train(*glyphs, recipe, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.parameters, two.parameters)
     np.testing.assert_array_equal(one.loss_per_epoch, two.loss_per_epoch)
     assert all(np.array_equal(a, b) for a, b in zip(one.epoch_orders, two.epoch_orders, strict=True))
@@ -69,7 +70,8 @@ def test_the_number_of_threads_changes_no_bit(glyphs, network):
             numba.set_num_threads(n)
             results.append(
                 train(
-                    *glyphs, network=network, epochs=1, batch_size=100, min_steps=0, augmentation="flip_crop"
+                    *glyphs,
+                    Recipe(network=network, epochs=1, batch_size=100, min_steps=0, augmentation="flip_crop"),
                 )
             )
     finally:
@@ -84,14 +86,14 @@ def test_the_number_of_threads_changes_no_bit(glyphs, network):
 
 def test_a_chunk_is_the_same_whoever_computes_it(glyphs, monkeypatch):
     # Even where the machine has one core: a team of three takes turns otherwise than a team of one.
-    alone = train(*glyphs, epochs=1, batch_size=128, min_steps=0)
+    alone = train(*glyphs, Recipe(epochs=1, batch_size=128, min_steps=0))
     monkeypatch.setattr(numba, "get_num_threads", lambda: 3)
-    together = train(*glyphs, epochs=1, batch_size=128, min_steps=0)
+    together = train(*glyphs, Recipe(epochs=1, batch_size=128, min_steps=0))
     np.testing.assert_array_equal(alone.parameters, together.parameters)
 
 
 def test_every_epoch_reads_every_row_once_in_a_new_order(glyphs):
-    orders = train(*glyphs, epochs=4, min_steps=0).epoch_orders
+    orders = train(*glyphs, Recipe(epochs=4, min_steps=0)).epoch_orders
     assert len(orders) == 4
     for order in orders:
         np.testing.assert_array_equal(np.sort(order), np.arange(300))
@@ -105,13 +107,14 @@ def test_every_epoch_reads_every_row_once_in_a_new_order(glyphs):
 )
 def test_whole_epochs_are_added_until_there_are_enough_steps(glyphs, n, batch_size, min_steps, epochs):
     X, y, X_test, y_test = glyphs
-    result = train(X[:n], y[:n], X_test, y_test, epochs=2, batch_size=batch_size, min_steps=min_steps)
+    result = train(X[:n], y[:n], X_test, y_test, Recipe(epochs=2, batch_size=batch_size, min_steps=min_steps))
     assert len(result.epoch_orders) == len(result.loss_per_epoch) == epochs
 
 
 def test_augmentation_is_recorded_and_changes_no_order(glyphs):
-    plain = train(*glyphs, epochs=2, min_steps=0)
-    moved, again = train_seeds(*glyphs, seeds=[0, 0], epochs=2, min_steps=0, augmentation="flip_crop")
+    plain = train(*glyphs, Recipe(epochs=2, min_steps=0))
+    recipe = Recipe(epochs=2, min_steps=0, augmentation="flip_crop")
+    moved, again = train(*glyphs, recipe), train(*glyphs, recipe)
     assert plain.epoch_moves == [None, None]
     for epoch in range(2):
         np.testing.assert_array_equal(plain.epoch_orders[epoch], moved.epoch_orders[epoch])
@@ -127,7 +130,7 @@ def test_running_statistics_approach_those_of_the_training_images(glyphs):
     # 75 batches the initial values weigh 0.9^75, below 0.1 %. Every batch holds all 32 images.
     X, y, X_test, y_test = (array[:, 8:24, 8:24] if array.ndim > 1 else array for array in glyphs)
     options = {"network": "resnet-8", "batch_size": 32, "min_steps": 75, "learning_rate": 1e-12}
-    model = train(X[:32], y[:32], X_test, y_test, **options).model
+    model = train(X[:32], y[:32], X_test, y_test, Recipe(**options)).model
     w = model.parameters[model.network.parameter_slices[0]]
     images = reference.normalised(X[:32], model.mean, model.scale)
     seen = reference.conv2d(images, w[:-16].reshape(3, 3, 3, 16), w[-16:], 1, 1)
@@ -138,7 +141,7 @@ def test_running_statistics_approach_those_of_the_training_images(glyphs):
 
 def test_a_small_subset_trains_sensibly():
     X, y = generate(120)
-    result = train(X, y, X, y, epochs=8, n_classes=10)
+    result = train(X, y, X, y, Recipe(epochs=8), n_classes=10)
     assert result.loss_per_epoch[-1] < 0.5 * result.loss_per_epoch[0]
     assert result.accuracy > 0.8
 
@@ -147,7 +150,7 @@ def test_the_result_does_not_depend_on_whether_images_may_be_written(glyphs):
     frozen = [array.copy() for array in glyphs]
     for array in frozen:
         array.flags.writeable = False
-    one, two = train(*glyphs, epochs=1, min_steps=0), train(*frozen, epochs=1, min_steps=0)
+    one, two = train(*glyphs, Recipe(epochs=1, min_steps=0)), train(*frozen, Recipe(epochs=1, min_steps=0))
     np.testing.assert_array_equal(one.parameters, two.parameters)
 
 
@@ -155,8 +158,8 @@ def test_brightness_and_contrast_of_the_whole_set_do_not_matter(glyphs):
     # Normalisation takes (a·X + b) to the same values as X; a and b are chosen to stay exact in 8 bits.
     X, y, X_test, y_test = glyphs
     low, low_test = X // 4, X_test // 4
-    one = train(low, y, low_test, y_test, epochs=2, min_steps=0)
-    two = train(low * 3 + 20, y, low_test * 3 + 20, y_test, epochs=2, min_steps=0)
+    one = train(low, y, low_test, y_test, Recipe(epochs=2, min_steps=0))
+    two = train(low * 3 + 20, y, low_test * 3 + 20, y_test, Recipe(epochs=2, min_steps=0))
     np.testing.assert_allclose(one.loss_per_epoch, two.loss_per_epoch, rtol=1e-3)
 
 
@@ -212,11 +215,7 @@ def test_arrays_that_do_not_fit_together_are_refused(glyphs):
 
 def test_unknown_names_and_images_too_small_are_refused(glyphs):
     with pytest.raises(ConfigError, match="softmax, mlp, cnn-s"):
-        train(*glyphs, network="cnn-xl")
-    with pytest.raises(ConfigError, match="constant, cosine"):
-        train(*glyphs, schedule="linear")
-    with pytest.raises(ConfigError, match="none, flip, flip_crop"):
-        train(*glyphs, augmentation="rotate")
+        train(*glyphs, Recipe(network="cnn-xl"))
     X, y, X_test, y_test = glyphs
     with pytest.raises(DataError, match=r"too small.*cnn-s.*5×5×3"):
         train(X[:, :5, :5], y, X_test[:, :5, :5], y_test)
@@ -224,4 +223,4 @@ def test_unknown_names_and_images_too_small_are_refused(glyphs):
 
 def test_a_training_that_diverges_says_so(glyphs):
     with pytest.raises(ConfigError, match=r"diverged.*learning_rate"):
-        train(*glyphs, learning_rate=1e30, epochs=3)
+        train(*glyphs, Recipe(learning_rate=1e30, epochs=3))

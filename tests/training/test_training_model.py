@@ -9,7 +9,7 @@ import pytest
 
 from nmsim.data.glyphs import generate
 from nmsim.errors import ConfigError, DataError
-from nmsim.training import NETWORKS, Model, reference, train
+from nmsim.training import NETWORKS, Model, Recipe, reference, train
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def glyphs():
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_last_layer_takes_the_embeddings_to_the_probabilities(glyphs, network):
-    model = train(*glyphs, network=network, epochs=1, min_steps=0).model
+    model = train(*glyphs, Recipe(network=network, epochs=1, min_steps=0)).model
     embeddings, probabilities = model.last_layer(glyphs[2])
     last = model.network.parameter_slices[-1]
     weights = model.parameters[last].reshape(embeddings.shape[1] + 1, 10)
@@ -30,7 +30,7 @@ def test_the_last_layer_takes_the_embeddings_to_the_probabilities(glyphs, networ
 
 def test_an_accuracy_is_the_share_of_the_most_probable_classes(glyphs):
     *_, X_test, y_test = glyphs
-    result = train(*glyphs, epochs=3, min_steps=0)
+    result = train(*glyphs, Recipe(epochs=3, min_steps=0))
     _, probabilities = result.model.last_layer(X_test)
     assert result.accuracy == np.mean(probabilities.argmax(axis=1) == y_test)
     assert 0 < result.accuracy < 1
@@ -38,7 +38,7 @@ def test_an_accuracy_is_the_share_of_the_most_probable_classes(glyphs):
 
 def test_embedding_and_probabilities_make_the_gradient_of_the_last_layer(glyphs):
     X, y, *_ = glyphs
-    model = train(*glyphs, epochs=1, min_steps=0).model
+    model = train(*glyphs, Recipe(epochs=1, min_steps=0)).model
     embeddings, probabilities = model.last_layer(X)
     by_logits = probabilities - np.eye(10)[y]
     expected = np.concatenate([(embeddings.T @ by_logits).ravel(), by_logits.sum(axis=0)]) / len(X)
@@ -48,14 +48,14 @@ def test_embedding_and_probabilities_make_the_gradient_of_the_last_layer(glyphs)
 
 
 def test_a_model_takes_other_weights(glyphs):
-    model = train(*glyphs, epochs=1, min_steps=0).model
+    model = train(*glyphs, Recipe(epochs=1, min_steps=0)).model
     blank = replace(model, parameters=np.zeros_like(model.parameters))
     np.testing.assert_allclose(blank.last_layer(glyphs[2])[1], 0.1, rtol=1e-6)
 
 
 def test_reselecting_all_rows_is_plain_training(glyphs):
-    plain = train(*glyphs, epochs=3, min_steps=0)
-    everything = train(*glyphs, epochs=3, min_steps=0, reselect=lambda epoch, model: np.arange(100))
+    plain = train(*glyphs, Recipe(epochs=3, min_steps=0))
+    everything = train(*glyphs, Recipe(epochs=3, min_steps=0), reselect=lambda epoch, model: np.arange(100))
     np.testing.assert_array_equal(plain.parameters, everything.parameters)
 
 
@@ -66,7 +66,7 @@ def test_a_subset_changes_every_r_epochs_and_is_recorded_in_rows_of_all_images(g
         told.append((epoch, model.parameters.copy()))
         return np.arange(epoch, epoch + 20)
 
-    result = train(*glyphs, epochs=5, min_steps=0, reselect=reselect, reselect_every=2)
+    result = train(*glyphs, Recipe(epochs=5, min_steps=0), reselect=reselect, reselect_every=2)
     assert [epoch for epoch, _ in told] == [0, 2, 4]
     assert not np.array_equal(told[0][1], told[1][1])
     for epoch, order in enumerate(result.epoch_orders):
@@ -80,8 +80,8 @@ def test_a_fixed_reselection_trains_as_its_images_alone_do(glyphs):
     rows = np.arange(0, 100, 2)
     X = np.repeat(X[::2], 2, axis=0)
     y = np.repeat(y[::2], 2)
-    alone = train(X[rows], y[rows], X_test, y_test, epochs=3, min_steps=10)
-    chosen = train(X, y, X_test, y_test, epochs=3, min_steps=10, reselect=lambda epoch, model: rows)
+    alone = train(X[rows], y[rows], X_test, y_test, Recipe(epochs=3, min_steps=10))
+    chosen = train(X, y, X_test, y_test, Recipe(epochs=3, min_steps=10), reselect=lambda epoch, model: rows)
     np.testing.assert_array_equal(alone.parameters, chosen.parameters)
     for one, other in zip(alone.epoch_orders, chosen.epoch_orders, strict=True):
         np.testing.assert_array_equal(rows[one], other)
@@ -95,4 +95,4 @@ def test_a_reselection_every_zero_epochs_is_refused(glyphs):
 @pytest.mark.parametrize("rows", [[], [0, 0], [-1], [100], [0.5], [[1]]])
 def test_a_reselection_that_is_no_subset_is_refused(glyphs, rows):
     with pytest.raises(DataError, match="reselection"):
-        train(*glyphs, epochs=1, min_steps=0, reselect=lambda epoch, model: np.array(rows))
+        train(*glyphs, Recipe(epochs=1, min_steps=0), reselect=lambda epoch, model: np.array(rows))

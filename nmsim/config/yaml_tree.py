@@ -16,6 +16,7 @@ import yaml
 
 from nmsim.errors import ConfigError, suggestion
 from nmsim.shipped import names
+from nmsim.store.reading import open_regular, read_up_to
 
 MAX_FILE_BYTES = 1 << 20
 MAX_DEPTH = 20
@@ -89,13 +90,15 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Path_, Origin]]:
         deeply, holds a duplicate key or a tag, or uses more than a few aliases.
     """
     try:
-        if path.is_dir():
-            raise ConfigError(
-                "this is a folder, not a YAML file", file=path, hint="Name the .yaml file inside it."
-            )
-        if path.stat().st_size > MAX_FILE_BYTES:
+        with open_regular(path, pipes=True) as file:
+            content = read_up_to(file, MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
             raise ConfigError("the file is too big for a configuration", file=path, expected="at most 1 MiB")
-        text = path.read_bytes().decode("utf-8")
+        text = content.decode("utf-8")
+    except IsADirectoryError:
+        raise ConfigError(
+            "this is a folder, not a YAML file", file=path, hint="Name the .yaml file inside it."
+        ) from None
     except FileNotFoundError:
         alone = path.name if path.parent == Path() else ""
         meant = suggestion(path.stem, names()) if alone else None

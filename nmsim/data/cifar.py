@@ -15,11 +15,14 @@ import numpy as np
 from nmsim.data.dataset import check_size
 from nmsim.data.files import list_folder, reading
 from nmsim.errors import DataError
+from nmsim.store.reading import check_regular, open_regular, read_up_to
 
 CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"
 )  # fmt: skip
 _IMAGE_BYTES = 3 * 32 * 32
+#: More than a hundred names take.
+_NAMES_BYTES = 1 << 16
 
 Part = tuple[np.ndarray, np.ndarray]
 
@@ -45,6 +48,7 @@ def read_batches(files: Sequence[Path], label_bytes: int, n_classes: int) -> Par
     sizes = []
     for file in files:
         with reading(file):
+            check_regular(file)
             sizes.append(file.stat().st_size)
         if sizes[-1] == 0 or sizes[-1] % record:
             raise DataError(
@@ -115,8 +119,8 @@ def _fine_names(folder: Path) -> tuple[str, ...]:
     file = folder / "fine_label_names.txt"
     if not file.is_file():
         return tuple(map(str, range(100)))
-    with reading(file):
-        names = tuple(file.read_text("utf-8", errors="replace").split())
+    with reading(file), open_regular(file) as content:
+        names = tuple(read_up_to(content, _NAMES_BYTES).decode("utf-8", errors="replace").split())
     if len(names) != 100:
         raise DataError("these are not the names of the classes", file=file, found=len(names), expected=100)
     return names

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from nmsim.errors import DataError
+from nmsim.store.reading import open_regular
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def reading(file: Path) -> Iterator[None]:
 @contextmanager
 def open_maybe_gzip(file: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """Open a file for reading, unpacking it where its first two bytes are gzip's (RFC 1952)."""
-    with reading(file), open(file, "rb") as raw:
+    with reading(file), open_regular(file) as raw:
         if raw.read(2) == b"\x1f\x8b":
             raw.seek(0)
             with gzip.open(raw, "rb") as unpacked:

@@ -15,6 +15,7 @@ import numpy as np
 from nmsim.data.dataset import check_size
 from nmsim.data.files import is_folder, list_folder
 from nmsim.errors import DataError
+from nmsim.store.reading import check_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -95,6 +96,7 @@ def _open(file: Path) -> Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
+            check_regular(file)
             image = Image.open(file)
     except UnidentifiedImageError:
         raise DataError("this is not an image", file=file, hint="Move it away.") from None

@@ -15,7 +15,7 @@ import numpy as np
 from nmsim.data.dataset import check_size
 from nmsim.data.files import reading
 from nmsim.errors import DataError
-from nmsim.store.reading import read_body, read_header
+from nmsim.store.reading import open_regular, read_body, read_header
 
 Part = tuple[np.ndarray, np.ndarray]
 
@@ -32,7 +32,7 @@ def read_npz(file: Path) -> tuple[Part, Part | None]:
         Where a header claims more than fits.
     """
     try:
-        with reading(file), zipfile.ZipFile(file) as archive:
+        with reading(file), open_regular(file) as opened, zipfile.ZipFile(opened) as archive:
             arrays = {
                 Path(member.filename).stem.lower(): _read_member(file, archive, member)
                 for member in archive.infolist()

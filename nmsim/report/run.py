@@ -16,7 +16,7 @@ from nmsim.energy.layers import LAYERS
 from nmsim.errors import DataError, StoreError
 from nmsim.schemes import Scheme
 from nmsim.store.manifest import read_manifest
-from nmsim.store.reading import read_json, read_npy, read_npz
+from nmsim.store.reading import check_regular, read_json, read_npy, read_npz
 
 _COUNTS: tuple[str, ...]
 _COUNTS = ("kept", "seeds", "epochs", "time_ps", "pcb_bytes", "pcb_bytes_before_training")
@@ -304,6 +304,7 @@ def _count(value: Any) -> int:
 
 def _read_energy(path: Path, schemes: set[str]) -> pd.DataFrame:
     try:
+        check_regular(path)
         frame = pd.read_csv(path, keep_default_na=False, dtype={"scheme": str, "phase": str})
     except FileNotFoundError:
         raise StoreError("a file of this run is missing", file=path, hint="Run it again.") from None

@@ -1,4 +1,4 @@
-"""Reading JSON and NumPy's files that may be damaged, or written by somebody who means harm.
+"""Reading files that may be damaged, or written by somebody who means harm: any, JSON, and NumPy's.
 
 Whatever a file holds, these functions return a value or raise `ValueError` with the reason, within the bytes
 that they are allowed; errors of the operating system come through. Nothing is ever unpickled.
@@ -6,8 +6,11 @@ that they are allowed; errors of the operating system come through. Nothing is e
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
+import stat
 import warnings
 import zipfile
 from collections.abc import Collection
@@ -21,6 +24,51 @@ import numpy as np
 JSON_BYTES, ARCHIVE_BYTES = 64 << 20, 8 << 30
 
 _CHUNK = 1 << 20
+
+#: What a shell's pipes are called, in `nmsim … <(…)` and `… | nmsim … /dev/stdin`.
+_PIPES = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+
+
+def check_regular(path: Path | str) -> None:
+    """Raise OSError unless `path` is a regular file, or a link to one: devices have no end, pipes may wait.
+
+    For libraries that open a file by its name; all else is opened with `open_regular`.
+    """
+    _refuse_irregular(os.stat(path).st_mode)
+
+
+def open_regular(path: Path | str, pipes: bool = False) -> IO[bytes]:
+    """Return a regular file opened for reading, bytes.
+
+    Parameters
+    ----------
+    path : Path or str
+    pipes : bool
+        Whether one of the shell's own pipes is taken too; who reads it sets a bound.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be opened, or is a folder, a device, or a pipe that has a name.
+    """
+    piped = pipes and str(path).startswith(_PIPES)
+    # Without waiting: the opening of a named pipe lasts until somebody writes to it.
+    handle = os.open(path, os.O_RDONLY | (0 if piped else getattr(os, "O_NONBLOCK", 0)))
+    try:
+        mode = os.fstat(handle).st_mode
+        if not (piped and stat.S_ISFIFO(mode)):
+            _refuse_irregular(mode)
+        return open(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _refuse_irregular(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file, but a device or a pipe")
 
 
 def read_up_to(file: IO[bytes] | GzipFile, n_bytes: int) -> bytearray:
@@ -39,7 +87,7 @@ def read_json(path: Path) -> Any:
     OSError, ValueError
         Where it cannot be read; where it is no JSON, of more than 64 MiB, or nested too deeply.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         content = read_up_to(file, JSON_BYTES + 1)
     if len(content) > JSON_BYTES:
         raise ValueError(f"more than {JSON_BYTES >> 20} MiB")
@@ -136,7 +184,7 @@ def read_npy(path: Path, limit_bytes: int = ARCHIVE_BYTES) -> np.ndarray:
     OSError, ValueError
         Where it cannot be read; where it is damaged, pickled, or claims more than is allowed.
     """
-    with open(path, "rb") as content:
+    with open_regular(path) as content:
         return _within(content, limit_bytes)
 
 
@@ -152,7 +200,7 @@ def read_npz(
     """
     arrays: dict[str, np.ndarray] = {}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             for member in archive.infolist():
                 name = member.filename.removesuffix(".npy")
                 if names is None or name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nmsim.errors import TraceFormatError
+from nmsim.store.reading import check_regular, open_regular
 from nmsim.trace.schema import SCHEMA
 
 #: Rows of a batch at most.
@@ -118,7 +120,7 @@ def open_trace(path: Path | str) -> Trace:
     path = Path(path)
     if path.is_dir():
         files = _parts(path if any(path.glob("part-*.parquet")) else path / "trace", path)
-    elif path.is_file():
+    elif os.path.lexists(path):
         files = (path,)
     else:
         raise TraceFormatError("no such file or folder", file=path)
@@ -135,7 +137,7 @@ def is_trace(path: Path | str) -> bool:
     path = Path(path)
     if not path.is_file():
         return True
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return file.read(4) == b"PAR1"
 
 
@@ -151,6 +153,7 @@ def _parts(folder: Path, named: Path) -> tuple[Path, ...]:
 
 
 def _open_part(file: Path) -> pq.ParquetFile:
+    check_regular(file)  # pyarrow would wait for a pipe
     return pq.ParquetFile(file, page_checksum_verification=True)
 
 
@@ -187,6 +190,8 @@ class _reading:  # noqa: N801 - used as a statement
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError) and error.strerror:
+            raise TraceFormatError(f"cannot read this: {error.strerror}", file=self._file) from None
         if isinstance(error, pa.ArrowException | OSError | EOFError | ValueError):
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise TraceFormatError(

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 from nmsim.errors import TraceFormatError
+from nmsim.store.reading import open_regular
 
 #: Text that is read at a time, and the longest line.
 CHUNK_BYTES = 1 << 20
@@ -48,7 +50,7 @@ def whole_lines(path: Path) -> Iterator[tuple[bytearray, int]]:
 @contextmanager
 def _opened(path: Path) -> Iterator[BufferedReader | gzip.GzipFile]:
     with _reading(path):
-        file = open(path, "rb")  # noqa: SIM115 - closed below
+        file = cast(BufferedReader, open_regular(path))
     with file:
         with _reading(path):
             magic = file.read(2)

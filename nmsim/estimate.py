@@ -27,6 +27,7 @@ from nmsim.errors import ResourceLimitError
 from nmsim.schemes import FULL, RANDOM, Scheme
 from nmsim.selection.api import selector_class
 from nmsim.selection.budget import total_budget
+from nmsim.selection.defaults import makes_map
 from nmsim.selection.desne import CANDIDATES
 from nmsim.selection.embedding import CROSSOVER
 from nmsim.selection.formats import FORMATS
@@ -199,7 +200,7 @@ def estimate_run(config: RunConfig, report: bool = True, trace: bool = True) -> 
     )
     kept = round(config.selection.keep_ratio * images.n_train)
     numbers = sum(8 * (images.n_train if s == FULL else kept) for s in config.schemes)
-    has_map = any(hasattr(selector_class(method), "map") for method in _methods(config))
+    has_map = any(makes_map(selector_class(method)) for method in _methods(config))
     maps = 16 * images.n_train if has_map else 0
     parts = Need(f"a trace of up to {rows:,} rows", rows * _ROW_DISK_BYTES, "trace.rows_per_phase")
     disk = (

@@ -24,10 +24,9 @@ from nmsim.data.dataset import LIMIT_BYTES
 from nmsim.errors import ResourceLimitError
 from nmsim.schemes import FULL, RANDOM, Scheme
 from nmsim.selection.api import checked_fit, create, fit, method_parameters
-from nmsim.selection.budget import total_budget
 from nmsim.selection.configured import make_selector
 from nmsim.selection.pictures import pictures
-from nmsim.selection.selector import Reusable, Selector, follows_training, map_of
+from nmsim.selection.selector import Reusable, Selector, follows_training
 from nmsim.store import fs
 from nmsim.training import NetworkCost, Recipe, TrainResult, count_training, train
 
@@ -139,7 +138,7 @@ def learn(
             own = create(RANDOM, config.selection.keep_ratio, seed)
             return _train(config, dataset, fit(own, dataset.X_train, dataset.y_train).indices_, None, seed)
         rows = everything if chosen is None else chosen.indices_
-        return _train(config, dataset, rows, getattr(chosen, "training_images_", None), seed)
+        return _train(config, dataset, rows, None if chosen is None else chosen.training_images_, seed)
 
     def once(seed: int, chosen: Selector | None) -> Trained:
         name = f"training {method} {seed}"
@@ -165,11 +164,10 @@ def training_seeds(config: RunConfig) -> list[int]:
     return list(range(config.seed, config.seed + config.training.seeds))
 
 
-def images_per_epoch(config: RunConfig, dataset: Dataset, selector: Selector | None) -> int:
+def images_per_epoch(dataset: Dataset, selector: Selector | None) -> int:
     """Return how many images an epoch of training reads."""
-    if follows_training(selector):
-        return total_budget(len(dataset.y_train), config.selection.keep_ratio)
-    return len(dataset.y_train) if selector is None else len(selector.indices_)
+    n = len(dataset.y_train)
+    return n if selector is None else selector.budget(n)
 
 
 class Learner:
@@ -239,13 +237,13 @@ class Learner:
         selectors = {scheme: self.select(scheme) for scheme in self._config.schemes}
         return sorted(
             self._config.schemes,
-            key=lambda scheme: images_per_epoch(self._config, self._dataset, selectors[scheme]),
+            key=lambda scheme: images_per_epoch(self._dataset, selectors[scheme]),
         )
 
     def write_map(self, path: Path) -> None:
         """Write the map that a selection was made in, for the report: of the first scheme that has one."""
         chosen = [selector for s in self._config.schemes if (selector := self.select(s)) is not None]
-        found = next(((each, points) for each in chosen if (points := map_of(each)) is not None), None)
+        found = next(((each, points) for each in chosen if (points := each.map()) is not None), None)
         if found is not None:
             (selector, embedding), labels = found, self._dataset.y_train
             seen = pictures(self._dataset.X_train, embedding, labels, selector.indices_)

@@ -22,7 +22,7 @@ from nmsim.learning import Learner, Learnt, Progress, training_seeds
 from nmsim.report.outputs import write_outputs
 from nmsim.report.run import Run, load_run
 from nmsim.schemes import Scheme
-from nmsim.selection.selector import Reusable, follows_training
+from nmsim.selection.selector import Reusable
 from nmsim.store import fs, manifest
 from nmsim.store.kept import KEPT, read_kept, write_kept
 from nmsim.store.rundir import RunDir
@@ -238,18 +238,11 @@ def prepare(
         buffer = config.near_memory.buffer if place == "nmc" else config.soc.sram
         given = (int(buffer.value), team_units(config) if place == "nmc" else 1)
         arrays |= {a.name: a for a in selector.arrays()}
-        kept = len(selector.indices_)
-        if follows_training(selector):  # its training reads rows of the whole data set
-            selections = {
-                found.epoch: SelectionWork(
-                    place, selector.round_steps(i, *given), kept, selector.feedback_steps(i)
-                )
-                for i, found in enumerate(selector.rounds_)
-            }
-        else:
-            rows, selections = selector.indices_, {0: SelectionWork(place, selector.steps(*given), kept)}
-            if getattr(selector, "training_images_", None) is not None:
-                rows, read = np.arange(kept), getattr(selector, "training_array", read)
+        selections = {
+            turn.epoch: SelectionWork(place, turn.steps, len(selector.indices_), turn.before)
+            for turn in selector.turns(*given)
+        }
+        rows, read = selector.training_reads(images.rows)
     board = Board(config, scheme, list(arrays.values()), dataset.y_train, writer, lines)
     epochs = TrainingSteps(learnt.network, learnt.epoch_orders, rows, batch, sram_bytes, read)
     return board, selections, epochs

@@ -193,7 +193,7 @@ def _scheme(result: SchemeResult, prices: PriceList) -> dict[str, Any]:
         "seeds": learnt.seeds,
         "kept": len(learnt.rows),
         "epochs": len(learnt.epoch_orders),
-        "reselect_every": getattr(learnt.selector, "reselect_every", None),
+        "reselect_every": None if learnt.selector is None else learnt.selector.reselect_every,
         "energy_fJ": {**energies, "total": sum(energies.values())},
         **{f"{layer}_fJ": layers[layer] for layer in LAYERS},
         "time_ps": sum(duration for _, duration in course.phases.values()),

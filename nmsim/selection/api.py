@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from importlib.metadata import entry_points
+from types import new_class
+from typing import Any
 
 import numpy as np
 
 from nmsim.errors import ConfigError, DataError, suggestion
-from nmsim.selection.budget import total_budget
+from nmsim.selection.defaults import Defaults, FollowingDefaults
 from nmsim.selection.desne import DESNE, AdapSNE
 from nmsim.selection.dq import DatasetQuantization
 from nmsim.selection.dqas import ActiveQuantization
@@ -19,7 +21,7 @@ from nmsim.selection.k_center import KCenter
 from nmsim.selection.kernel_herding import KernelHerding
 from nmsim.selection.nessa import NeSSA
 from nmsim.selection.random import RandomPerClass
-from nmsim.selection.selector import Selector, check_choice
+from nmsim.selection.selector import Selector, check_choice, follows_training
 
 _BUILT_IN = {
     "de-sne": DESNE,
@@ -63,6 +65,7 @@ def selector_class(method: str) -> type[Selector]:
     try:
         kind = offer.load()
         lacking = [name for name in COMMON if name not in inspect.signature(kind).parameters]
+        complete = kind if lacking else _complete(kind)
     except Exception as error:
         raise ConfigError(
             f"the plug-in {method} cannot be loaded",
@@ -73,7 +76,17 @@ def selector_class(method: str) -> type[Selector]:
         raise ConfigError(
             f"the plug-in {method} is no selector", expected=f"a constructor with {' and '.join(lacking)}"
         )
-    return kind
+    return complete
+
+
+def _complete(kind: Any) -> type[Selector]:
+    """Return a class of a plug-in with what it left out; see `Defaults`."""
+    base: type = FollowingDefaults if follows_training(kind) else Defaults
+    if issubclass(kind, base):
+        return kind
+    names = {"__doc__": kind.__doc__, "__module__": kind.__module__}
+    complete: Any = new_class(kind.__name__, (kind, base), exec_body=lambda body: body.update(names))
+    return complete
 
 
 def method_parameters(method: str) -> dict[str, object]:
@@ -91,7 +104,7 @@ def method_parameters(method: str) -> dict[str, object]:
 
 def method_places(method: str) -> tuple[str, ...]:
     """Return where a method's steps can be executed, of `selector.PLACES`."""
-    return tuple(getattr(selector_class(method), "places", ("host",)))
+    return tuple(selector_class(method).places)
 
 
 def create(method: str, keep_ratio: float, random_state: int = 1, **params: object) -> Selector:
@@ -124,7 +137,7 @@ def create(method: str, keep_ratio: float, random_state: int = 1, **params: obje
         if default is inspect.Parameter.empty and name not in params:
             raise ConfigError(f"{method} needs its parameter {name}")
     selector = kind(keep_ratio=keep_ratio, random_state=random_state, **params)
-    getattr(selector, "check_parameters", lambda: None)()
+    selector.check_parameters()
     return selector
 
 
@@ -143,13 +156,12 @@ def fit(selector: Selector, X: np.ndarray, y: np.ndarray) -> Selector:
 def checked_fit(selector: Selector, n: int) -> Selector:
     """Return a fitted selector of n records, or raise DataError as `fit` does."""
     chosen = selector.indices_
-    budget = selector.budget(n) if hasattr(selector, "budget") else total_budget(n, selector.keep_ratio)
+    budget = selector.budget(n)
     whole = isinstance(chosen, np.ndarray) and chosen.dtype == np.int64 and chosen.ndim == 1
     if not whole or len(chosen) != budget:
-        found = f"{chosen.dtype} {chosen.shape}" if isinstance(chosen, np.ndarray) else type(chosen).__name__
         raise DataError(
             f"{type(selector).__name__} chose no budget of records",
-            found=found,
+            found=_shape(chosen),
             expected=f"int64 ({budget},)",
         )
     if chosen[0] < 0 or chosen[-1] >= n or (np.diff(chosen) <= 0).any():
@@ -157,7 +169,23 @@ def checked_fit(selector: Selector, n: int) -> Selector:
             f"{type(selector).__name__} chose what cannot be chosen",
             expected=f"ascending, distinct numbers from 0 to {n - 1}",
         )
+    points = selector.map()
+    if points is not None and not (
+        isinstance(points, np.ndarray)
+        and points.dtype.kind == "f"
+        and points.shape == (n, 2)
+        and np.isfinite(points).all()
+    ):
+        raise DataError(
+            f"{type(selector).__name__} made no map of the records",
+            found=_shape(points),
+            expected=f"finite floats, shape ({n}, 2)",
+        )
     return selector
+
+
+def _shape(value: object) -> str:
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def select(

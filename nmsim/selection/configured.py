@@ -63,7 +63,7 @@ def check_schemes(config: RunConfig) -> None:
                 raise _located(config, error, ("schemes", index)) from None
             selector = make_selector(config, scheme.method)
             try:
-                getattr(selector, "check_network", lambda name: None)(config.training.network)
+                selector.check_network(config.training.network)
             except ConfigError as error:
                 raise _located(config, error, ("training", "network")) from None
             if config.training.backend == "none" and follows_training(selector):
@@ -85,7 +85,7 @@ def _check_scheme(scheme: Scheme) -> None:
         )
     offered = method_places(method)
     if scheme.side not in offered:
-        reason = getattr(selector_class(method), "host_only", "")
+        reason = selector_class(method).host_only
         raise ConfigError(
             f"{method} cannot run near memory" + (f": {reason}" if reason else ""),
             found=scheme,

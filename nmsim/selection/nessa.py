@@ -9,6 +9,7 @@ import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.rng import stream
+from nmsim.selection.defaults import FollowingDefaults
 from nmsim.selection.network import NetworkParameters, TrainedNetwork, as_images, loss_gradients
 from nmsim.selection.network_facility import closeness, facility_location
 from nmsim.selection.network_int8 import CALIBRATION_IMAGES, Int8Copy, check_quantised
@@ -69,7 +70,7 @@ class Round:
     classes: list[ClassRound]
 
 
-class NeSSA(Estimator):
+class NeSSA(FollowingDefaults, Estimator):
     """Reselect during training, by facility location on an 8-bit copy's gradients (NeSSA, HotStorage 2023).
 
     It follows a training: `start`, then `reselect` before the epochs 0, R, 2R, … `fit` trains a network of

@@ -13,7 +13,8 @@ import numpy as np
 
 from nmsim.access.work import ArraySpec, Step
 from nmsim.errors import ConfigError, DataError, suggestion
-from nmsim.selection.budget import class_budgets, total_budget
+from nmsim.selection.budget import class_budgets
+from nmsim.selection.defaults import Defaults, Turn
 from nmsim.selection.features import check_records
 
 if TYPE_CHECKING:
@@ -30,19 +31,19 @@ class Selector(Protocol):
 
     Notes
     -----
-    What a class may say besides, and what is taken where it does not: `places`, where its steps can be
-    executed, of `PLACES` (`("host",)`); `host_only`, why not near memory (no reason is given);
-    `check_parameters()`, which raises ConfigError for parameters out of their range before any data is read
-    (`fit` finds out); `check_network(name)`, the same for a network whose training it cannot follow;
-    `budget(n)`, how many of n records are kept (`total_budget`). After `fit`: `training_images_`, what a
-    training gets in place of the chosen records, if not None, and `training_array`, the array that holds
-    these (the records themselves); `map()`, where the records lay in the plane that they were chosen in, of a
-    float type, shape (n, 2), or None. A constructor's `number_format` is given the format of the board's
-    units. `Estimator` has what concerns the parameters.
+    A class needs the constructor, `fit`, `arrays` and `steps`. All else it may leave out: `Defaults` says
+    what each member means and has what is taken in its place, and `api.selector_class` adds it to a class
+    without it. A constructor's `number_format` is given the format of the board's units. `Estimator` has what
+    concerns the parameters.
     """
 
     keep_ratio: float
     indices_: np.ndarray
+    places: ClassVar[tuple[str, ...]]
+    host_only: ClassVar[str]
+    reselect_every: int | None
+    training_images_: np.ndarray | None
+    training_array: str
 
     def __init__(self, *, keep_ratio: float, random_state: int = 1, **parameters: Any):
         """Store the parameters."""
@@ -61,6 +62,19 @@ class Selector(Protocol):
     def steps(self, buffer_bytes: int, units: int = 1) -> Iterator[Step]:
         """Return what `fit` did as accesses and operations, for a buffer size and units that share work."""
         ...
+
+    def check_parameters(self) -> None:
+        """See `Defaults`, as for all below."""
+
+    def check_network(self, name: str) -> None: ...
+
+    def budget(self, n: int) -> int: ...
+
+    def map(self) -> np.ndarray | None: ...
+
+    def turns(self, buffer_bytes: int, units: int = 1) -> Iterator[Turn]: ...
+
+    def training_reads(self, n: int) -> tuple[np.ndarray, str]: ...
 
 
 class FollowsTraining(Selector, Protocol):
@@ -99,11 +113,6 @@ def follows_training(selector: object) -> TypeGuard[FollowsTraining]:
     return hasattr(selector, "reselect")
 
 
-def map_of(selector: object) -> np.ndarray | None:
-    """Return the map that a fitted selector chose in, shape (n, 2), None where it has none."""
-    return selector.map() if hasattr(selector, "map") else None
-
-
 class Classes(NamedTuple):
     """The classes of a data set, and how many records of each are kept.
 
@@ -121,31 +130,17 @@ class Classes(NamedTuple):
     budgets: np.ndarray
 
 
-class Estimator:
+class Estimator(Defaults):
     """What scikit-learn's tools expect of an estimator: parameters that can be read, set and cloned.
 
     A constructor stores each of its parameters in an attribute of the same name and does nothing else.
-
-    Attributes
-    ----------
-    places : tuple of str
-        Where the steps can be executed, of `PLACES`.
-    host_only : str
-        Where they cannot be executed near memory: why, as part of a sentence.
     """
 
-    keep_ratio: float
     random_state: int
-    places: ClassVar[tuple[str, ...]] = ("host",)
-    host_only: ClassVar[str] = ""
 
     def check_parameters(self) -> None:
         """Raise ConfigError where a parameter is out of its range: here the seed, which all have."""
         check_number("random_state", self.random_state, 0, (1 << 63) - 1, whole=True)
-
-    def budget(self, n: int) -> int:
-        """Return how many of n records are kept."""
-        return total_budget(n, self.keep_ratio)
 
     def checked(self, X: np.ndarray, y: np.ndarray) -> Classes:
         """Return the classes of records X, shape (n, …), with labels y, shape (n,), after checking all given.

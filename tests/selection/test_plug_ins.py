@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -196,3 +197,63 @@ def test_parameters_and_the_number_format_reach_the_plug_in(board, monkeypatch):
     assert (made.indices_, made.number_format) == ([1, 2], "fp16")
     made = make_selector(board(text.replace("[1, 2]", "1, number_format: fp32")), "mine")
     assert (made.indices_, made.number_format) == (1, "fp32")
+
+
+class Bare:
+    """All that a class of its own needs."""
+
+    def __init__(self, keep_ratio, random_state):
+        self.keep_ratio = keep_ratio
+
+    def fit(self, X, y):
+        self.indices_ = np.arange(len(X))[: round(self.keep_ratio * len(X))]
+        return self
+
+    def arrays(self):
+        return []
+
+    def steps(self, buffer_bytes, units=1):
+        yield Step("scan", operations={"compare": buffer_bytes * units})
+
+
+def test_what_a_plug_in_leaves_out_is_filled_in_once_and_what_it_has_stays(monkeypatch):
+    offered(monkeypatch, Bare)
+    kind = api.selector_class("mine")
+    assert issubclass(kind, Bare) and (kind.__name__, kind.__doc__) == ("Bare", Bare.__doc__)
+    made = create("mine", 0.5).fit(np.zeros((4, 1)), np.zeros(4, int))
+    assert (kind.places, kind.host_only, made.reselect_every, made.map()) == (("host",), "", None, None)
+    assert made.budget(10) == 5 and made.check_network("cnn-s") is None
+    (turn,) = made.turns(8, 2)
+    assert turn.epoch == 0 and [step.operations for step in turn.steps] == [{"compare": 16}]
+    rows, array = made.training_reads(4)
+    assert (rows.tolist(), array) == ([0, 1], "images")
+    made.training_images_, made.training_array = np.ones((2, 1), np.uint8), "kept"
+    rows, array = made.training_reads(4)
+    assert (rows.tolist(), array) == ([0, 1], "kept")
+
+
+def test_a_plug_in_that_follows_a_training_has_a_turn_for_each_round(monkeypatch):
+    class Round(NamedTuple):
+        epoch: int
+
+    class Following(Bare):
+        rounds_ = (Round(0), Round(3))
+        reselect = feedback_steps = lambda self, number: [f"before {number}"]
+
+        def round_steps(self, number, buffer_bytes, units=1):
+            return [f"round {number}"]
+
+    offered(monkeypatch, Following)
+    made = create("mine", 0.5).fit(np.zeros((4, 1)), np.zeros(4, int))
+    assert list(made.turns(8)) == [(0, ["round 0"], ["before 0"]), (3, ["round 1"], ["before 1"])]
+    assert made.training_reads(4)[0].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [np.zeros((4, 3)), np.zeros((3, 2)), np.full((4, 2), np.nan), np.zeros((4, 2), int), [[0, 0]] * 4],
+)
+def test_a_plug_in_whose_map_is_none_is_refused(monkeypatch, points):
+    offered(monkeypatch, type("Mapped", (Bare,), {"map": lambda self: points}))
+    with pytest.raises(DataError, match=r"Mapped made no map.*expected finite floats, shape \(4, 2\)"):
+        select(np.zeros((4, 1), np.uint8), np.zeros(4, int), 0.5, "mine")

@@ -32,7 +32,7 @@ from nmsim.system.board_checks import check_board
 from nmsim.system.nmc import team_units
 from nmsim.system.parts import dram_spec, line_contents
 from nmsim.trace.writer import TraceWriter
-from nmsim.training import Recipe, TrainingSteps, check_backend, training_arrays
+from nmsim.training import TrainingSteps, training_arrays
 
 #: How often a request to stop is looked for while boards are simulated.
 _PAUSE_S = 0.2
@@ -84,7 +84,7 @@ def simulate(
             progress(message, share)
 
     started = manifest.now()
-    refuse_early(config)
+    check_board(config)
     with stop.at_borders(), RunDir(out, config.name, config_hash(config)) as run:
         work = _Work(config, started, {} if fits is None else fits)
         try:
@@ -174,18 +174,6 @@ def _fill(run: RunDir, work: _Work, tell: Progress, report: bool, resume: bool) 
         tell("drawing the report", 0.9)
         write_outputs(run.folder, record)
     return record
-
-
-def refuse_early(config: RunConfig) -> None:
-    """Refuse a configuration that cannot be run, before any work is done.
-
-    Raises
-    ------
-    NmsimError
-    """
-    check_board(config)
-    Recipe.of(config.training)
-    check_backend(config.training.backend)
 
 
 class _BoardThread:

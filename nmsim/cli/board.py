@@ -1,4 +1,4 @@
-"""Boards as the command line reads them: the configuration, and whether its memory can exist."""
+"""Boards as the command line reads them: the configuration, and whether it can be run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def load_board(path: Path, overrides: Sequence[str] | None = None) -> RunConfig:
-    """Return a checked configuration whose timings obey its DRAM standard.
+    """Return a configuration that passes `check_board`: whatever a run would refuse before its work.
 
     Raises
     ------

@@ -20,7 +20,8 @@ from nmsim.store.reading import read_json
 from nmsim.sweep.local import Engine
 from nmsim.sweep.points import PAGE, TABLE, TIMING, Folder, Point, message, table
 from nmsim.sweep.spec import Drafts, Spec, duration, label
-from nmsim.sweep.stages import check, point_stages
+from nmsim.sweep.stages import point_stages
+from nmsim.system.board_checks import check_board
 
 #: Gives the engine when points are left to be run, from their configurations, and closes it.
 EngineOf = Callable[[Sequence[Point]], AbstractContextManager[Engine]]
@@ -60,7 +61,7 @@ def make_point(drafts: Drafts, values: dict[str, Any]) -> Point:
     """Return the point of these values."""
     try:
         config = drafts.complete(values)
-        check(config)
+        check_board(config)
     except ConfigError as error:
         return Point(values, None, message(error))
     return Point(values, config)

@@ -22,7 +22,7 @@ from nmsim.energy.prices import PriceList
 from nmsim.learning import Learnt, fitted_selector, learn, learning_key, selection_key
 from nmsim.schemes import Scheme
 from nmsim.selection.selector import Selector
-from nmsim.simulation import prepare, refuse_early
+from nmsim.simulation import prepare
 from nmsim.store.manifest import config_hash
 from nmsim.summary import SchemeResult, summarise
 from nmsim.system.course import Course, course_key
@@ -128,16 +128,6 @@ def _summary(config: RunConfig, _: str, *results: Any) -> dict[str, Any]:
     pairs = zip(results[:half], results[half:], strict=True)
     schemes = [SchemeResult.of(learnt, course, prices) for learnt, course in pairs]
     return summarise(config, _dataset(config), schemes, prices, None)
-
-
-def check(config: RunConfig) -> None:
-    """Refuse a point that cannot be, before any of its stages.
-
-    Raises
-    ------
-    NmsimError
-    """
-    refuse_early(config)
 
 
 def toys(configs: Iterable[RunConfig], at_most: int = 12) -> Iterator[RunConfig]:

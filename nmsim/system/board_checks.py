@@ -1,4 +1,4 @@
-"""What is wrong with a board, or with its schemes on it, said before any work is done."""
+"""What is wrong with a board, its schemes or their training, said before any work is done."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from nmsim.errors import ConfigError
 from nmsim.schemes import Scheme
 from nmsim.selection.configured import check_schemes
 from nmsim.system.parts import controller_spec, dram_spec
+from nmsim.training import Recipe, check_backend
 
 
 def check_board(config: RunConfig) -> None:
-    """Refuse a board that cannot be, or that its schemes cannot run on, before any work is done.
+    """Refuse a board that cannot be, that its schemes cannot run on, or that nothing here can train for.
 
     Raises
     ------
@@ -38,6 +39,8 @@ def check_board(config: RunConfig) -> None:
             ".".join((*config.selection.path(scheme.method), "scope")): partial(_check_scope, config, scheme)
             for scheme in _near_memory(config)
         },
+        "training.network": lambda: Recipe.of(config.training),
+        "training.backend": lambda: check_backend(config.training.backend),
     }
     sections: dict[str, Callable[[], object]] = {
         **{

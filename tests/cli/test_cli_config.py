@@ -99,6 +99,17 @@ def test_a_rail_without_a_current_is_named_with_its_line_and_all_that_it_needs(r
     assert "A rail gives IDD0, IDD2N, IDD2P" in line
 
 
+@pytest.mark.parametrize("verb", [["config", "check"], ["run"], ["compare"], ["probe"]], ids=" ".join)
+def test_a_network_that_its_backend_does_not_train_is_refused_where_it_is_named(
+    refused, lpddr4, tmp_path, verb
+):
+    board = tmp_path / "board.yaml"
+    board.write_text(f"extends: {lpddr4}\ntraining:\n  network: resnet-18\n")
+    line = refused(*verb, board)
+    assert f"{board}:3: training.network: resnet-18 is too large for training.backend: numpy" in line
+    assert "Choose training.backend: torch" in line
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [

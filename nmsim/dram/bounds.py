@@ -7,8 +7,9 @@ mistake; how near a controller comes is its own merit. All bounds are for reads 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from nmsim.dram.spec import DramSpec
 
@@ -69,16 +70,45 @@ class Limit:
         "peak", "streaming", "one_row", "single_bank" or "many_banks".
     traffic : str
         What is asked for, in words.
-    clk_per_burst : float
-        The least clocks per burst, over long times.
-    formula : str
-        How it came about, with the numbers put in.
+    period_clk : float
+        The least clocks from burst to burst between two refreshes, on average.
+    basis : str
+        What the period comes from, as the end of `formula`.
+    interval_clk : int
+        From one refresh to the next; 0 where no refresh stops the bursts.
+    lost_clk : mapping of str to int
+        What of the interval no burst can use, by its cause.
+    head_clk : float
+        What the first few bursts of an interval may gain on the average.
     """
 
     name: str
     traffic: str
-    clk_per_burst: float
-    formula: str
+    period_clk: float
+    basis: str = ""
+    interval_clk: int = 0
+    lost_clk: Mapping[str, int] = field(default_factory=dict)
+    head_clk: float = 0
+
+    @property
+    def bursts(self) -> float:
+        """Return the most bursts between two refreshes."""
+        return (self.interval_clk - sum(self.lost_clk.values()) + self.head_clk) / self.period_clk + 1
+
+    @property
+    def clk_per_burst(self) -> float:
+        """Return the least clocks per burst, over long times."""
+        return max(self.period_clk, self.interval_clk / self.bursts)
+
+    @property
+    def formula(self) -> str:
+        """Return how it came about, with the numbers put in."""
+        if self.clk_per_burst == self.period_clk:
+            return f"{self.period_clk:g} clk{self.basis}"
+        names = " - ".join(f"{name} {clk}" for name, clk in self.lost_clk.items())
+        extra = f" + {self.head_clk:g}" if self.head_clk else ""
+        whole = f"({self.interval_clk} - {names}{extra}) / {self.period_clk:g} + 1"
+        return f"{whole} = {self.bursts:.2f} bursts{self.basis}"
 
     def bandwidth_Bps(self, spec: DramSpec) -> float:
         """Return the limit as bytes a second."""
@@ -150,97 +180,140 @@ def limits(spec: DramSpec, refresh: str = "all_bank", auto_precharge: bool = Fal
     refreshes may come late, but not ever later: intervals are I on average, so a bound on the bursts that fit
     between two refreshes T clocks apart, which is linear in T, holds on average with T = I.
 
-    peak
-        d = max(nBL, tCCD_S, tCCD_L / bank groups) clocks a burst.
-    streaming
-        Only row hits, round the bank groups. Between two refreshes the first RD comes REF→ACT (nRFC) + ACT→RD
-        (nRCD) after the one, the last RD→PRE (tRTP) + PRE→REF (nRP) before the other, and the RDs between
-        them d apart: n <= (I - nRFC - nRCD - tRTP - nRP) / d + 1. With per-bank refresh the other banks go on
-        meanwhile, and only peak bounds it.
-    one_row
-        The same in one bank, where tCCD_L takes the place of d.
-    single_bank
-        Another row of one bank for each burst. From ACT to ACT: c = max(nRC, nRCD + tRTP + nRP). The first
-        ACT comes nRFC after a refresh, the last r = max(ACT→REF, nRCD + tRTP + PRE→REF) before the next:
-        n <= (I - nRFC - r) / c + 1.
-    many_banks
-        Another row for each burst, over all banks. ACTs lie p = max(tRRD, tFAW / 4, c / banks, command pins)
-        apart on average, in a group tRRD_L: n <= (I - nRFC - r + h) / p + 1, where h is how much the first
-        few may gain on the average (tFAW: three of four ACTs may come at tRRD). Nor faster than streaming.
-        Command pins: PRE, ACT and RD each keep them for some clocks. With per-bank refresh ACTs go on, but
-        each REFpb comes between two of them, which lie ACT→REFpb + REFpb→ACT apart then.
+    The functions below say how each comes about.
     """
-    rest = refresh_of(spec, refresh)
-    clocks, org = spec.clocks, spec.organization
-    rcd, to_pre, to_act = (
-        spacing(spec, "ACT", "RD"),
-        spacing(spec, "RD", "PREpb"),
-        spacing(spec, "PREpb", "ACT"),
+    rank = _Rank(spec, refresh)
+    found = (
+        _peak(rank),
+        _streaming(rank),
+        _one_row(rank),
+        _single_bank(rank),
+        _many_banks(rank, auto_precharge),
     )
-    cycle = max(spacing(spec, "ACT", "ACT"), rcd + to_pre + to_act)
-    last_act = max(rest.act_clk, rcd + to_pre + rest.close_clk)
-    whole_rank = rest.command == "REFab"
+    return {limit.name: limit for limit in found}
 
-    def between(period: float, lost: dict[str, int], stopped: bool, head: float = 0) -> tuple[float, str]:
-        """Return clocks per burst where between two refreshes the bursts lie `period` apart."""
-        if not rest.command or not stopped:
-            return period, f"{period:g} clk"
-        n = (rest.interval_clk - sum(lost.values()) + head) / period + 1
-        if rest.interval_clk / n <= period:
-            return period, f"{period:g} clk"
-        names = " - ".join(f"{name} {clk}" for name, clk in lost.items())
-        extra = f" + {head:g}" if head else ""
-        return (
-            rest.interval_clk / n,
-            f"({rest.interval_clk} - {names}{extra}) / {period:g} + 1 = {n:.2f} bursts",
-        )
 
-    busy = f"{rest.command}→ACT"
-    close = f"PRE→{rest.command}"
-    around = {busy: rest.busy_clk, "ACT→RD": rcd, "RD→PRE": to_pre, close: rest.close_clk}
-    rows_around = {busy: rest.busy_clk, f"ACT→{rest.command}": last_act}
-    d, one_row = burst_clk(spec), max(clocks["nBL"], spacing(spec, "RD", "RD"))
+class _Rank:
+    """A rank with what a standard's rows make of it, as `limits` names it.
 
-    # A limiter of many_banks: (name, clocks per burst on average, what the first few may gain on it).
-    rrd = spacing(spec, "ACT", "ACT", "rank" if org.bankgroups > 1 else "bankgroup")
-    windows = [(row.window, spec.latency(row.latency)) for row in spec.table.constraints if row.window > 1]
-    banks = spec.banks_per_rank
+    Attributes
+    ----------
+    spec : DramSpec
+    rest : Refresh
+    stopped : bool
+        Whether a refresh stops all banks of the rank.
+    cycle_clk : int
+        c, from ACT to ACT of a bank.
+    turns : str
+        How bursts go through the bank groups, in words.
+    """
+
+    def __init__(self, spec: DramSpec, refresh: str):
+        self.spec, self.rest = spec, refresh_of(spec, refresh)
+        self.stopped = self.rest.command == "REFab"
+        self._to_read, self._to_close = spacing(spec, "ACT", "RD"), spacing(spec, "RD", "PREpb")
+        own_row = self._to_read + self._to_close + spacing(spec, "PREpb", "ACT")
+        self.cycle_clk = max(spacing(spec, "ACT", "ACT"), own_row)
+        self.turns = " round the bank groups" if spec.organization.bankgroups > 1 else ""
+
+    def between_reads(self, stopped: bool) -> dict[str, Any]:
+        """Return the fields of a `Limit` for RDs that a refresh stops, or lets pass."""
+        command, rest = self.rest.command, self.rest
+        lost = {
+            f"{command}→ACT": rest.busy_clk,
+            "ACT→RD": self._to_read,
+            "RD→PRE": self._to_close,
+            f"PRE→{command}": rest.close_clk,
+        }
+        return self._between(lost, stopped)
+
+    def between_acts(self, stopped: bool) -> dict[str, Any]:
+        """Return the fields of a `Limit` for ACTs that a refresh stops, or lets pass."""
+        command, rest = self.rest.command, self.rest
+        last = max(rest.act_clk, self._to_read + self._to_close + rest.close_clk)
+        return self._between({f"{command}→ACT": rest.busy_clk, f"ACT→{command}": last}, stopped)
+
+    def _between(self, lost_clk: dict[str, int], stopped: bool) -> dict[str, Any]:
+        if not stopped or not self.rest.command:
+            return {}
+        return {"interval_clk": self.rest.interval_clk, "lost_clk": lost_clk}
+
+
+def _peak(rank: _Rank) -> Limit:
+    """Return d = max(nBL, tCCD_S, tCCD_L / bank groups) clocks a burst."""
+    basis = ": max(nBL, tCCD_S, tCCD_L / bank groups)"
+    return Limit("peak", f"row hits{rank.turns}, no refresh", burst_clk(rank.spec), basis)
+
+
+def _streaming(rank: _Rank) -> Limit:
+    """Return the limit of row hits alone, round the bank groups.
+
+    Between two refreshes the first RD comes REF→ACT (nRFC) + ACT→RD (nRCD) after the one, the last RD→PRE
+    (tRTP) + PRE→REF (nRP) before the other, and the RDs between them d apart:
+    n <= (I - nRFC - nRCD - tRTP - nRP) / d + 1. With per-bank refresh the other banks go on meanwhile, and
+    only peak bounds it.
+    """
+    period_clk = burst_clk(rank.spec)
+    return Limit("streaming", f"row hits{rank.turns}", period_clk, **rank.between_reads(rank.stopped))
+
+
+def _one_row(rank: _Rank) -> Limit:
+    """Return the limit of row hits in one bank: as streaming, with tCCD_L in the place of d."""
+    period_clk = max(rank.spec.clocks["nBL"], spacing(rank.spec, "RD", "RD"))
+    return Limit("one_row", "row hits, one bank", period_clk, **rank.between_reads(True))
+
+
+def _single_bank(rank: _Rank) -> Limit:
+    """Return the limit of another row of one bank for each burst.
+
+    From ACT to ACT: c = max(nRC, nRCD + tRTP + nRP). The first ACT comes nRFC after a refresh, the last
+    r = max(ACT→REF, nRCD + tRTP + PRE→REF) before the next: n <= (I - nRFC - r) / c + 1.
+    """
+    traffic = "another row each time, one bank"
+    return Limit("single_bank", traffic, rank.cycle_clk, **rank.between_acts(True))
+
+
+def _many_banks(rank: _Rank, auto_precharge: bool) -> Limit:
+    """Return the limit of another row for each burst, over all banks.
+
+    ACTs lie p apart on average (`_act_periods`): n <= (I - nRFC - r + h) / p + 1, where h is how much the
+    first few may gain on the average. Nor is it faster than streaming.
+    """
+    name, traffic = "many_banks", "another row each time, all banks"
+    bounds = [
+        Limit(name, traffic, p, f"; {what}", head_clk=h, **rank.between_acts(rank.stopped))
+        for what, p, h in _act_periods(rank, auto_precharge)
+    ]
+    bounds.append(replace(_streaming(rank), name=name, traffic=traffic, basis="; streaming"))
+    return max(bounds, key=lambda limit: limit.clk_per_burst)
+
+
+def _act_periods(rank: _Rank, auto_precharge: bool) -> Iterator[tuple[str, float, float]]:
+    """Yield what keeps the ACTs of all banks apart: its name, p, and h.
+
+    tRRD, in a group tRRD_L; tFAW / 4, where three of four ACTs may come at tRRD; c / banks; and the command
+    pins, which PRE, ACT and RD each keep for some clocks. With per-bank refresh ACTs go on, but each REFpb
+    comes between two of them, which lie ACT→REFpb + REFpb→ACT apart then.
+    """
+    spec, rest = rank.spec, rank.rest
+    groups, banks = spec.organization.bankgroups, spec.banks_per_rank
+    rrd = spacing(spec, "ACT", "ACT", "rank" if groups > 1 else "bankgroup")
     slots = float(rrd)
     if rest.command == "REFpb":  # between two ACTs it keeps them this much further apart
         around_it = spacing(spec, "ACT", "REFpb", "rank") + spacing(spec, "REFpb", "ACT", "rank")
         taken = spec.refresh_sets * max(0, around_it - rrd)
         slots = rrd * rest.interval_clk / (rest.interval_clk - taken)
-    limiters = [("tRRD", slots, 0.0)]
-    if org.bankgroups > 1:
-        long = spacing(spec, "ACT", "ACT", "bankgroup")
-        limiters.append(("tRRD_L / bank groups", long / org.bankgroups, float(long)))
-    for acts, clk in windows:
-        limiters.append((f"tFAW / {acts}", clk / acts, max(0.0, (acts - 1) * (clk / acts - rrd))))
-    limiters.append(("row cycle / banks", cycle / banks, cycle * (banks - 1) / banks))
-    limiters.append(("command pins", float(_pins_clk(spec, auto_precharge)), 0.0))
-    many = max(
-        (
-            (*between(period, rows_around, whole_rank, head), name)
-            for name, period, head in limiters
-            if period
-        ),
-        key=lambda found: found[0],
-    )
-    streaming = between(d, around, whole_rank)
-    if streaming[0] > many[0]:
-        many = (*streaming, "streaming")
-    single = between(cycle, rows_around, True)
-    turns = " round the bank groups" if org.bankgroups > 1 else ""
-    found = [
-        Limit(
-            "peak", f"row hits{turns}, no refresh", d, f"{d:g} clk: max(nBL, tCCD_S, tCCD_L / bank groups)"
-        ),
-        Limit("streaming", f"row hits{turns}", *streaming),
-        Limit("one_row", "row hits, one bank", *between(one_row, around, True)),
-        Limit("single_bank", "another row each time, one bank", *single),
-        Limit("many_banks", "another row each time, all banks", many[0], f"{many[1]}; {many[2]}"),
-    ]
-    return {limit.name: limit for limit in found}
+    if slots:
+        yield "tRRD", slots, 0.0
+    if groups > 1 and (long := spacing(spec, "ACT", "ACT", "bankgroup")):
+        yield "tRRD_L / bank groups", long / groups, float(long)
+    for row in spec.table.constraints:
+        if row.window > 1 and (clk := spec.latency(row.latency)):
+            each = clk / row.window
+            yield f"tFAW / {row.window}", each, max(0.0, (row.window - 1) * (each - rrd))
+    yield "row cycle / banks", rank.cycle_clk / banks, rank.cycle_clk * (banks - 1) / banks
+    if pins := _pins_clk(spec, auto_precharge):
+        yield "command pins", float(pins), 0.0
 
 
 def _pins_clk(spec: DramSpec, auto_precharge: bool) -> int:

@@ -189,32 +189,21 @@ def make_dataset(
     # Checked as one part before it is split, so that a message counts images as the file does.
     _check_part("training", X, y, len(class_names), file)
     split, train_rows = "as given", None
-    if test is None and not hold_out:
-        test, split = (X[:0], y[:0]), UNTESTED
-    elif test is None:
-        n = max(1, round(TEST_SHARE * len(y)))
-        held = stratified(y, n, seed, "split")
+    if test is None and hold_out:
+        held = stratified(y, max(1, round(TEST_SHARE * len(y))), seed, "split")
         train_rows = np.setdiff1d(np.arange(len(y)), held, assume_unique=True)
         test, X, y = (X[held], y[held]), X[train_rows], y[train_rows]
         split = f"stratified {TEST_SHARE:.0%} for testing, seed {seed}"
+    elif test is None:
+        test, split = (X[:0], y[:0]), UNTESTED
     X_test, y_test = _tidy(*test)
-    parts = []
-    n_kept: int | None
-    for part, images, labels, n_kept in (("training", X, y, n_train), ("test", X_test, y_test, n_test)):
-        if n_kept is not None:
-            if n_kept > len(labels):
-                raise DataError(
-                    f"there are fewer {part} images than asked for",
-                    file=file,
-                    found=len(labels),
-                    expected=n_kept,
-                )
-            chosen = stratified(labels, n_kept, seed, part)
-            images, labels = images[chosen], labels[chosen]
-            if part == "training":
-                train_rows = chosen if train_rows is None else train_rows[chosen]
-        parts.append((_frozen(images), _frozen(labels)))
-    (X, y), (X_test, y_test) = parts
+    if n_train is not None:
+        kept = _kept("training", y, n_train, seed, file)
+        X, y, train_rows = X[kept], y[kept], kept if train_rows is None else train_rows[kept]
+    if n_test is not None:
+        kept = _kept("test", y_test, n_test, seed, file)
+        X_test, y_test = X_test[kept], y_test[kept]
+    X, y, X_test, y_test = map(_frozen, (X, y, X_test, y_test))
     dataset = Dataset(
         printable(name),
         X,
@@ -228,6 +217,13 @@ def make_dataset(
     )
     dataset.validate(file)
     return dataset
+
+
+def _kept(part: str, y: np.ndarray, n: int, seed: int, file: Path | str | None) -> np.ndarray:
+    """Return which n images a shortened part keeps."""
+    if n > len(y):
+        raise DataError(f"there are fewer {part} images than asked for", file=file, found=len(y), expected=n)
+    return stratified(y, n, seed, part)
 
 
 def _tidy(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -119,48 +119,87 @@ def extract(
     if number_format not in FORMATS:
         raise ConfigError("unknown number format", found=number_format, expected=", ".join(FORMATS))
     check_records(X)
-    form, shape = FORMATS[number_format], X.shape[1:]
-    values = int(np.prod(shape, dtype=np.int64))
-    eight_bit = X.dtype == np.uint8
-    pooled = kind == "pool" and len(shape) >= 2 and pool_size > 1
-    numbers = _Numbers(X)
-    # A range is learnt by two comparisons a value and applied by a product and a sum.
-    fits = () if eight_bit else (Fit(1, {"compare": 2 * values}, 8),)
-    scaling = {} if eight_bit else {"mac_fp32": values}
+    numbers, form = _Numbers(X), FORMATS[number_format]
     if kind in ("raw", "pool"):
-        make = _pooling(shape, pool_size) if pooled else _flat
-        width = len(make(np.zeros((1, *shape)))[0])
-        largest = form.checked_distance(width * 255.0**2, width)
-        scale = form.scale_for(largest)
-        if pooled and eight_bit:
-            codes = _pooled_bytes(X, pool_size, width, form, scale)
-        else:
-            codes = _rounded(numbers, make, width, form, scale)
-        # One addition a value, and one to round each mean; the division is a shift.
-        adding = {"add_int32": values + width} if pooled else {}
-        stored = pooled or not eight_bit or number_format != "int8"
-        return Features(codes, stored, scaling | adding, fits)
+        return _pooled(numbers, pool_size if kind == "pool" else 1, form)
     if kind == "random_projection":
-        axes = stream(random_state, "selection", "signs").integers(0, 2, (values, n_features)) * 2.0 - 1.0
-        mean, projecting = np.zeros(values), scaling | {"add_int32": values * n_features}
-        # The difference of two records is at most 255 in every value, and so is each sum's share of it.
-        largest = n_features * (255.0 * values) ** 2
+        return _projected(numbers, _random_signs(numbers, n_features, random_state), form)
+    return _projected(numbers, _principal(numbers, n_features, random_state), form)
+
+
+def _pooled(numbers: _Numbers, pool_size: int, form: Format) -> Features:
+    """Return the values as they are, or the means of blocks of pixels."""
+    X, values = numbers.records, numbers.values
+    shape, eight_bit = X.shape[1:], X.dtype == np.uint8
+    pooled = len(shape) >= 2 and pool_size > 1
+    make = _pooling(shape, pool_size) if pooled else _flat
+    width = len(make(np.zeros((1, *shape)))[0])
+    scale = form.scale_for(form.checked_distance(width * 255.0**2, width))
+    if pooled and eight_bit:
+        codes = _pooled_bytes(X, pool_size, width, form, scale)
     else:
-        n_features = min(n_features, values, len(X))
-        axes, mean = principal_axes(numbers, n_features, stream(random_state, "selection", "axes"))
-        projecting = {"mac_fp32": values * n_features + scaling.get("mac_fp32", 0)}
-        fits = (*fits, axes_fit(values, n_features))
-        largest = values * 255.0**2  # orthonormal axes make no distance larger
-    make = _projecting(axes, mean)
-    if number_format == "int8":
+        codes = _rounded(numbers, make, width, form, scale)
+    # One addition a value, and one to round each mean; the division is a shift.
+    adding = {"add_int32": values + width} if pooled else {}
+    stored = pooled or not eight_bit or form.name != "int8"
+    return Features(codes, stored, numbers.mapping | adding, numbers.fits)
+
+
+@dataclass(frozen=True, eq=False)
+class _Projection:
+    """What records are projected with, and what that takes.
+
+    Attributes
+    ----------
+    axes : ndarray of float64, shape (values, d)
+    mean : ndarray of float64, shape (values,)
+        Taken off before.
+    largest : float
+        A bound on the squared distance of two projected records.
+    operations : dict of str to int
+        Arithmetic that projects one record.
+    fits : tuple of Fit
+        What was learnt to find the axes.
+    """
+
+    axes: np.ndarray
+    mean: np.ndarray
+    largest: float
+    operations: dict[str, int]
+    fits: tuple[Fit, ...]
+
+
+def _random_signs(numbers: _Numbers, n_features: int, random_state: int) -> _Projection:
+    values = numbers.values
+    axes = stream(random_state, "selection", "signs").integers(0, 2, (values, n_features)) * 2.0 - 1.0
+    # The difference of two records is at most 255 in every value, and so is each sum's share of it.
+    largest = n_features * (255.0 * values) ** 2
+    operations = numbers.mapping | {"add_int32": values * n_features}
+    return _Projection(axes, np.zeros(values), largest, operations, numbers.fits)
+
+
+def _principal(numbers: _Numbers, n_features: int, random_state: int) -> _Projection:
+    values = numbers.values
+    n_axes = min(n_features, values, len(numbers))
+    axes, mean = principal_axes(numbers, n_axes, stream(random_state, "selection", "axes"))
+    operations = {"mac_fp32": values * n_axes + numbers.mapping.get("mac_fp32", 0)}
+    # Orthonormal axes make no distance larger.
+    return _Projection(axes, mean, values * 255.0**2, operations, (*numbers.fits, axes_fit(values, n_axes)))
+
+
+def _projected(numbers: _Numbers, projection: _Projection, form: Format) -> Features:
+    """Return the projections of all records."""
+    make, width = _projecting(projection.axes, projection.mean), projection.axes.shape[1]
+    operations, fits = projection.operations, projection.fits
+    if form.name == "int8":
         # How large the projections get must be learnt by projecting once before.
         peak = max(float(np.abs(make(chunk)).max()) for chunk in numbers.chunks())
-        fits = (*fits, Fit(1, projecting | {"compare": n_features}, 4))
+        fits = (*fits, Fit(1, operations | {"compare": width}, 4))
         scale = min(1.0, 2.0 ** np.floor(np.log2(127.0 / peak))) if peak > 0 else 1.0
-        form.checked_distance(n_features * 255.0**2, n_features)
+        form.checked_distance(width * 255.0**2, width)
     else:
-        scale = form.scale_for(form.checked_distance(largest, n_features))
-    return Features(_rounded(numbers, make, n_features, form, scale), True, projecting, fits)
+        scale = form.scale_for(form.checked_distance(projection.largest, width))
+    return Features(_rounded(numbers, make, width, form, scale), True, operations, fits)
 
 
 #: The squares of 1e12 values of this size sum to less than the largest float32, 3.4e38.
@@ -227,23 +266,41 @@ def principal_axes(
 
 
 class _Numbers:
-    """Records as float64 numbers from -128 to 127, some at a time; or as they are, where not `mapped`."""
+    """Records as float64 numbers from -128 to 127, some at a time; or as they are, where not `mapped`.
+
+    Attributes
+    ----------
+    records : ndarray, shape (n, …)
+        As they were given.
+    values : int
+        Of a record.
+    mapping : dict of str to int
+        Arithmetic that brings one record to this range.
+    fits : tuple of Fit
+        How its own range was learnt.
+    """
 
     def __init__(self, X: np.ndarray, mapped: bool = True):
-        self._X, self.values = X, int(np.prod(X.shape[1:], dtype=np.int64))
+        self.records, self.values = X, int(np.prod(X.shape[1:], dtype=np.int64))
+        self.mapping: dict[str, int] = {}
+        self.fits: tuple[Fit, ...] = ()
         self._low, self._scale, self._offset = 0.0, 1.0, 128.0 if mapped else 0.0
         if mapped and X.dtype != np.uint8:
+            # A range is learnt by two comparisons a value and applied by a product and a sum.
+            self.mapping, self.fits = {"mac_fp32": self.values}, (Fit(1, {"compare": 2 * self.values}, 8),)
             low, high = float(X.min()), float(X.max())
             self._low, self._scale = low, 255.0 / (high - low) if high > low else 0.0
 
     def __len__(self) -> int:
-        return len(self._X)
+        return len(self.records)
 
     def chunks(self) -> Iterator[np.ndarray]:
         """Yield float64 arrays (some, …)."""
         step = max(1, _CHUNK_VALUES // self.values)
         for start in range(0, len(self), step):
-            yield (self._X[start : start + step].astype(np.float64) - self._low) * self._scale - self._offset
+            yield (
+                self.records[start : start + step].astype(np.float64) - self._low
+            ) * self._scale - self._offset
 
 
 def _flat(chunk: np.ndarray) -> np.ndarray:

@@ -69,6 +69,7 @@ def select(
 
     # Better now than after the work. Missing folders are made once there is something to put into them.
     fs.ensure_writable(next((folder for folder in out.absolute().parents if folder.exists()), out.parent))
+    fs.check_output(out, [data])
 
     import numpy as np
 

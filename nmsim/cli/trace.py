@@ -156,10 +156,13 @@ def convert(
 
     All but CSV get the single commands only; how many aggregated rows were left out is printed.
     """
+    from nmsim.store import fs
     from nmsim.system.parts import controller_spec, dram_spec
     from nmsim.trace.reader import open_trace
 
     window, trace = _window(start, end, scheme, phase, channel), open_trace(path)
+    board = _board(path, config)
+    fs.check_output(out, [*trace.files, *([] if board is None else [board])])
     if to == "csv":
         from nmsim.trace.exporters.csv import export_csv
 
@@ -167,13 +170,11 @@ def convert(
     elif to == "perfetto":
         from nmsim.trace.exporters.perfetto import export_perfetto
 
-        board = _board(path, config)
         spec = None if board is None else dram_spec(load_board(board).memory)
         done = export_perfetto(trace, out, window, spec=spec)
     else:
         from nmsim.trace.exporters.energy_trace import export_commands
 
-        board = _board(path, config)
         if board is None:
             raise typer.BadParameter("a command trace needs the board of this trace", param_hint="--config")
         memory = load_board(board).memory

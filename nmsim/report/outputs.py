@@ -73,6 +73,8 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
     DataError, StoreError, TraceFormatError
         Where something is no run, is damaged or cannot be compared, or the page cannot be written.
     """
+    if out is not None:
+        fs.check_output(out)
     if len(folders) == 1 and out is None:
         return write_outputs(folders[0])[-1]
     if len(folders) == 1:

@@ -31,7 +31,7 @@ from typing import IO, Any
 import numpy as np
 
 from nmsim.errors import StoreError
-from nmsim.store import lock
+from nmsim.store import lock, targets
 
 NOTHING_CHANGED = "nothing was changed"
 IN_PLACE = "it is in place, but may not outlast a power cut"
@@ -50,6 +50,7 @@ _HINTS = {
     errno.EEXIST: "A part of the path is a file; choose another folder.",
     errno.EISDIR: "A folder of that name stands there; choose another name.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.EINVAL: "Choose the name of a file.",
     errno.ELOOP: "Its links lead in a circle; choose another folder.",
 }
 
@@ -111,14 +112,16 @@ def staged_file(path: Path | str) -> Iterator[IO[bytes]]:
     Parameters
     ----------
     path : Path or str
-        The file to make or to replace; missing parent folders are made.
+        The file to make or to replace; missing parent folders are made. See `targets.target`.
 
     Raises
     ------
     StoreError
-        Where the operating system refuses; a file that stood there is unchanged.
+        Where the operating system refuses, something else than a file stands there, or a run rests on it; a
+        file that stood there is unchanged.
     """
-    path = _absolute(path)
+    with _as_store_error(_absolute(path), NOTHING_CHANGED):
+        path, mode = targets.target(path)
     stage = _hidden(path, "stage")
     with _as_store_error(path, NOTHING_CHANGED):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,6 +130,8 @@ def staged_file(path: Path | str) -> Iterator[IO[bytes]]:
             with open(stage, "xb") as file:
                 yield file
                 file.flush()
+                if mode is not None and hasattr(os, "fchmod"):
+                    os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
             os.replace(stage, path)
         except BaseException:
@@ -134,6 +139,18 @@ def staged_file(path: Path | str) -> Iterator[IO[bytes]]:
             raise
     with _as_store_error(path, IN_PLACE):
         _flush_folder(path.parent)
+
+
+def check_output(path: Path | str, inputs: Iterable[Path | str] = ()) -> None:
+    """Refuse early what `staged_file` would refuse, and an output that is one of its own inputs.
+
+    Raises
+    ------
+    StoreError
+    """
+    with _as_store_error(_absolute(path), NOTHING_CHANGED):
+        targets.target(path)
+    targets.refuse_inputs(path, inputs)
 
 
 def remove(path: Path | str) -> None:

@@ -39,6 +39,7 @@ from nmsim.dram.controller import ControllerSpec
 from nmsim.dram.engine import AccessBatch, Channel
 from nmsim.dram.spec import DramSpec
 from nmsim.energy.idd import command_energies
+from nmsim.store import fs
 from nmsim.trace.exporters.commands import CommandFile
 from nmsim.trace.importers import Requests, read_requests
 
@@ -69,15 +70,25 @@ class Commands:
 
     def file(self, spec: DramSpec, refresh: str, channel: int) -> CommandFile:
         """Return the file of a channel, to be opened."""
-        path = self.path
-        if spec.organization.channels > 1:
-            path = path.with_name(f"{path.stem}.channel{channel}{path.suffix}")
         from_clk, to_clk = (
             None if t_ps is None else -(-t_ps // spec.tCK_ps) for t_ps in (self.from_ps, self.to_ps)
         )
         return CommandFile(
-            path, spec, self.format, channel=channel, refresh=refresh, from_clk=from_clk, to_clk=to_clk
+            self.path_of(spec, channel),
+            spec,
+            self.format,
+            channel=channel,
+            refresh=refresh,
+            from_clk=from_clk,
+            to_clk=to_clk,
         )
+
+    def path_of(self, spec: DramSpec, channel: int) -> Path:
+        """Return where a channel's commands go."""
+        path = self.path
+        if spec.organization.channels == 1 or not path.name:  # the root has none, and is no file
+            return path
+        return path.with_name(f"{path.stem}.channel{channel}{path.suffix}")
 
 
 def replay(
@@ -124,6 +135,9 @@ def replay(
     StoreError
         Where `commands` cannot be written.
     """
+    if commands is not None:
+        for channel in range(spec.organization.channels):
+            fs.check_output(commands.path_of(spec, channel), [trace])
     address_map = AddressMap(spec, controller.address_map, controller.bank_hash)
     requests = read_requests(trace, address_map, format, request_bytes)
     return replay_requests(

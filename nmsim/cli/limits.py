@@ -10,7 +10,7 @@ import typer
 from nmsim.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from nmsim.estimate import Estimate
+    from nmsim.machine import Estimate
 
 MaxMemory = Annotated[
     str | None,
@@ -35,7 +35,7 @@ def allow(
     typer.Exit
         At the end of a dry run.
     """
-    from nmsim.estimate import free_disk, memory_limit, refuse
+    from nmsim.machine import free_disk, memory_limit, refuse
 
     memory = _size(max_memory, "--max-memory")
     disk = _size(max_disk, "--max-disk")

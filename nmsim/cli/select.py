@@ -84,7 +84,7 @@ def select(
         # No network is tested here, so no image is put aside: the numbers are those of the file.
         named = is_name(data)
         dataset = open_dataset(data if named else None, None if named else Path(data), hold_out=False)
-        needs = estimate_selection(Images.of(dataset), method, options, keep)
+        needs = estimate_selection(Images.of(dataset), method, selector)
         allow(needs, out, max_memory, max_disk, dry_run, as_json)
         tell(f"{method}: choosing of {len(dataset.y_train):,} images", None)
         indices = fit(selector, dataset.X_train, dataset.y_train).indices_

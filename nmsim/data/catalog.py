@@ -56,6 +56,7 @@ class Entry:
         downloads are used as they are.
     class_names : tuple of str, optional
         Where the files do not hold them.
+    n_classes : int
     """
 
     name: str
@@ -67,6 +68,7 @@ class Entry:
     remote: tuple[RemoteFile, ...] = ()
     unpack: tuple[tuple[str, int], ...] = ()
     class_names: tuple[str, ...] | None = None
+    n_classes: int = 10
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -145,6 +147,7 @@ CATALOG: dict[str, Entry] = {
                 "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
             ),
             (("train.bin", 153_700_000), ("test.bin", 30_740_000)),
+            n_classes=100,
         ),
         Entry(
             "fashion-mnist",

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from nmsim.access.work import Step
+from nmsim.machine import Need
+from nmsim.selection import needs
 from nmsim.selection.budget import total_budget
+from nmsim.selection.needs import Records
 
 if TYPE_CHECKING:
     from nmsim.selection.selector import FollowsTraining, Selector
@@ -71,6 +74,17 @@ class Defaults:
         """Return where the records lay in the plane when they were chosen, floats, shape (n, 2), or None."""
         return None
 
+    def needs(self, records: Records) -> Iterator[Need]:
+        """Yield what selecting from such records holds at its peak, beside them.
+
+        `lower` of a need may be the name of a parameter.
+        """
+        yield needs.of_anything(records)
+
+    def duration_s(self, records: Records) -> float:
+        """Return about how long selecting from such records takes."""
+        return needs.seconds_of_pairs(records)
+
     def turns(self: Selector, buffer_bytes: int, units: int = 1) -> Iterator[Turn]:
         """Yield the executions of the selection, for a buffer size and units that share the work."""
         yield Turn(0, self.steps(buffer_bytes, units))
@@ -82,9 +96,9 @@ class Defaults:
         return np.arange(len(self.indices_)), self.training_array
 
 
-def makes_map(kind: Any) -> bool:
-    """Return whether a class of selectors makes maps."""
-    return kind.map is not Defaults.map
+def makes_map(selector: Any) -> bool:
+    """Return whether a selector is one of those that make maps."""
+    return type(selector).map is not Defaults.map
 
 
 class FollowingDefaults(Defaults):

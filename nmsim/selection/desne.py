@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
+import numba
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step
+from nmsim.machine import Need
 from nmsim.rng import stream
 from nmsim.selection import desne_work, embedding, features, sampling, searches
 from nmsim.selection.affinities import Affinities, affinities_of, nearest_neighbours
 from nmsim.selection.desne_fit import MapFit, Trial
 from nmsim.selection.formats import FORMATS
+from nmsim.selection.needs import MB, PAIRS_PER_S, Records, of_features
 from nmsim.selection.selector import Classes, Reusable, check_choice, check_number
 
 SCOPES = ("per_class", "global")
@@ -189,7 +192,15 @@ class DESNE(Reusable):
             for (_, members), rng, wanted in zip(groups, rngs, targets, strict=True)
             for start in [embedding.start_map(made.codes[members], rng)] * len(wanted)
         ]
-        descent = embedding.Descent(
+        finished = iter(zip(joints, *embedding.embed(joints, starts, self._descent()), strict=True))
+        self._groups = [
+            _Group(group, members, rng, [_Map.of(target, *next(finished)) for target in wanted])
+            for (group, members), rng, wanted in zip(groups, rngs, targets, strict=True)
+        ]
+        self._facts = desne_work.Facts.of(X, made, self.n_iter, self.kernel)
+
+    def _descent(self) -> embedding.Descent:
+        return embedding.Descent(
             self.kernel,
             self.n_iter,
             self.early_exaggeration,
@@ -197,12 +208,6 @@ class DESNE(Reusable):
             self.learning_rate,
             self.forces,
         )
-        finished = iter(zip(joints, *embedding.embed(joints, starts, descent), strict=True))
-        self._groups = [
-            _Group(group, members, rng, [_Map.of(target, *next(finished)) for target in wanted])
-            for (group, members), rng, wanted in zip(groups, rngs, targets, strict=True)
-        ]
-        self._facts = desne_work.Facts.of(X, made, self.n_iter, self.kernel)
 
     def _choose(self, classes: Classes) -> None:
         """Choose a map of each group where there are several, and sample it."""
@@ -247,6 +252,29 @@ class DESNE(Reusable):
     def steps(self, buffer_bytes: int, units: int = 1) -> Iterator[Step]:
         """Return the accesses and operations of the last fit; see `desne_work.steps`."""
         return desne_work.steps(self._facts, self.maps_, buffer_bytes, units)
+
+    def needs(self, records: Records) -> Iterator[Need]:
+        """Yield the features, and the affinities of all maps."""
+        yield of_features(self, records)
+        n, group, maps = records.n, self._largest_group(records), self._maps_of_group()
+        k = min(group - 1, int(3 * self.perplexity))
+        # Lists (index and distance), the joint form of all maps twice, and the sorting of the largest.
+        n_bytes = n * k * (12 + 28 * maps) + 80 * group * k
+        yield Need(f"affinities of {n:,} images with {k} neighbours", n_bytes, "perplexity")
+        yield Need("a tile of inner products", 24 * MB)
+
+    def duration_s(self, records: Records) -> float:
+        """Return about how long the search of neighbours and the descents take."""
+        n, group = records.n, self._largest_group(records)
+        per_iteration = 300 * n if self._descent().interpolates(group) else n * group
+        pairs = per_iteration * self.n_iter * self._maps_of_group() + 10 * n * group
+        return pairs / PAIRS_PER_S / numba.get_num_threads()
+
+    def _largest_group(self, records: Records) -> int:
+        return records.n if self.scope == "global" else records.of_class
+
+    def _maps_of_group(self) -> int:
+        return len(CANDIDATES) if self.sampling == "entropy" else 1
 
     def check_parameters(self) -> None:
         """Raise ConfigError for a parameter out of its range."""

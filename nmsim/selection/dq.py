@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
+from nmsim.machine import Need
 from nmsim.rng import stream
 from nmsim.selection.budget import apportion, total_budget
+from nmsim.selection.needs import Records, of_similarities
 from nmsim.selection.network import (
     LastLayer,
     NetworkParameters,
@@ -206,6 +208,10 @@ class DatasetQuantization(Reusable):
         self.patch_drop, self.patch_side = patch_drop, patch_side
         self.n_bins, self.passes = n_bins, passes
         self.network, self.network_epochs = network, network_epochs
+
+    def needs(self, records: Records) -> Iterator[Need]:
+        """Yield the similarities of a class."""
+        yield of_similarities(records, pair_bytes=28)
 
     def check_parameters(self) -> None:
         """Raise ConfigError for a parameter out of its range."""

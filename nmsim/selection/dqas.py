@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
+from nmsim.machine import Need
 from nmsim.rng import stream
 from nmsim.selection.budget import apportion
 from nmsim.selection.dq import FEATURES, NETWORK, ClassBins, bin_arrays, draw_step
+from nmsim.selection.needs import Records, of_similarities
 from nmsim.selection.network import (
     LastLayer,
     NetworkParameters,
@@ -139,6 +141,10 @@ class ActiveQuantization(Reusable):
         self.n_bins, self.initial_share, self.n_rounds = n_bins, initial_share, n_rounds
         self.patch_drop, self.patch_side = patch_drop, patch_side
         self.network, self.network_epochs = network, network_epochs
+
+    def needs(self, records: Records) -> Iterator[Need]:
+        """Yield the similarities of a class."""
+        yield of_similarities(records, pair_bytes=28)
 
     def check_parameters(self) -> None:
         """Raise ConfigError for a parameter out of its range."""

@@ -8,9 +8,11 @@ import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.errors import ResourceLimitError
+from nmsim.machine import Need
 from nmsim.selection import greedy_kernels
 from nmsim.selection.graph_cut import reciprocal_lengths
 from nmsim.selection.greedy import ClassPicks, GreedyPerClass, Rows
+from nmsim.selection.needs import Records, of_similarities
 
 #: The similarities of a class may take this much memory: classes of up to 23,170 records.
 MAX_BYTES = 1 << 31
@@ -54,6 +56,11 @@ class FacilityLocation(GreedyPerClass):
             number_format=number_format,
             random_state=random_state,
         )
+
+    def needs(self, records: Records) -> Iterator[Need]:
+        """Yield the features and the similarities of a class."""
+        yield from super().needs(records)
+        yield of_similarities(records, pair_bytes=12)
 
     def arrays(self) -> list[ArraySpec]:
         """Return the arrays that the steps touch; the similarities of one class make room for the next."""

@@ -12,9 +12,11 @@ import numba
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
+from nmsim.machine import Need
 from nmsim.rng import stream
 from nmsim.selection import features, greedy_kernels
 from nmsim.selection.formats import FORMATS
+from nmsim.selection.needs import Records, of_features
 from nmsim.selection.selector import Estimator, check_choice, check_number
 
 INDEX_BYTES = 4
@@ -140,6 +142,10 @@ class GreedyPerClass(Estimator):
     @abstractmethod
     def _class_steps(self, picks: ClassPicks, buffer_bytes: int, units: int) -> Iterator[Step]:
         """Return what choosing from one class took, its features being there."""
+
+    def needs(self, records: Records) -> Iterator[Need]:
+        """Yield the features."""
+        yield of_features(self, records)
 
     def check_parameters(self) -> None:
         """Raise ConfigError for a parameter out of its range."""

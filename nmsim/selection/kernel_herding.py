@@ -11,12 +11,14 @@ from threadpoolctl import threadpool_limits
 
 from nmsim.access.work import ArraySpec, Step
 from nmsim.errors import ConfigError
+from nmsim.machine import IMAGES, Need
 from nmsim.schemes import PLACES
 from nmsim.selection import kernel_herding_work
 from nmsim.selection.budget import class_budgets, total_budget
 from nmsim.selection.kernel_herding_features import KINDS, exact_type, make_codes, sample_of
 from nmsim.selection.kernel_herding_kernels import herd, sum_kernel_values
 from nmsim.selection.kernel_herding_work import ClassFit
+from nmsim.selection.needs import MB, Records
 from nmsim.selection.selector import Estimator, check_choice, check_number
 
 ENTRIES = 4096  # of the table of kernel values
@@ -133,6 +135,11 @@ class KernelHerding(Estimator):
     def steps(self, buffer_bytes: int, units: int = 1) -> Iterator[Step]:
         """Return the accesses and operations of the last fit; see `kernel_herding_work.steps`."""
         return kernel_herding_work.steps(self._facts, self.classes_, buffer_bytes, units)
+
+    def needs(self, records: Records) -> Iterator[Need]:
+        """Yield the features, with what makes them, and the tiles of pairs that the threads fill."""
+        yield Need("features", records.n * 400, IMAGES)
+        yield Need("tiles of pairs", numba.get_num_threads() * 24 * MB)
 
     def check_parameters(self) -> None:
         """Raise ConfigError where a parameter is out of its range."""

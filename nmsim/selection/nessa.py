@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
+from nmsim.machine import Need
 from nmsim.rng import stream
 from nmsim.selection.defaults import FollowingDefaults
+from nmsim.selection.needs import Records, of_similarities
 from nmsim.selection.network import NetworkParameters, TrainedNetwork, as_images, loss_gradients
 from nmsim.selection.network_facility import closeness, facility_location
 from nmsim.selection.network_int8 import CALIBRATION_IMAGES, Int8Copy, check_quantised
@@ -121,6 +123,10 @@ class NeSSA(FollowingDefaults, Estimator):
         self.keep_ratio, self.random_state = keep_ratio, random_state
         self.reselect_every, self.drop_share = reselect_every, drop_share
         self.network, self.network_epochs = network, network_epochs
+
+    def needs(self, records: Records) -> Iterator[Need]:
+        """Yield the similarities of a class."""
+        yield of_similarities(records, pair_bytes=6)
 
     def check_parameters(self) -> None:
         """Raise ConfigError for a parameter out of its range."""

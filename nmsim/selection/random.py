@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from nmsim.access.work import ArraySpec, Step, Transfer
+from nmsim.machine import Need
 from nmsim.rng import stream
+from nmsim.selection.needs import Records
 from nmsim.selection.selector import Estimator
 
 INDEX_BYTES = 4
@@ -57,6 +59,14 @@ class RandomPerClass(Estimator):
         ]
         self.indices_ = np.sort(np.concatenate(chosen))
         return self
+
+    def needs(self, records: Records) -> Iterator[Need]:
+        """Yield nothing: what is held is next to nothing."""
+        return iter(())
+
+    def duration_s(self, records: Records) -> float:
+        """Return no time."""
+        return 0.0
 
     def arrays(self) -> list[ArraySpec]:
         """Return the one array that is written: the chosen indices."""

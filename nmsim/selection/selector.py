@@ -13,9 +13,11 @@ import numpy as np
 
 from nmsim.access.work import ArraySpec, Step
 from nmsim.errors import ConfigError, DataError, suggestion
+from nmsim.machine import Need
 from nmsim.selection.budget import class_budgets
 from nmsim.selection.defaults import Defaults, Turn
 from nmsim.selection.features import check_records
+from nmsim.selection.needs import Records
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -71,6 +73,10 @@ class Selector(Protocol):
     def budget(self, n: int) -> int: ...
 
     def map(self) -> np.ndarray | None: ...
+
+    def needs(self, records: Records) -> Iterator[Need]: ...
+
+    def duration_s(self, records: Records) -> float: ...
 
     def turns(self, buffer_bytes: int, units: int = 1) -> Iterator[Turn]: ...
 

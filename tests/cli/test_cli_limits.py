@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 
-from nmsim import estimate
+from nmsim import estimate, machine
 from nmsim.config import load_config
 from nmsim.errors import ResourceLimitError
+from nmsim.schemes import Scheme
+from nmsim.selection import select
 
 HUGE = ["dataset.synthetic={n_train: 2000000, height: 96, width: 96}", "schemes=[full, de-sne@nmc]"]
 HUGE += ["training.backend=none", "selection.de_sne.features=pca"]
@@ -59,9 +62,9 @@ def test_a_limit_is_a_size(nmsim, lpddr4, text):
 @pytest.mark.parametrize(("written", "limit"), [("2147483648\n", 1 << 30), ("max\n", None), ("", None)])
 def test_the_limit_is_half_of_what_the_machine_or_the_container_has(tmp_path, monkeypatch, written, limit):
     (tmp_path / "memory.max").write_text(written)
-    monkeypatch.setattr(estimate, "_GROUP_LIMITS", (str(tmp_path / "memory.max"), str(tmp_path / "absent")))
+    monkeypatch.setattr(machine, "_GROUP_LIMITS", (str(tmp_path / "memory.max"), str(tmp_path / "absent")))
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert estimate.memory_limit() == min(limit or whole // 2, whole // 2)
+    assert machine.memory_limit() == min(limit or whole // 2, whole // 2)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,18 @@ def test_more_of_anything_needs_no_less(lpddr4, less, more):
     assert few.memory_bytes <= many.memory_bytes and few.disk_bytes <= many.disk_bytes
     assert few.time_s <= many.time_s
     assert few != many
+
+
+@pytest.mark.parametrize("scheme", ["full", "random", "k-center@nmc"])
+def test_the_indices_on_disk_are_as_many_as_are_chosen(lpddr4, scheme):
+    # Half of 25 is 12.5: a budget rounds up.
+    config = load_config(
+        lpddr4, ["dataset.glyphs.n_train=25", "selection.keep_ratio=0.5", f"schemes=[{scheme}]"]
+    )
+    (indices,) = (need for need in estimate.estimate_run(config).disk if need.what.startswith("indices"))
+    X, y = np.zeros((25, 4), np.uint8), np.arange(25) % 2
+    chosen = 25 if scheme == "full" else len(select(X, y, 0.5, Scheme.parse(scheme).method))
+    assert indices.n_bytes == 8 * chosen
 
 
 def test_energies_that_cannot_be_counted_are_refused_before_any_work(lpddr4):

@@ -7,10 +7,13 @@ from sklearn.base import clone
 import nmsim
 from nmsim.access.work import OPERATIONS
 from nmsim.errors import DataError
+from nmsim.machine import IMAGES
 from nmsim.schemes import PLACES
 from nmsim.selection import create, select
 from nmsim.selection.api import _BUILT_IN, method_parameters, method_places, selector_class
 from nmsim.selection.budget import class_budgets
+from nmsim.selection.defaults import Defaults
+from nmsim.selection.needs import Records
 from nmsim.selection.selector import Reusable
 
 #: Parameters with which a method is quick.
@@ -46,6 +49,21 @@ def test_every_budget_is_exact_distinct_sorted_and_shared_over_the_classes(metho
     assert found.sum() == kept.sum() and len(found) == 3
     if method != "dqas":  # which finds the amounts of the classes by itself
         assert np.array_equal(found, kept)
+
+
+@every_method
+@pytest.mark.parametrize("features", ["raw", "pool", "pca"])
+def test_what_a_method_says_it_needs_grows_with_the_records_and_names_what_to_lower(method, features):
+    own = method_parameters(method)
+    assert selector_class(method).needs is not Defaults.needs
+    made = create(
+        method, 0.1, **({"features": features} if "features" in own and method != "kernel-herding" else {})
+    )
+    few, many = (list(made.needs(Records(n, 10, (32, 32, 3)))) for n in (1_000, 50_000))
+    assert [need.lower for need in few] == [need.lower for need in many]
+    assert all(need.lower in {"", IMAGES, *own} for need in few)
+    assert all(0 <= less.n_bytes <= more.n_bytes for less, more in zip(few, many, strict=True))
+    assert made.duration_s(Records(1_000, 10, (8, 8, 1))) <= made.duration_s(Records(50_000, 10, (8, 8, 1)))
 
 
 @every_method

@@ -17,6 +17,7 @@ from nmsim.config import load_config
 from nmsim.errors import ConfigError, DataError
 from nmsim.selection import api, create, methods, select
 from nmsim.selection.api import method_places
+from nmsim.selection.needs import Records
 from nmsim.simulation import simulate
 from nmsim.system.board_checks import check_board
 
@@ -223,6 +224,8 @@ def test_what_a_plug_in_leaves_out_is_filled_in_once_and_what_it_has_stays(monke
     made = create("mine", 0.5).fit(np.zeros((4, 1)), np.zeros(4, int))
     assert (kind.places, kind.host_only, made.reselect_every, made.map()) == (("host",), "", None, None)
     assert made.budget(10) == 5 and made.check_network("cnn-s") is None
+    (need,) = made.needs(Records(100, 10, (4, 4, 3)))
+    assert need.n_bytes == 4800 and made.duration_s(Records(100, 10, (4, 4, 3))) > 0
     (turn,) = made.turns(8, 2)
     assert turn.epoch == 0 and [step.operations for step in turn.steps] == [{"compare": 16}]
     rows, array = made.training_reads(4)

@@ -47,7 +47,7 @@ def sweep(
     from nmsim.sweep.cluster import TLS, cores, engine_of
     from nmsim.sweep.run import Runner, measured_s, planned
     from nmsim.sweep.search import largest, search
-    from nmsim.sweep.spec import read_spec
+    from nmsim.sweep.spec_file import read_spec
 
     if any((tls_ca, tls_cert, tls_key)) and not (scheduler or "").startswith("tls://"):
         raise typer.BadParameter("these go with --scheduler tls://HOST:PORT", param_hint="--tls-…")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,13 +19,12 @@ from nmsim.report.accuracy import (
 )
 from nmsim.report.axes import energy_scale
 from nmsim.report.canvas import INK, PAPER, Plot, drawing, new_figure, scheme_style
+from nmsim.report.varied import Varied, plain_numbers, value_text, varied
 from nmsim.schemes import Scheme
 from nmsim.units import format_energy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.ticker import Locator
 
 #: Energies that are drawn, with what people call them.
 ENERGIES = {"system_energy": "whole system", "ddr_energy": "all DDR"}
@@ -55,44 +53,6 @@ _STYLES = [
     (0, (8, 3)),
     (0, (2, 2)),
 ]
-
-
-@dataclass(frozen=True)
-class Varied:
-    """What was varied along an axis.
-
-    Attributes
-    ----------
-    path : str
-        A column of the table, with the values as written.
-    column : str
-        The column with their numbers; "" where they are names.
-    unit : str
-        Of the numbers.
-    """
-
-    path: str
-    column: str = ""
-    unit: str = ""
-
-    @property
-    def label(self) -> str:
-        """Return what stands at an axis."""
-        return f"{self.path} ({self.unit})" if self.unit else self.path
-
-
-def varied(table: pd.DataFrame, paths: Sequence[str]) -> list[Varied]:
-    """Return the axes of a sweep's table."""
-    found = []
-    for path in paths:
-        column = next((c for c in table.columns if c.startswith(f"{path} [")), "")
-        if column:
-            found.append(Varied(path, column, column[len(path) + 2 : -1]))
-        elif pd.to_numeric(table[path], errors="coerce").notna().all():
-            found.append(Varied(path, path))
-        else:
-            found.append(Varied(path))
-    return found
 
 
 def figures(table: pd.DataFrame, paths: Sequence[str]) -> list[Plot]:
@@ -154,7 +114,7 @@ def energy_over(table: pd.DataFrame, axis: Varied, others: Sequence[Varied]) -> 
     styled = alone and _PANELS < len(groups) <= len(_STYLES)
     schemes = list(dict.fromkeys(table["scheme"]))
     panels = groups if panelled else [((), table)]
-    places, ticks = _places(table, axis)
+    places, ticks = axis.places(table)
     lined = not panelled and not styled and ticks is None and places.nunique() <= _LINED
     with drawing():
         figure = new_figure(2.6 * len(ENERGIES) + 0.9, max(7.4, 2.4 * len(panels)))
@@ -179,7 +139,7 @@ def energy_over(table: pd.DataFrame, axis: Varied, others: Sequence[Varied]) -> 
                         _cloud(ax, x, energies, index, lined)
                 if layer == next(iter(ENERGIES)) and key:
                     ax.set_title(_combination(others, key))
-                _scale_of(ax, axis, places, ticks)
+                axis.mark(ax, places, ticks)
             row[0].set_ylabel(f"{name} ({unit})" + _from_nought(row[0], table[_ends(layer)] / scale))
         for ax in grid[-1]:
             ax.set_xlabel(axis.label)
@@ -192,7 +152,7 @@ def energy_over(table: pd.DataFrame, axis: Varied, others: Sequence[Varied]) -> 
     columns = [axis.path, axis.column, *(a.path for a in others), "scheme", *_energy_columns()]
     data = table[list(dict.fromkeys(c for c in columns if c))]
     said = _moves(table, axis, others) + (" Shaded: 5 to 95 % of the boards." if panelled else "")
-    return Plot(f"energy_over_{_slug(axis)}", f"Energy over {axis.path}", figure, data, said)
+    return Plot(f"energy_over_{axis.slug}", f"Energy over {axis.path}", figure, data, said)
 
 
 def _ends(layer: str) -> list[str]:
@@ -239,7 +199,7 @@ def _from_nought(ax: Axes, energies: pd.DataFrame) -> str:
     if values.max() > 30 * values.min() > 0:
         ax.set_yscale("log")
         ax.set_ylim(float(energies.min(axis=None)) / 1.3, top * 1.3)
-        _plain_numbers(ax.yaxis)
+        plain_numbers(ax.yaxis)
         return ", logarithmic"
     ax.set_ylim(0, 1.04 * top)
     return ""
@@ -302,7 +262,7 @@ def energy_over_area(table: pd.DataFrame, axes: Sequence[Varied]) -> Plot:
         ax.set_xscale("log")
         ax.set_yscale("log")
         for each in (ax.xaxis, ax.yaxis):
-            _plain_numbers(each)
+            plain_numbers(each)
         ax.set_xlabel("area of all near-memory units (mm²)")
         ax.set_ylabel(f"system energy of selection and training ({unit})")
         ax.grid()
@@ -344,7 +304,7 @@ def maps(table: pd.DataFrame, axes: Sequence[Varied]) -> list[Plot]:
 def _map(rows: pd.DataFrame, scheme: str, across: Varied, down: Varied) -> Plot:
     if rows[down.path].nunique() > rows[across.path].nunique():
         across, down = down, across
-    columns, lines = (_in_order(rows, axis) for axis in (across, down))
+    columns, lines = (axis.in_order(rows) for axis in (across, down))
     scale, unit = energy_scale(float(rows["system_energy_fJ"].max()))
     wide = rows.pivot(index=down.path, columns=across.path, values="system_energy_fJ")
     values = wide.reindex(index=lines, columns=columns).to_numpy(float) / scale
@@ -392,69 +352,6 @@ def _moves(table: pd.DataFrame, axis: Varied, others: Sequence[Varied]) -> str:
     low, high = (f"{format_energy(row['system_energy_fJ'])} at {value_text(row[axis.path])}" for row in ends)
     where = f" with {_combination(others, [first[a.path] for a in others])}" if others else ""
     return f"{first['scheme']} differs most: from {low} to {high}{where}."
-
-
-def _places(table: pd.DataFrame, axis: Varied) -> tuple[pd.Series, list[str] | None]:
-    """Return where each row stands on the axis, and the names of the places where they are names."""
-    if axis.column:
-        return pd.to_numeric(table[axis.column]), None
-    names = _in_order(table, axis)
-    return table[axis.path].map({name: i for i, name in enumerate(names)}), [value_text(n) for n in names]
-
-
-def _in_order(table: pd.DataFrame, axis: Varied) -> list[object]:
-    if axis.column:
-        values = table.drop_duplicates(axis.path)
-        return list(values.loc[pd.to_numeric(values[axis.column]).sort_values().index, axis.path])
-    return list(dict.fromkeys(table[axis.path]))
-
-
-def _scale_of(ax: Axes, axis: Varied, places: pd.Series, ticks: list[str] | None) -> None:
-    ax.grid(axis="y")
-    if ticks is not None:
-        ax.set_xticks(range(len(ticks)), ticks, rotation=20 if max(map(len, ticks)) > 9 else 0)
-        ax.set_xlim(-0.4, len(ticks) - 0.6)
-        return
-    values = np.unique(places.to_numpy(dtype=float))
-    if values[0] > 0 and values[-1] / values[0] >= 8:
-        ax.set_xscale("log", base=2 if axis.unit == "B" else 10)
-    if len(values) <= 10:
-        texts = [_size(v) if axis.unit == "B" else f"{v:g}" for v in values]
-        ax.set_xticks(values, texts, rotation=35 if len(values) > 6 else 0)
-        ax.xaxis.set_minor_locator(_no_ticks())
-    else:
-        _plain_numbers(ax.xaxis)
-
-
-def _no_ticks() -> Locator:
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()
-
-
-def _plain_numbers(axis: Axis) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    axis.set_major_formatter(lambda value, _: f"{value:g}")
-    if isinstance(axis.get_major_locator(), LogLocator):
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.set_minor_formatter(NullFormatter())
-
-
-def _size(value: float) -> str:
-    for unit, factor in (("Mi", 2**20), ("Ki", 2**10)):
-        if value >= factor:
-            return f"{value / factor:g} {unit}"
-    return f"{value:g}"
-
-
-def value_text(value: object) -> str:
-    """Return a varied value for people."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _slug(axis: Varied) -> str:
-    return axis.path.replace(".", "_")
 
 
 def _energy_columns() -> list[str]:

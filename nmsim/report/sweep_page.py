@@ -8,8 +8,9 @@ import pandas as pd
 
 from nmsim.report.canvas import Plot
 from nmsim.report.html import page
-from nmsim.report.sweep import matters, value_text
+from nmsim.report.sweep import matters
 from nmsim.report.tables import Cell, Table, accuracy, number
+from nmsim.report.varied import value_text
 from nmsim.schemes import FULL, RANDOM
 from nmsim.units import format_energy, format_time
 

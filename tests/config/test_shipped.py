@@ -5,7 +5,7 @@ import pytest
 from nmsim import shipped
 from nmsim.config import config_hash, load_config
 from nmsim.errors import ConfigError
-from nmsim.sweep.spec import read_spec
+from nmsim.sweep.spec_file import read_spec
 
 BOARDS, SWEEPS = list(shipped.boards()), list(shipped.sweeps())
 

@@ -39,7 +39,8 @@ from nmsim.errors import NmsimError  # noqa: E402
 from nmsim.report.run import load_run, read_array  # noqa: E402
 from nmsim.store.kept import read_kept  # noqa: E402
 from nmsim.store.objects import read_piece, write_piece  # noqa: E402
-from nmsim.sweep.spec import Drafts, read_spec  # noqa: E402
+from nmsim.sweep.spec import Drafts  # noqa: E402
+from nmsim.sweep.spec_file import read_spec  # noqa: E402
 from nmsim.system.parts import controller_spec, dram_spec  # noqa: E402
 from nmsim.trace.command_files import read_commands  # noqa: E402
 from nmsim.trace.importers import read_requests  # noqa: E402

@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 
-from nmsim.report.sweep import figures, over_seeds, varied
+from nmsim.report.sweep import figures, over_seeds
 from nmsim.report.sweep_page import ANY, best_points, page_of
+from nmsim.report.varied import varied
 
 
 def made_up():

@@ -9,7 +9,7 @@ from nmsim.config.sampling import with_values
 from nmsim.config.schema import quantities
 from nmsim.sweep.local import InProcess
 from nmsim.sweep.run import planned
-from nmsim.sweep.spec import read_spec
+from nmsim.sweep.spec_file import read_spec
 from nmsim.sweep.stages import point_stages
 from nmsim.system.course import course_key
 

@@ -5,7 +5,7 @@ from sweep_samples import write_spec
 
 from nmsim.errors import ConfigError, ResourceLimitError
 from nmsim.sweep.run import planned
-from nmsim.sweep.spec import read_spec
+from nmsim.sweep.spec_file import read_spec
 
 FIRST = 8  # the line of what is varied
 

@@ -16,7 +16,7 @@ from nmsim.sweep import cluster
 from nmsim.sweep.local import InProcess
 from nmsim.sweep.run import Runner, planned
 from nmsim.sweep.search import search
-from nmsim.sweep.spec import read_spec
+from nmsim.sweep.spec_file import read_spec
 
 ONE_BY_ONE = cluster.engine_of(1, None, cluster.TLS())
 

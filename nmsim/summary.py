@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nmsim.access.phases import TRAINING
 from nmsim.break_even import break_even
 from nmsim.config import RunConfig, config_hash
 from nmsim.config.schema import quantities
@@ -24,7 +25,6 @@ from nmsim.energy.values import Number
 from nmsim.errors import NmsimError
 from nmsim.learning import Learnt
 from nmsim.schemes import FULL
-from nmsim.system.board import TRAINING
 from nmsim.system.course import Counts, Course
 from nmsim.system.parts import dram_spec
 from nmsim.system.peaks import arithmetic, peaks

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from nmsim.access.phases import TRAINING
 from nmsim.break_even import break_even
 from nmsim.config.sampling import Factor, drawn, factors, latin_hypercube, one_at_a_time
 from nmsim.config.schema import RunConfig
@@ -23,7 +24,6 @@ from nmsim.energy.components import COMPONENTS
 from nmsim.energy.layers import DATASET_ARRAYS, IS_DDR, LAYERS
 from nmsim.energy.prices import PriceList
 from nmsim.schemes import FULL
-from nmsim.system.board import TRAINING
 from nmsim.system.course import Course
 from nmsim.system.pace import Speeds
 from nmsim.system.parts import dram_spec

@@ -113,15 +113,15 @@ def _begun(folder: Path) -> RunConfig:
 
 def print_schemes(schemes: dict[str, dict[str, Any]]) -> None:
     """Print what each scheme came to, and in brackets its energies as shares of those of `full`."""
+    from nmsim.energy.layers import LAYERS
     from nmsim.schemes import FULL
     from nmsim.units import format_bytes, format_energy, format_time
 
-    layers = {"dataset DDR": "dataset_ddr_energy", "all DDR": "ddr_energy", "whole system": "system_energy"}
     rows = []
     for name, scheme in schemes.items():
         ratios = scheme["ratio_to_full"] or {}
         energies = []
-        for key in layers.values():
+        for key in LAYERS:
             ratio = "" if ratios.get(key) is None or name == FULL else f" ({ratios[key]:.3g}×)"
             energies.append(format_energy(scheme[f"{key}_fJ"]) + ratio)
         accuracy = "–"
@@ -130,4 +130,4 @@ def print_schemes(schemes: dict[str, dict[str, Any]]) -> None:
             accuracy += f" ± {scheme['accuracy_sd']:.2%}" if scheme["seeds"] > 1 else ""
         time, pcb = format_time(scheme["time_ps"]), format_bytes(scheme["pcb_bytes"])
         rows.append((name, f"{scheme['kept']:,}", scheme["epochs"], accuracy, *energies, time, pcb))
-    print_table(["scheme", "images", "epochs", "accuracy", *layers, "time", "over the PCB"], rows)
+    print_table(["scheme", "images", "epochs", "accuracy", *LAYERS.values(), "time", "over the PCB"], rows)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nmsim.dram.commands import RD, RDA, WR, WRA, REFab, REFpb
+from nmsim.dram.commands import MOVES_BURST, REFab, REFpb
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ class Activity:
     @property
     def bursts(self) -> int:
         """Return the bursts read and written."""
-        return sum(self.total(command) for command in (RD, WR, RDA, WRA))
+        return int(self.counts[MOVES_BURST].sum())
 
     @property
     def refreshes(self) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from nmsim.access.phases import TRAINING
 from nmsim.energy.components import COMPONENTS, DDR_COMPONENTS
 from nmsim.energy.layers import LAYERS
 from nmsim.report.axes import (
@@ -242,7 +243,7 @@ def _training_share(table: pd.DataFrame) -> str:
     own = table[table["scheme"] == scheme].set_index("phase")
     if not own["energy_fJ"].sum() or not own["time_ps"].sum():
         return f"{scheme} has no phases that take energy."
-    training = own[own.index == "training"]
+    training = own[own.index == TRAINING]
     energy = format_share(training["energy_fJ"].sum() / own["energy_fJ"].sum())
     time = format_share(training["time_ps"].sum() / own["time_ps"].sum())
     return f"Training takes {energy} of the energy and {time} of the time of {scheme}."

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from nmsim.access.phases import TRAINING
 from nmsim.data.synthetic import RANDOM_BYTES
 from nmsim.energy.layers import LAYERS
 from nmsim.report.run import Run
@@ -165,7 +166,7 @@ def _near_against_host(run: Run, table: pd.DataFrame, method: str) -> str:
 
 
 def _selection(run: Run, scheme: str) -> pd.Series:
-    own = run.phases[(run.phases["scheme"] == scheme) & (run.phases["phase"] != "training")]
+    own = run.phases[(run.phases["scheme"] == scheme) & (run.phases["phase"] != TRAINING)]
     return own[["energy_fJ", "time_ps"]].sum()
 
 

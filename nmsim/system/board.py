@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nmsim.access.layout import Layout, RowVisits
+from nmsim.access.phases import CONTROL, INDICES, MODE_SWITCH, TRAINING
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.config.schema import RunConfig
 from nmsim.dram.address import AddressMap
@@ -28,9 +29,6 @@ from nmsim.system.process import Environment, Process
 from nmsim.system.repeats import Repeater
 from nmsim.system.trace_rows import TraceRows
 from nmsim.trace.writer import TraceWriter
-
-#: Phases that are the board's own; all others carry the names that selection and training give them.
-CONTROL, MODE_SWITCH, INDICES, TRAINING = "control", "mode_switch", "indices", "training"
 
 #: What the reserved rows hold, as the trace's array.
 REGISTERS = "mode_registers"

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nmsim.access.phases import TRAINING
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.training.epochs import ByEpoch
 from nmsim.training.network import NetworkCost
-
-#: The phase of every step.
-TRAINING = "training"
 
 #: Bytes of a record of the arrays that spill: a whole number of DRAM bursts.
 RECORD_BYTES = 1024

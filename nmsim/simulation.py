@@ -30,9 +30,10 @@ from nmsim.summary import SchemeResult, energy_table, summarise
 from nmsim.system.board import Board, SelectionWork
 from nmsim.system.board_checks import check_board
 from nmsim.system.nmc import team_units
-from nmsim.system.parts import dram_spec, line_contents
+from nmsim.system.parts import dram_spec, layout, line_contents
 from nmsim.trace.writer import TraceWriter
-from nmsim.training import TrainingSteps, training_arrays
+from nmsim.training import NetworkCost, TrainingSteps, training_arrays
+from nmsim.training.network import Network
 
 #: How often a request to stop is looked for while boards are simulated.
 _PAUSE_S = 0.2
@@ -140,7 +141,7 @@ def _fill(run: RunDir, work: _Work, tell: Progress, report: bool, resume: bool) 
     dataset = work.dataset = load(config.dataset)
     if resume:
         work.finished |= read_kept(run.final, dataset.sha256, work.arrays)
-    Board(config, "", [_images(dataset)], dataset.y_train, None)  # refuses a memory that is too small
+    _check_room(config, dataset)
     lines = line_contents(config, {"images": dataset.X_train})
     learner = Learner(config, dataset, tell, work.fits, work.finished)
     started_boards: dict[str, tuple[Learnt, Board]] = {}
@@ -216,12 +217,12 @@ def prepare(
     lines: Mapping[str, LineActivity] | None = None,
 ) -> tuple[Board, dict[int, SelectionWork], Sequence[list[Step]]]:
     """Return a scheme's board and what it is to execute; of the trainings the first seed's is simulated."""
-    images = _images(dataset)
     place = Scheme.parse(scheme).side
     selector, batch = learnt.selector, config.training.batch_size
     sram_bytes = int(config.soc.sram.value)
-    arrays = {a.name: a for a in (images, *training_arrays(learnt.network, batch, sram_bytes))}
-    rows, selections, read = np.arange(images.rows), {}, "images"
+    arrays = {a.name: a for a in _arrays(config, dataset, learnt.network)}
+    n = len(dataset.y_train)
+    rows, selections, read = np.arange(n), {}, "images"
     if selector is not None:
         buffer = config.near_memory.buffer if place == "nmc" else config.soc.sram
         given = (int(buffer.value), team_units(config) if place == "nmc" else 1)
@@ -230,11 +231,21 @@ def prepare(
             turn.epoch: SelectionWork(place, turn.steps, len(selector.indices_), turn.before)
             for turn in selector.turns(*given)
         }
-        rows, read = selector.training_reads(images.rows)
+        rows, read = selector.training_reads(n)
     board = Board(config, scheme, list(arrays.values()), dataset.y_train, writer, lines)
     epochs = TrainingSteps(learnt.network, learnt.epoch_orders, rows, batch, sram_bytes, read)
     return board, selections, epochs
 
 
-def _images(dataset: Dataset) -> ArraySpec:
-    return ArraySpec("images", len(dataset.y_train), dataset.image_bytes, per_image=True)
+def _arrays(config: RunConfig, dataset: Dataset, network: NetworkCost) -> list[ArraySpec]:
+    """Return what lies in DRAM whatever is selected: images, and what of the training exceeds the SRAM."""
+    images = ArraySpec("images", len(dataset.y_train), dataset.image_bytes, per_image=True)
+    return [images, *training_arrays(network, config.training.batch_size, int(config.soc.sram.value))]
+
+
+def _check_room(config: RunConfig, dataset: Dataset) -> None:
+    """Refuse a memory that is too small, as far as it is known before anything is selected."""
+    training = config.training
+    network = Network(training.network, dataset.image_shape, dataset.n_classes)
+    arrays = _arrays(config, dataset, network.cost(momentum=training.momentum > 0))
+    layout(config, arrays, dataset.y_train)

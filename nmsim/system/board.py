@@ -9,11 +9,10 @@ from itertools import groupby
 import numpy as np
 import pandas as pd
 
-from nmsim.access.layout import Layout, RowVisits
+from nmsim.access.layout import RowVisits
 from nmsim.access.phases import CONTROL, INDICES, MODE_SWITCH, TRAINING
 from nmsim.access.work import ArraySpec, Step, Transfer
 from nmsim.config.schema import RunConfig
-from nmsim.dram.address import AddressMap
 from nmsim.dram.engine import Channel
 from nmsim.energy.data_bits import LineActivity
 from nmsim.energy.link import flight_time_ps
@@ -24,7 +23,7 @@ from nmsim.system.host import Host
 from nmsim.system.memory import MemoryChannel
 from nmsim.system.meter import Meter
 from nmsim.system.nmc import NearMemoryUnits
-from nmsim.system.parts import controller_spec, dram_spec, geometry
+from nmsim.system.parts import controller_spec, dram_spec, layout
 from nmsim.system.process import Environment, Process
 from nmsim.system.repeats import Repeater
 from nmsim.system.trace_rows import TraceRows
@@ -101,12 +100,7 @@ class Board:
         rows = None if writer is None else TraceRows(writer, scheme, self.spec, self.prices, shown)
         self.meter = Meter(self.spec, rows)
         self.env = Environment()
-        placement = config.near_memory.data_placement
-        decode = AddressMap(self.spec, controller.address_map, controller.bank_hash).decode
-        reserved = config.near_memory.mode_switch.reserved_rows
-        self.layout = Layout(geometry(self.spec), placement, decode, reserved)
-        for array in arrays:
-            self.layout.place(array, groups if array.per_image else None)
+        self.layout = layout(config, arrays, groups)
         flight_ps = flight_time_ps(config.link)
         self.channels = [
             MemoryChannel(self.env, i, Channel(self.spec, controller, i), self.meter, flight_ps)

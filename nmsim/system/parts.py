@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from nmsim.access.layout import Geometry
+from nmsim.access.layout import Geometry, Layout
+from nmsim.access.work import ArraySpec
 from nmsim.config.memory import Memory
 from nmsim.config.schema import RunConfig
+from nmsim.dram.address import AddressMap
 from nmsim.dram.controller import ControllerSpec
 from nmsim.dram.spec import DramSpec
 from nmsim.dram.spec import Organization as DramOrganization
@@ -44,6 +46,30 @@ def geometry(spec: DramSpec) -> Geometry:
     return Geometry(
         organization.channels, spec.banks_per_channel, organization.rows, spec.row_bursts, spec.access_bytes
     )
+
+
+def layout(config: RunConfig, arrays: Iterable[ArraySpec], groups: np.ndarray) -> Layout:
+    """Return the memory of a board with these arrays in place.
+
+    Parameters
+    ----------
+    config : RunConfig
+    arrays : iterable of ArraySpec
+    groups : ndarray of int64, shape (n,)
+        Class of each training image; it places the arrays with a record for each image.
+
+    Raises
+    ------
+    ResourceLimitError
+        Where the memory is too small for them.
+    """
+    spec, controller = dram_spec(config.memory), controller_spec(config.memory)
+    decode = AddressMap(spec, controller.address_map, controller.bank_hash).decode
+    near = config.near_memory
+    found = Layout(geometry(spec), near.data_placement, decode, near.mode_switch.reserved_rows)
+    for array in arrays:
+        found.place(array, groups if array.per_image else None)
+    return found
 
 
 def line_contents(config: RunConfig, records: Mapping[str, np.ndarray]) -> dict[str, LineActivity]:

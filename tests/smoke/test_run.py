@@ -259,3 +259,13 @@ def test_the_map_of_the_first_scheme_that_has_one_is_kept_whatever_its_method(tm
     assert np.array_equal(kept["embedding"], selector.map()) and kept["embedding"].shape == (60, 2)
     assert np.array_equal(kept["selected"], selector.indices_)
     assert np.array_equal(kept["labels"], dataset.y_train)
+
+
+def test_a_memory_without_room_for_what_the_training_spills_is_refused_before_anything_is_chosen(tmp_path):
+    # Two channels of 8 banks of 4 rows of 2 KiB are 131,072 bytes, of which the images take 1,438 · 64. The
+    # MLP's 64 · 128 + 128 + 128 · 10 + 10 weights of two bytes fit, its gradients, as many, not beside them.
+    sets = ["memory.organization.rows=4", "soc.sram=1 KiB", "training.network=mlp"]
+    config, said = nmsim.load_config(BOARDS / "lpddr4.yaml", [*SMALL, *sets]), []
+    with pytest.raises(NmsimError, match=r"too small for the array 'gradients'.*131,072"):
+        nmsim.simulate(config, tmp_path, lambda message, share: said.append(message))
+    assert said == ["reading the data"]

@@ -101,14 +101,13 @@ class Channel:
     ----------
     spec : DramSpec
     controller : ControllerSpec
-    channel : int
-        Its number, for the reader of the log.
     log_rows : int
-        Commands that each call logs at most, unless the call says otherwise.
+        Commands that each call logs at most, unless the call says otherwise; for checks that look at all
+        calls of a sequence.
     """
 
-    def __init__(self, spec: DramSpec, controller: ControllerSpec, channel: int = 0, log_rows: int = 0):
-        self.spec, self.controller, self.channel, self.log_rows = spec, controller, channel, log_rows
+    def __init__(self, spec: DramSpec, controller: ControllerSpec, log_rows: int = 0):
+        self.spec, self.controller, self.log_rows = spec, controller, log_rows
         self._tables = compile_tables(spec)
         self._near: dict[int, Tables] = {}
         check_controller(spec, controller)

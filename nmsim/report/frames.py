@@ -95,11 +95,6 @@ def _summed(table: pa.Table) -> pa.Table:
     return pa.table(columns | {_FIRST: grouped[f"{_FIRST}_min"]})
 
 
-def energy_from_trace(trace: Trace | Path | str) -> pd.DataFrame:
-    """Return a trace's energy: columns scheme, phase, component, energy_fJ; see `trace_sums`."""
-    return energy_by_component(trace_sums(trace))
-
-
 def energy_by_component(sums: pd.DataFrame) -> pd.DataFrame:
     """Return energy by scheme, phase and component (columns scheme, phase, component, energy_fJ).
 

@@ -103,7 +103,7 @@ class Board:
         self.layout = layout(config, arrays, groups)
         flight_ps = flight_time_ps(config.link)
         self.channels = [
-            MemoryChannel(self.env, i, Channel(self.spec, controller, i), self.meter, flight_ps)
+            MemoryChannel(self.env, i, Channel(self.spec, controller), self.meter, flight_ps)
             for i in range(organization.channels)
         ]
         self._repeater = Repeater(self.env, self.channels, config.simulation.iterations)
@@ -130,16 +130,14 @@ class Board:
 
     def execute(
         self,
-        selection: SelectionWork | Mapping[int, SelectionWork] | None,
+        selection: SelectionWork | Mapping[int, SelectionWork],
         epochs: Sequence[Sequence[Step]],
     ) -> None:
         """Run the scheme: its selection, if it has one, then the training epochs, each made in its turn.
 
-        Where the training is interrupted by further selections, they are given by the epochs before which
-        they come, counted from 0. `simulation.epochs` then holds for each stretch of the training.
+        Where there is none, or several, they are given by the epochs before which they come, counted from 0.
+        `simulation.epochs` then holds for each stretch of the training.
         """
-        if selection is None:
-            selection = {}
         selections = {0: selection} if isinstance(selection, SelectionWork) else selection
         works, commands = {}, []
         for epoch, work in selections.items():

@@ -192,7 +192,7 @@ def replay_requests(
             file = None
             if commands is not None:
                 file = files.enter_context(commands.file(spec, controller.refresh, number))
-            lanes.append(_Lane(Channel(spec, controller, number), file))
+            lanes.append(_Lane(Channel(spec, controller), file))
         pool = files.enter_context(ThreadPoolExecutor(max(1, threads)))
         began = time.perf_counter()
         for chunk in requests:

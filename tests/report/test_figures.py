@@ -114,7 +114,7 @@ def test_of_more_classes_or_images_than_can_be_drawn_a_stated_part_is_in_the_map
 
 
 def test_a_figure_s_svg_file_says_what_it_shows_and_each_mark_its_value(run_folder: Path):
-    plot = plots.energy_breakdown(frames.energy_from_trace(run_folder))
+    plot = plots.energy_breakdown(frames.energy_by_component(frames.trace_sums(run_folder)))
     root = ElementTree.fromstring(plot.svg_file())
     assert root.find(f"{SVG}desc").text == plot.sentence
     said = {title.text for title in root.iter(f"{SVG}title")}

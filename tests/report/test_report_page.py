@@ -128,7 +128,7 @@ def test_the_breakdown_s_table_sums_to_the_summary(written: Path):
 
 def test_the_bars_of_the_breakdown_are_as_long_as_the_trace_says(run_folder: Path):
     run = load_run(run_folder)
-    plot = plots.energy_breakdown(frames.energy_from_trace(run.path))
+    plot = plots.energy_breakdown(frames.energy_by_component(frames.trace_sums(run.path)))
     absolute, shares = plot.figure.axes[:2]
     totals = run.schemes["system_energy_fJ"].to_numpy(dtype=float)
     for ax, expected in ((absolute, totals / totals.max()), (shares, totals / totals)):
@@ -162,7 +162,7 @@ def test_files_that_disagree_by_a_femtojoule_are_pointed_out(run_folder: Path):
     path = run_folder / "summary.json"
     summary = json.loads(path.read_text())
     run = load_run(run_folder)
-    energy = frames.energy_from_trace(run.path)
+    energy = frames.energy_by_component(frames.trace_sums(run.path))
     assert all(check.holds for check in checks(run, energy))
     summary["schemes"]["random"]["system_energy_fJ"] += 1
     path.write_text(json.dumps(summary))

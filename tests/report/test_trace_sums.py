@@ -40,7 +40,7 @@ def test_energy_equals_a_sum_over_the_whole_trace_in_memory(run_folder: Path, tr
         for name in COMPONENTS:
             key = (row["scheme"], row["phase"], name)
             twin[key] = twin.get(key, 0) + row[f"{name}_fJ"]
-    energy = frames.energy_from_trace(run_folder)
+    energy = frames.energy_by_component(frames.trace_sums(run_folder))
     assert dict(zip(zip(energy["scheme"], energy["phase"], energy["component"], strict=True), energy["energy_fJ"], strict=True)) == twin  # fmt: skip  # noqa: E501
 
 

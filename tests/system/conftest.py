@@ -22,8 +22,8 @@ def execute(tmp_path):
         with TraceWriter(folder) as writer:
             lines = line_contents(config, contents or {})
             machine = Board(config, "scheme", arrays, GROUPS, writer, lines)
-            given = selection is None or isinstance(selection, dict)
-            work = selection if given else SelectionWork(place, selection, 40)
+            given = isinstance(selection or {}, dict)
+            work = selection or {} if given else SelectionWork(place, selection, 40)
             machine.execute(work, epochs)
         return machine, writer
 

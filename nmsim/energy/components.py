@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 #: component -> (what it is, the side of the board it is on). Their sum is a run's total.
+#:
+#: The component `trace` is the charge of the line on the PCB, which engineers call a trace. It has nothing to
+#: do with the energy trace, whose column `trace_fJ` it is, nor with the traces of requests that are replayed.
 COMPONENTS: dict[str, tuple[str, str]] = {
     "act": ("DRAM row activation", "dram"),
     "pre": ("DRAM precharge, of its own or after a column access", "dram"),

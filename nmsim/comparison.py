@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from nmsim.config import RunConfig, folder_name
-from nmsim.config.sampling import with_values
+from nmsim.config.variation import with_values
 from nmsim.errors import ConfigError
 from nmsim.learning import Progress
 from nmsim.report.comparison import COLUMNS

@@ -33,7 +33,7 @@ from nmsim.system.parts import dram_spec, geometry
 from nmsim.trace.schema import PART_ROWS
 from nmsim.trace.writer import GROUP_ROWS
 from nmsim.training.network import Network
-from nmsim.training.planes import LANES
+from nmsim.training.planes import CHUNK_IMAGES
 from nmsim.training.recipe import Recipe
 
 __all__ = [
@@ -223,9 +223,9 @@ def _training(config: RunConfig, images: Images, selectors: Mapping[str, Selecto
         yield Need("PyTorch", _TORCH_BYTES + at_once * rows * images.values * 4)
         return
     network = Network(section.network, images.shape, images.n_classes)
-    chunks = -(-min(section.batch_size, rows) // LANES)
+    chunks = -(-min(section.batch_size, rows) // CHUNK_IMAGES)
     values = sum(math.prod(shape) for shape in network.shapes)
-    of_chunk = 4 * (2 * values * min(LANES, section.batch_size) + network.parameter_count)
+    of_chunk = 4 * (2 * values * min(CHUNK_IMAGES, section.batch_size) + network.parameter_count)
     yield Need(
         f"a batch of {section.batch_size} in {section.network}",
         at_once * (chunks * of_chunk + 12 * network.parameter_count),

@@ -17,8 +17,8 @@ import numpy as np
 
 from nmsim.access.phases import TRAINING
 from nmsim.break_even import break_even
-from nmsim.config.sampling import Factor, drawn, factors, latin_hypercube, one_at_a_time
 from nmsim.config.schema import RunConfig
+from nmsim.config.variation import Factor, drawn, factors, latin_hypercube, one_at_a_time
 from nmsim.dram.commands import BACKGROUND_STATES
 from nmsim.energy.components import COMPONENTS
 from nmsim.energy.layers import DATASET_ARRAYS, IS_DDR, LAYERS

@@ -16,7 +16,7 @@ from nmsim.report.canvas import Plot
 from nmsim.report.outcomes import row_outcomes
 from nmsim.report.roofline import roofline
 from nmsim.report.run import Run, load_run
-from nmsim.report.runs import load_runs, render_runs
+from nmsim.report.run_comparison import load_runs, render_runs
 from nmsim.report.selection_map import selection_map
 from nmsim.report.timeline import timeline
 from nmsim.report.tornado import tornado

@@ -14,7 +14,7 @@ from nmsim.training import Model
 from nmsim.training.layers import AvgPool2d, Conv2d, Dense, Flatten, Layer, MaxPool2d, ReLU
 from nmsim.training.model import frozen
 from nmsim.training.network import Chunk, Network
-from nmsim.training.planes import LANES, Planes, Shape
+from nmsim.training.planes import CHUNK_IMAGES, Planes, Shape
 from nmsim.training.team import Team
 
 #: Largest code: symmetric, so that a product never needs a correction for an offset.
@@ -177,13 +177,13 @@ def _show(
 ) -> None:
     """Load all images into chunks, and hand each chunk with its rows to `use`."""
     X = frozen(X)
-    n_chunks = max(1, min(threads or numba.get_num_threads(), -(-len(X) // LANES)))
+    n_chunks = max(1, min(threads or numba.get_num_threads(), -(-len(X) // CHUNK_IMAGES)))
 
     def part(chunk: Chunk, i: int) -> None:
-        for start in range(i * LANES, len(X), n_chunks * LANES):
-            rows = np.arange(start, min(start + LANES, len(X)))
+        for start in range(i * CHUNK_IMAGES, len(X), n_chunks * CHUNK_IMAGES):
+            rows = np.arange(start, min(start + CHUNK_IMAGES, len(X)))
             chunk.load(X, rows, model.mean, model.scale)
             use(chunk, rows)
 
-    with Team(model.network, model.parameters, model.statistics, n_chunks, LANES) as team:
+    with Team(model.network, model.parameters, model.statistics, n_chunks, CHUNK_IMAGES) as team:
         team.map(part, n_chunks)

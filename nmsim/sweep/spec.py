@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from nmsim.config.load import Draft, Override
-from nmsim.config.sampling import known_exactly
 from nmsim.config.schema import RunConfig
+from nmsim.config.variation import known_exactly
 from nmsim.config.yaml_tree import Origin
 from nmsim.errors import ResourceLimitError
 from nmsim.schemes import FULL

@@ -16,7 +16,7 @@ from typing import Any
 
 import nmsim
 from nmsim.config import RunConfig
-from nmsim.config.sampling import with_values
+from nmsim.config.variation import with_values
 from nmsim.data import Dataset, load
 from nmsim.energy.prices import PriceList
 from nmsim.learning import Learnt, fitted_selector, learn, learning_key, selection_key

@@ -34,8 +34,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmsim.config.sampling import with_values
 from nmsim.config.schema import RunConfig
+from nmsim.config.variation import with_values
 from nmsim.dram.spec import DramSpec
 from nmsim.energy.layers import IS_DDR
 from nmsim.energy.placement import PLACEMENTS, UnitCount

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from nmsim.training.network import Chunk, Network
-from nmsim.training.planes import LANES
+from nmsim.training.planes import CHUNK_IMAGES
 from nmsim.training.team import Team
 
 
@@ -76,16 +76,16 @@ class Model:
     def _see(self, X: np.ndarray, use: Callable[[Chunk, np.ndarray], None]) -> None:
         """Show all images to the network, and hand each chunk with its rows to `use`."""
         X = frozen(X)
-        n_chunks = max(1, min(numba.get_num_threads(), -(-len(X) // LANES)))
+        n_chunks = max(1, min(numba.get_num_threads(), -(-len(X) // CHUNK_IMAGES)))
 
         def part(chunk: Chunk, i: int) -> None:
-            for start in range(i * LANES, len(X), n_chunks * LANES):
-                rows = np.arange(start, min(start + LANES, len(X)))
+            for start in range(i * CHUNK_IMAGES, len(X), n_chunks * CHUNK_IMAGES):
+                rows = np.arange(start, min(start + CHUNK_IMAGES, len(X)))
                 chunk.load(X, rows, self.mean, self.scale)
                 chunk.forward(training=False)
                 use(chunk, rows)
 
-        with Team(self.network, self.parameters, self.statistics, n_chunks, LANES) as team:
+        with Team(self.network, self.parameters, self.statistics, n_chunks, CHUNK_IMAGES) as team:
             team.map(part, n_chunks)
 
 

@@ -11,7 +11,7 @@ from nmsim.training.loss import softmax_cross_entropy
 from nmsim.training.model import Model
 from nmsim.training.network import Chunk
 from nmsim.training.optim import SGD
-from nmsim.training.planes import LANES
+from nmsim.training.planes import CHUNK_IMAGES
 from nmsim.training.team import Team
 
 
@@ -49,7 +49,7 @@ class NumpyTraining:
 
     def __init__(self, task: Task):
         self.model, self._task = task.model, task
-        self._lanes = min(LANES, task.batch_size)
+        self._lanes = min(CHUNK_IMAGES, task.batch_size)
         n_chunks = -(-task.batch_size // self._lanes)
         model = task.model
         self._team = Team(model.network, model.parameters, model.statistics, n_chunks, self._lanes)

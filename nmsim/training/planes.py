@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 Shape = tuple[int, int, int]
 
 #: Images side by side: enough to amortise the start of a loop; a usual batch of 64 still feeds two threads.
-LANES = 32
+CHUNK_IMAGES = 32
 
 
 class Planes:

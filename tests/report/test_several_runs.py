@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from nmsim.cli.app import app
 from nmsim.errors import DataError
-from nmsim.report.runs import (
+from nmsim.report.run_comparison import (
     accuracy_of_runs,
     all_schemes,
     cautions,

@@ -5,8 +5,8 @@ import pytest
 from sweep_samples import BOARD, write_spec
 
 from nmsim.config import load_config
-from nmsim.config.sampling import with_values
 from nmsim.config.schema import quantities
+from nmsim.config.variation import with_values
 from nmsim.sweep.local import InProcess
 from nmsim.sweep.run import planned
 from nmsim.sweep.spec_file import read_spec

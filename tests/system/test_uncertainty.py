@@ -6,7 +6,7 @@ from board_samples import BOARDS, GROUPS, RECORD_BYTES, N, epoch, one_pass
 
 from nmsim.access.work import ArraySpec, Step
 from nmsim.config import load_config
-from nmsim.config.sampling import factors, latin_hypercube, one_at_a_time, with_values
+from nmsim.config.variation import factors, latin_hypercube, one_at_a_time, with_values
 from nmsim.energy.components import COMPONENTS
 from nmsim.system.board import Board, SelectionWork
 from nmsim.uncertainty import Variants, outcome

@@ -14,18 +14,19 @@ KIB = 1024
 
 
 @pytest.mark.parametrize(
-    ("size_KiB", "node_nm", "pJ_per_bit"),
+    ("size_KiB", "node_nm", "ends_pJ"),
+    # Points of CACTI 7 (low operating power, a port of 256 bits), in pJ a bit, around one half-way.
     [
-        (2, 22, 0.005),
-        (64, 22, 0.033),
-        (1024, 22, 0.149),
-        (16, 45, 0.039),
-        (256, 45, 0.204),
-        (1024, 45, 0.418),
+        (32, 22, (0.013, 0.033)),  # 16 and 64 KiB
+        (128, 45, (0.100, 0.204)),  # 64 and 256 KiB
+        (64, (22 * 45) ** 0.5, (0.033, 0.100)),  # 22 and 45 nm
+        (512, (22 * 45) ** 0.5, (0.071, 0.149, 0.204, 0.418)),  # all four around it
     ],
 )
-def test_the_points_of_the_table_are_met(size_KiB, node_nm, pJ_per_bit):
-    assert sram_read_fJ_per_bit(size_KiB * KIB, node_nm) == pytest.approx(1e3 * pJ_per_bit)
+def test_half_way_between_points_of_cacti_a_bit_costs_their_geometric_mean(size_KiB, node_nm, ends_pJ):
+    # Straight lines, log over log: half-way lies the root of the product.
+    middle_pJ = np.prod(ends_pJ) ** (1 / len(ends_pJ))
+    assert sram_read_fJ_per_bit(size_KiB * KIB, node_nm) == pytest.approx(1e3 * middle_pJ)
 
 
 def test_a_larger_buffer_and_an_older_node_cost_more_and_nothing_jumps():

@@ -133,9 +133,12 @@ def test_operations_do_not_depend_on_who_executes_them():
 
 def test_units_divide_what_is_gathered_and_no_more():
     fit, _ = fitted()
+    gathered = Counter()
     for one, many in zip(fit.steps(1000, 1), fit.steps(1000, 4), strict=True):
         if one.phase in ("distances", "affinities"):
             assert one.gather_bytes_per_unit <= 4 * many.gather_bytes_per_unit < one.gather_bytes_per_unit + 4
+            gathered[one.phase] += one.gather_bytes_per_unit
+    assert gathered["distances"] > 0 and gathered["affinities"] > 0
 
 
 @pytest.mark.parametrize("search", ["bisection", "fireworks"])

@@ -14,6 +14,9 @@ from nmsim.units import DIMENSIONS, base_unit, parse_quantity
 #: A value whose source gives no range is taken to lie within this factor of the truth, and called assumed.
 ASSUMED_FACTOR = 2.0
 
+#: In any base unit, far from all that can be built, and so that products of a few values are numbers still.
+LARGEST = 1e60
+
 #: The source of a value that its author chose.
 CHOICE = "a choice"
 
@@ -71,7 +74,7 @@ class Physical:
 
     dimension: str
     minimum: float = 0.0
-    maximum: float = float("inf")
+    maximum: float = LARGEST
     chosen: bool = False
 
     def _number(self, raw: Any, unit: str | None = None) -> float:

@@ -117,6 +117,7 @@ def outcome(key: str, value: str) -> str:
 
 def main() -> None:
     """Try all settings of the section that the command line names."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start what is in the background without
     run()  # compiles the kernels, which no signal stops
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     section = sys.argv[1]

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from nmsim.config.quantity import Physical
+from nmsim.config.quantity import LARGEST, Physical
 from nmsim.config.schema import RunConfig
 from nmsim.trace.schema import COLUMNS
 from nmsim.units import DIMENSIONS
@@ -115,7 +115,7 @@ def _value(annotation: Any, metadata: Any) -> Value:
 
 def _physical_range(physical: Physical) -> str:
     base = next(iter(DIMENSIONS[physical.dimension]))
-    high = "" if physical.maximum == float("inf") else f" to {physical.maximum:g}"
+    high = "" if physical.maximum == LARGEST else f" to {physical.maximum:g}"
     return f"{physical.minimum:g}{high or ' or more'} {base}".strip()
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import yaml
 
 from nmsim.data import Dataset, open_dataset
+from nmsim.schemes import Scheme
 from nmsim.selection import create
 from nmsim.training import Recipe, train
 
@@ -63,7 +64,7 @@ def trained(
     if scheme == "random":
         rows = create("random", keep, seed).fit(dataset.X_train, dataset.y_train).indices_
     else:
-        rows = np.load(folder / f"selected_indices.{scheme.replace('@', '-')}.npy")
+        rows = np.load(folder / f"selected_indices.{Scheme.parse(scheme).file_name}.npy")
         rows = rows if dataset.train_rows is None else np.searchsorted(dataset.train_rows, rows)
     section = {k: v for k, v in config["training"].items() if k not in ("seeds", "source", "network")}
     section["min_steps"] = STEPS.get(network, section["min_steps"])

@@ -25,6 +25,7 @@ from nmsim.comparison import Plan, compare
 from nmsim.config import RunConfig
 from nmsim.data import load
 from nmsim.report.comparison import figures, markdown
+from nmsim.schemes import Scheme
 
 ROOT = Path(__file__).parents[1]
 DATA_SETS = {"fashion-mnist": "Fashion-MNIST", "cifar-10": "CIFAR-10"}
@@ -146,7 +147,7 @@ def about(config: RunConfig) -> str:
 
 def overview(table: pd.DataFrame) -> str:
     """Return the differences to random by scheme and share kept; bold where p < 0.05 for the better."""
-    table = table.assign(method=table["scheme"].str.partition("@")[0])
+    table = table.assign(method=[Scheme.parse(scheme).method for scheme in table["scheme"]])
     kept = table[~table["scheme"].isin(["full"])].drop_duplicates(["method", "keep_ratio"])
     ratios = sorted(kept["keep_ratio"].unique())
     lines = ["| method | " + " | ".join(f"{ratio:.0%}" for ratio in ratios) + " |"]

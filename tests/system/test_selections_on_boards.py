@@ -6,6 +6,7 @@ from board_samples import BOARDS
 
 from nmsim.config import load_config
 from nmsim.errors import ConfigError
+from nmsim.schemes import RANDOM
 from nmsim.selection.api import _BUILT_IN, create, method_places
 from nmsim.system.board import Board, SelectionWork
 from nmsim.system.board_checks import check_board
@@ -28,7 +29,7 @@ def test_a_selection_is_priced_where_it_runs(method, place):
     assert (own["phy_fJ"].sum() == 0) == (place == "nmc" or method == "random")
 
 
-@pytest.mark.parametrize("method", [m for m in _BUILT_IN if "nmc" not in method_places(m)])
+@pytest.mark.parametrize("method", [m for m in _BUILT_IN if m != RANDOM and "nmc" not in method_places(m)])
 def test_a_method_that_cannot_run_near_memory_is_refused_there_with_the_reason(method):
     with pytest.raises(ConfigError, match=f"{method} cannot run near memory: .*expected"):
         check_board(load_config(BOARDS / "lpddr4.yaml", [f"schemes=[full, {method}@nmc]"]))

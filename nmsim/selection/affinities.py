@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmsim import stop
-from nmsim.selection import kernels, searches
+from nmsim.selection import neighbour_kernels, searches
 
 #: Largest difference between the perplexity asked for and reached: equal to three decimals.
 PERPLEXITY_TOLERANCE = 5e-4
@@ -117,9 +117,11 @@ def nearest_neighbours(codes: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
         return indices, distances, early, late
     if codes.dtype == np.float16:
         X = np.ascontiguousarray(codes, dtype=np.float32)
-        columns = np.zeros((X.shape[1], -(-n // kernels.BLOCK) * kernels.BLOCK), dtype=np.float32)
+        columns = np.zeros(
+            (X.shape[1], -(-n // neighbour_kernels.BLOCK) * neighbour_kernels.BLOCK), dtype=np.float32
+        )
         columns[:, :n] = X.T
-        kernels.nearest_half_neighbours(X, columns, indices, distances, early, late)
+        neighbour_kernels.nearest_half_neighbours(X, columns, indices, distances, early, late)
         return indices, distances, early, late
     floating = codes.dtype.kind == "f"
     X = np.ascontiguousarray(codes, dtype=np.float32) if floating else _exact_float(codes)
@@ -133,9 +135,9 @@ def nearest_neighbours(codes: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
             dots = np.matmul(X[rows], X.T, out=scratch[: rows.stop - first])
         out = indices[rows], distances[rows], early[rows], late[rows]
         if floating:
-            kernels.nearest_screened_neighbours(dots, norms, X, first, *out)
+            neighbour_kernels.nearest_screened_neighbours(dots, norms, X, first, *out)
         else:
-            kernels.nearest_neighbours(dots, norms, first, *out)
+            neighbour_kernels.nearest_neighbours(dots, norms, first, *out)
     return indices, distances, early, late
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import get_num_threads, parallel_chunksize, set_num_threads
 
 from nmsim import stop
-from nmsim.selection import kernels
+from nmsim.selection import map_kernels
 from nmsim.selection.affinities import Affinities
 from nmsim.selection.features import principal_axes
 from nmsim.selection.mesh import Mesh
@@ -103,7 +103,7 @@ class Forces:
         self.weights = np.empty(n, dtype=np.float32)
 
     def _pairs(self, maps: Sequence[int]) -> np.ndarray:
-        """Return the points of these maps in twos, as `kernels.map_forces` wants them."""
+        """Return the points of these maps in twos, as `map_kernels.map_forces` wants them."""
         firsts, ends = self.firsts[maps], self.firsts[maps] + self.sizes[maps]
         leaders = [np.arange(first, end, 2) for first, end in zip(firsts, ends, strict=True)]
         owner = np.repeat(np.arange(len(leaders)), [len(i) for i in leaders])
@@ -115,7 +115,7 @@ class Forces:
         if len(self._exact):
             self._compare(Y, self._exact)
         if self.meshes:
-            kernels.map_attraction(
+            map_kernels.map_attraction(
                 Y, self._meshed, self.starts, self.indices, self.P, self.gaussian, self.attraction
             )
         for m, (first, end) in self._spans.items():
@@ -131,7 +131,7 @@ class Forces:
         """Return KL(P‖Q) of each map, in nats, with the exact Z whatever the forces."""
         self._compare(Y, self._pairs(range(len(self.sizes))))
         Z, costs = self._sums(), np.empty((2, Y.shape[1]))
-        kernels.map_costs(Y, self.starts, self.indices, self.P, self.gaussian, costs)
+        map_kernels.map_costs(Y, self.starts, self.indices, self.P, self.gaussian, costs)
         cost, share = np.add.reduceat(costs, self.firsts, axis=1)
         return cost + share * np.log(Z)
 
@@ -139,7 +139,7 @@ class Forces:
         """Compare points with all of their maps, exactly."""
         compared = int((pairs[:, 2] - pairs[:, 1]).sum()) * 2
         with _threads(compared // _PAIRS_PER_THREAD), parallel_chunksize(_CHUNK_PAIRS):
-            kernels.map_forces(
+            map_kernels.map_forces(
                 Y,
                 pairs,
                 self.starts,
@@ -222,7 +222,7 @@ def embed(
         stop.check()
         exaggerated = iteration < early
         Z = forces.evaluate(Y).astype(np.float32)
-        kernels.descend(
+        map_kernels.descend(
             Y,
             velocity,
             gains,

@@ -14,7 +14,7 @@ import numpy as np
 
 from nmsim.errors import ConfigError, DataError
 from nmsim.rng import stream
-from nmsim.selection import kernels
+from nmsim.selection import pooling_kernels
 from nmsim.selection.formats import FORMATS, Format
 
 KINDS = ("raw", "pool", "random_projection", "pca")
@@ -329,7 +329,7 @@ def _pooled_bytes(X: np.ndarray, size: int, width: int, form: Format, scale: flo
     for start in range(0, len(X), step):
         part = np.ascontiguousarray(X[start : start + step]).reshape(-1, rows, columns * channels)
         sums = np.empty((len(part), -(-rows // size), -(-columns // size) * channels), dtype=np.int32)
-        kernels.pool_sums(part, size, channels, sums)
+        pooling_kernels.pool_sums(part, size, channels, sums)
         means = (_flat(sums) - 128 * size**2) / size**2
         codes[start : start + len(part)] = form.rounded(means * scale)
     return codes

@@ -1,7 +1,7 @@
 """Repulsion in a large map, interpolated from a square mesh: time and memory linear in the points.
 
 The repulsive force is minus half the gradient of one potential, phi(y) = sum_j w(y - y_j): for w = 1/(1 +
-d²) as for w = exp(-d²), grad w = -2 w g (y - y_j) with the g of `kernels.map_forces`. So one convolution
+d²) as for w = exp(-d²), grad w = -2 w g (y - y_j) with the g of `map_kernels.map_forces`. So one convolution
 gives the forces and the weights at once. The scheme is that of smooth particle-mesh Ewald (U. Essmann et
 al., J. Chem. Phys. 103, 1995): points are spread on the mesh by quintic B-splines, the mesh is convolved
 with the weights by fast Fourier transforms (doubled, so that nothing wraps around), and the same splines
@@ -20,7 +20,7 @@ from numba import prange
 from scipy import fft
 
 from nmsim.compiled import njit
-from nmsim.selection.kernels import VECTOR
+from nmsim.selection.map_kernels import VECTOR
 
 #: Distance of neighbouring nodes in the units of the map. The weights are one unit wide.
 SPACING = 0.4

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nmsim.selection import kernels
+from nmsim.selection import map_kernels
 
 KINDS = ("grid_uniform", "grid_proportional", "medoid", "entropy")
 
@@ -79,7 +79,7 @@ def _medoids(Y: np.ndarray, budget: int, rng: np.random.Generator) -> Sample:
     rounds = 0
     while rounds < _MAX_ROUNDS:
         rounds, before = rounds + 1, labels.copy()
-        kernels.nearest_centres(Y, centres, labels, distances)
+        map_kernels.nearest_centres(Y, centres, labels, distances)
         if np.array_equal(labels, before):
             break
         count = np.bincount(labels, minlength=budget)

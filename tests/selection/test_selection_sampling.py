@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmsim.selection import kernels, reference
+from nmsim.selection import map_kernels, reference
 from nmsim.selection.sampling import KINDS, occupancy_entropy, sample
 
 
@@ -96,6 +96,6 @@ def test_nearest_centres_equal_those_of_the_slow_twin_ties_included():
     Y = np.random.default_rng(1).integers(0, 6, (200, 2)).astype(np.float32)
     centres = np.random.default_rng(2).integers(0, 6, (15, 2)).astype(np.float32)
     labels, distances = np.empty(200, np.int32), np.empty(200, np.float32)
-    kernels.nearest_centres(Y, centres, labels, distances)
+    map_kernels.nearest_centres(Y, centres, labels, distances)
     assert np.array_equal(labels, reference.nearest_centres(Y, centres))
     assert np.array_equal(distances, ((Y - centres[labels]) ** 2).sum(axis=1))

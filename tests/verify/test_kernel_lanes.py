@@ -24,7 +24,8 @@ KERNELS = (
     "nmsim/dram/address.py", "nmsim/dram/candidates.py", "nmsim/dram/checker_kernel.py",
     "nmsim/dram/hit_stream.py", "nmsim/dram/near.py", "nmsim/dram/rules.py", "nmsim/dram/scheduler.py",
     "nmsim/dram/upkeep.py", "nmsim/selection/greedy_kernels.py", "nmsim/selection/kernel_herding_kernels.py",
-    "nmsim/selection/kernels.py", "nmsim/selection/mesh.py", "nmsim/selection/searches.py",
+    "nmsim/selection/map_kernels.py", "nmsim/selection/mesh.py", "nmsim/selection/neighbour_kernels.py",
+    "nmsim/selection/pooling_kernels.py", "nmsim/selection/searches.py",
     "nmsim/trace/command_files.py", "nmsim/trace/exporters/drampower.py", "nmsim/trace/importers_kernel.py",
 )  # fmt: skip
 

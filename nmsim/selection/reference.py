@@ -147,7 +147,7 @@ def kl_divergence(P: np.ndarray, Y: np.ndarray, gaussian: bool) -> float:
 
 
 def gradient(P: np.ndarray, Y: np.ndarray, gaussian: bool) -> np.ndarray:
-    """Return dKL/dY, shape (n, 2): 4 sum_j (p_ij - q_ij) g_ij (y_i - y_j), g as in `map_kernels.map_forces`."""
+    """Return dKL/dY, shape (n, 2): 4 sum_j (p_ij - q_ij) g_ij (y_i - y_j), g as in `map_forces`."""
     w = map_weights(Y, gaussian)
     pull = (P - w / w.sum()) * (1.0 if gaussian else w)
     return 4.0 * (pull.sum(axis=1)[:, None] * Y - pull @ Y)

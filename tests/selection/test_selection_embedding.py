@@ -61,8 +61,8 @@ def test_the_exponential_is_right_to_three_units_in_a_million_up_to_where_it_no_
     for x in np.linspace(0.0, 20.0, 81):
         Y = np.array([[0, np.sqrt(x)], [0, 0]], dtype=np.float32)
         repulsion, weights = np.zeros((2, 2), np.float32), np.zeros(2, np.float32)
-        map_kernels.map_forces(Y, pairs, np.zeros(3, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32),
-                           True, none, repulsion, weights)  # fmt: skip
+        starts, indices, P = np.zeros(3, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)
+        map_kernels.map_forces(Y, pairs, starts, indices, P, True, none, repulsion, weights)
         distance = float(Y[0, 1])
         assert repulsion[0, 1] == pytest.approx(np.exp(-(distance**2)) * distance, rel=3e-6)
 

@@ -24,7 +24,7 @@ from nmsim.report.run import Run, load_run
 from nmsim.schemes import Scheme
 from nmsim.selection.selector import Reusable
 from nmsim.store import fs, manifest
-from nmsim.store.kept import KEPT, read_kept, write_kept
+from nmsim.store.kept import read_kept, write_kept
 from nmsim.store.rundir import RunDir
 from nmsim.summary import SchemeResult, energy_table, summarise
 from nmsim.system.board import Board, SelectionWork
@@ -130,7 +130,7 @@ def _keep(run: RunDir, work: _Work) -> stop.Interrupted:
         return stop.Interrupted(f"interrupted; to finish it: nmsim run --resume {run.final}")
     kept = write_kept(run, work.finished, work.arrays)
     fs.write_text(run.path(manifest.RESOLVED_CONFIG), dump_config(work.config))
-    run.publish({**work.manifest(manifest.INTERRUPTED), KEPT: kept})
+    run.publish({**work.manifest(manifest.INTERRUPTED), **kept})
     return stop.Interrupted(f"interrupted; to finish it: nmsim run --resume {run.final}")
 
 
@@ -140,7 +140,7 @@ def _fill(run: RunDir, work: _Work, tell: Progress, report: bool, resume: bool) 
     tell("reading the data", 0.0)
     dataset = work.dataset = load(config.dataset)
     if resume:
-        work.finished |= read_kept(run.final, dataset.sha256, work.arrays)
+        work.finished |= read_kept(run.final, work.manifest(manifest.INTERRUPTED), work.arrays)
     _check_room(config, dataset)
     lines = line_contents(config, {"images": dataset.X_train})
     learner = Learner(config, dataset, tell, work.fits, work.finished)

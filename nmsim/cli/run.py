@@ -96,12 +96,14 @@ def _begun(folder: Path) -> RunConfig:
     """
     from nmsim.config import folder_name
     from nmsim.errors import StoreError
-    from nmsim.store.manifest import COMPLETE, INTERRUPTED, RESOLVED_CONFIG, read_manifest
+    from nmsim.store.manifest import COMPLETE, INTERRUPTED, RESOLVED_CONFIG, config_hash, read_manifest
 
-    read_manifest(folder, (COMPLETE, INTERRUPTED))
+    begun = read_manifest(folder, (COMPLETE, INTERRUPTED)).get("config_sha256")
     file = folder / RESOLVED_CONFIG
     config = load_board(file)
     expected, found = folder.absolute().name, folder_name(config)
+    if found == expected:  # the folder can be given another name
+        expected, found = str(begun)[:16], config_hash(config.model_dump(mode="json"))[:16]
     if found != expected:
         hint = "A changed configuration is another run: nmsim run CONFIG."
         raise StoreError(

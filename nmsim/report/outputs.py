@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nmsim.energy.layers import LAYERS
+from nmsim.errors import TraceFormatError
 from nmsim.report import frames, html, plots, verdict
 from nmsim.report.accuracy import accuracy_energy
 from nmsim.report.banks import banks
@@ -116,7 +117,31 @@ def run_figures(run: Run, sums: pd.DataFrame | None) -> list[Plot]:
 
 
 def _sums(run: Run) -> pd.DataFrame | None:
-    return _in_order(frames.trace_sums(run.path), list(run.schemes["scheme"])) if run.trace_files else None
+    """Return the sums of a run's trace, held to its energy table; None where the run kept no trace.
+
+    Raises
+    ------
+    TraceFormatError
+        Where the trace is missing, damaged, or not that of this run.
+    """
+    if not run.trace_files and run.summary.get("trace", {}).get("level", "off") == "off":
+        return None
+    sums = frames.trace_sums(run.path)
+    keys = ["scheme", "phase", "component"]
+    of_trace = frames.energy_by_component(sums).groupby(keys)["energy_fJ"].sum()
+    of_table = run.energy.groupby(keys)["energy_fJ"].sum()
+    places = of_trace.index.union(of_table.index)
+    wrong = of_trace.reindex(places, fill_value=0) != of_table.reindex(places, fill_value=0)
+    if wrong.any():
+        place = places[wrong.to_numpy()][0]
+        raise TraceFormatError(
+            f"the trace does not sum to the energy table: {', '.join(place)}",
+            file=run.path,
+            found=f"{int(of_trace.get(place, 0))} fJ",
+            expected=f"{int(of_table.get(place, 0))} fJ",
+            hint="Run it again.",
+        )
+    return _in_order(sums, list(run.schemes["scheme"]))
 
 
 def draw(source: Path, out_dir: Path) -> list[tuple[Plot, list[Path]]]:

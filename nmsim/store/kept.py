@@ -10,16 +10,24 @@ import numpy as np
 
 from nmsim.errors import StoreError
 from nmsim.store import fs
-from nmsim.store.manifest import INTERRUPTED, nmsim_version, read_manifest
+from nmsim.store.manifest import INTERRUPTED, read_manifest
 from nmsim.store.objects import read_piece, write_piece
+from nmsim.store.reading import sha256_of
 from nmsim.store.rundir import RunDir
 
-#: Folder of the pieces below the run's, and the manifest's key that lists them.
-KEPT = "kept"
+#: Folder of the pieces below the run's, the manifest's key that lists them, and that of their hashes.
+KEPT, KEPT_SHA256 = "kept", "kept_sha256"
+
+#: What must be as it was for a piece to be one of the same run: keys of the manifest.
+_SAME = {
+    "nmsim_version": "another version of nmsim",
+    "config_sha256": "another configuration",
+    "dataset_sha256": "other data",
+}
 
 
-def write_kept(run: RunDir, pieces: Mapping[str, Any], known: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Make a run's folder hold these pieces and nothing else; return their files by their names.
+def write_kept(run: RunDir, pieces: Mapping[str, Any], known: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Make a run's folder hold these pieces and nothing else; return what the manifest says of them.
 
     Parameters
     ----------
@@ -31,34 +39,58 @@ def write_kept(run: RunDir, pieces: Mapping[str, Any], known: Mapping[str, np.nd
     """
     fs.empty(run.folder)
     files = {name: f"{KEPT}/{number:03d}.npz" for number, name in enumerate(sorted(pieces))}
-    return {name: file for name, file in files.items() if write_piece(run.path(file), pieces[name], known)}
+    written = {name: file for name, file in files.items() if write_piece(run.path(file), pieces[name], known)}
+    return {KEPT: written, KEPT_SHA256: {name: sha256_of(run.path(file)) for name, file in written.items()}}
 
 
-def read_kept(run: Path, dataset_sha256: str, known: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def read_kept(run: Path, manifest: Mapping[str, Any], known: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Return the pieces that an interrupted run kept, by name; none where there is no such run.
+
+    Parameters
+    ----------
+    run : Path
+    manifest : mapping
+        Of the run that goes on.
+    known : mapping of str to ndarray
+        See `objects.read_piece`.
 
     Raises
     ------
     StoreError
-        Where they are damaged, or belong to other data or another version of nmsim.
+        Where they are not what was written, or belong to another configuration, other data or another version
+        of nmsim.
     """
     try:
-        manifest = read_manifest(run, (INTERRUPTED,))
+        kept_by = read_manifest(run, (INTERRUPTED,))
     except StoreError:
         return {}
-    kept = manifest.get(KEPT)
-    if not isinstance(kept, dict):
+    kept, hashes = kept_by.get(KEPT), kept_by.get(KEPT_SHA256)
+    if not isinstance(kept, dict) or not kept:
         return {}
-    for what, found, expected in (
-        ("another version of nmsim", manifest.get("nmsim_version"), nmsim_version()),
-        ("other data", manifest.get("dataset_sha256"), dataset_sha256),
-    ):
-        if kept and found != expected:
+    for key, what in _SAME.items():
+        if kept_by.get(key) != manifest[key]:
             raise StoreError(
                 f"this run was interrupted with {what}",
                 file=run,
-                found=str(found)[:16],
-                expected=expected[:16],
+                found=str(kept_by.get(key))[:16],
+                expected=manifest[key][:16],
                 hint="Run it anew, without --resume.",
             )
-    return {name: read_piece(run / str(file), known) for name, file in kept.items()}
+    pieces = {}
+    for name, file in kept.items():
+        path = run / str(file)
+        try:
+            found = sha256_of(path)
+        except (OSError, ValueError) as error:
+            found = getattr(error, "strerror", None) or str(error)
+        expected = hashes.get(name) if isinstance(hashes, dict) else None
+        if found != expected:
+            raise StoreError(
+                "what an interrupted run kept is damaged",
+                file=path,
+                found=found[:40],
+                expected=f"SHA-256 {str(expected)[:16]}…",
+                hint="Run it anew, without --resume.",
+            )
+        pieces[name] = read_piece(path, known)
+    return pieces

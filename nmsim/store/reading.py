@@ -7,6 +7,7 @@ that they are allowed; errors of the operating system come through. Nothing is e
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -77,6 +78,15 @@ def read_up_to(file: IO[bytes] | GzipFile, n_bytes: int) -> bytearray:
     while len(content) < n_bytes and (chunk := file.read(min(_CHUNK, n_bytes - len(content)))):
         content += chunk
     return content
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def read_json(path: Path) -> Any:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nmsim.errors import TraceFormatError
-from nmsim.store.reading import check_regular, open_regular
+from nmsim.store.reading import check_regular, open_regular, read_json
 from nmsim.trace.schema import SCHEMA
 
 #: Rows of a batch at most.
@@ -129,6 +129,14 @@ def open_trace(path: Path | str) -> Trace:
         with _reading(file), _open_part(file) as part:
             _check_schema(part.schema_arrow, file)
             rows += part.metadata.num_rows
+    if path.is_dir() and (stated := _stated_rows(files[0].parent)) not in (None, rows):
+        raise TraceFormatError(
+            "this is not the whole trace of its run",
+            file=path,
+            found=f"{rows:,} rows",
+            expected=f"{stated:,}",
+            hint=_WRITE_AGAIN,
+        )
     return Trace(path, files, rows)
 
 
@@ -139,6 +147,15 @@ def is_trace(path: Path | str) -> bool:
         return True
     with open_regular(path) as file:
         return file.read(4) == b"PAR1"
+
+
+def _stated_rows(folder: Path) -> int | None:
+    """Return how many rows a run says that its trace has; None where the folder is no run's trace."""
+    try:
+        rows = read_json(folder.parent / "summary.json")["trace"]["rows"] if folder.name == "trace" else None
+    except (OSError, ValueError, TypeError, LookupError):
+        return None
+    return rows if isinstance(rows, int) else None
 
 
 def _parts(folder: Path, named: Path) -> tuple[Path, ...]:

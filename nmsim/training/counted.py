@@ -70,10 +70,11 @@ def count_training(
         Orders and costs are those of `train`; the accuracy is NaN, and there is no model.
     """
     epochs = recipe.epochs_for(rows)
+    unknown = np.broadcast_to(math.nan, epochs)  # one number, however many epochs there are
     return TrainResult(
         accuracy=math.nan,
-        loss_per_epoch=np.full(epochs, math.nan),
-        accuracy_per_epoch=np.full(epochs, math.nan),
+        loss_per_epoch=unknown,
+        accuracy_per_epoch=unknown,
         epoch_orders=DrawnOrders(rows, epochs, seed),
         epoch_moves=None,
         network=Network(recipe.network, image_shape, n_classes).cost(momentum=recipe.momentum > 0),

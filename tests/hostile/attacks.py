@@ -39,6 +39,7 @@ from nmsim.errors import NmsimError  # noqa: E402
 from nmsim.report.run import load_run, read_array  # noqa: E402
 from nmsim.store.kept import read_kept  # noqa: E402
 from nmsim.store.objects import read_piece, write_piece  # noqa: E402
+from nmsim.store.reading import sha256_of  # noqa: E402
 from nmsim.sweep.spec import Drafts  # noqa: E402
 from nmsim.sweep.spec_file import read_spec  # noqa: E402
 from nmsim.system.parts import controller_spec, dram_spec  # noqa: E402
@@ -344,11 +345,13 @@ def interrupted(folder: Path) -> Attack:
         "manifest_version": 1,
         "status": "interrupted",
         "nmsim_version": __version__,
+        "config_sha256": "x",
         "dataset_sha256": "y",
     }
-    write_piece(folder / "kept" / "000.npz", [1, 2], {})
-    seeds = [json.dumps(seed | {"kept": {"a": "kept/000.npz"}}).encode()]
-    return Attack(file, seeds, lambda: read_kept(folder, "y", {}))
+    piece = folder / "kept" / "000.npz"
+    write_piece(piece, [1, 2], {})
+    kept = {"kept": {"a": "kept/000.npz"}, "kept_sha256": {"a": sha256_of(piece)}}
+    return Attack(file, [json.dumps(seed | kept).encode()], lambda: read_kept(folder, seed, {}))
 
 
 def archive(folder: Path) -> Attack:

@@ -12,6 +12,9 @@ import zipfile
 from contextlib import contextmanager
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from attacks import BOARD, idx_bytes, make_run, npy_bytes
 from PIL import Image
@@ -20,10 +23,14 @@ from typer.testing import CliRunner
 from nmsim.cli.app import app
 from nmsim.config import load_config
 from nmsim.data import make_dataset, open_dataset
-from nmsim.errors import ConfigError, DataError, NmsimError, StoreError
+from nmsim.errors import ConfigError, DataError, NmsimError, StoreError, TraceFormatError
+from nmsim.report.outputs import draw
 from nmsim.report.run import load_run, read_array
 from nmsim.selection.api import create, fit
 from nmsim.store.reading import parse_json
+from nmsim.trace.schema import COMPONENT_COLUMNS
+from nmsim.training.counted import count_training
+from nmsim.training.recipe import Recipe
 
 MB = 10**6
 
@@ -211,3 +218,46 @@ def test_a_memory_that_64_bits_cannot_address_or_time_is_refused(setting, says):
     extra = ["memory.organization.columns=2147483648"] if "rows" in setting else []
     with pytest.raises(ConfigError, match=says):
         load_config(BOARD, [setting, *extra])
+
+
+def halve(part):
+    table = pq.read_table(part)
+    pq.write_table(table.slice(0, len(table) // 2), part)
+
+
+@pytest.mark.parametrize("harm", [halve, os.remove])
+def test_a_trace_that_is_not_whole_is_refused_by_all_who_read_it(tmp_path, harm):
+    run = make_run(tmp_path / "run", images=20)
+    harm(run / "trace" / "part-00000.parquet")
+    for words in (
+        ("report",),
+        ("plot", "--out", tmp_path / "plots"),
+        ("trace", "head"),
+        ("trace", "summary"),
+    ):
+        result = CliRunner().invoke(app, [*map(str, (*words, run))])
+        assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1, words
+        assert "trace" in result.stderr and not (tmp_path / "plots").exists()
+
+
+def test_a_trace_of_other_energies_is_not_drawn(tmp_path):
+    run = make_run(tmp_path / "run", images=20)
+    part = run / "trace" / "part-00000.parquet"
+    table = pq.read_table(part)
+    name = next(name for name in COMPONENT_COLUMNS if pc.max(table[name]).as_py())
+    row = int(np.argmax(table[name].to_numpy()))
+    for column in (name, "energy_fJ"):
+        numbers = table[column].to_numpy().copy()
+        numbers[row] -= 1
+        table = table.set_column(table.schema.get_field_index(column), column, pa.array(numbers))
+    pq.write_table(table, part)
+    with pytest.raises(TraceFormatError, match="does not sum to the energy table"):
+        draw(run, tmp_path / "plots")
+
+
+def test_a_training_that_is_only_counted_holds_nothing_for_an_epoch():
+    with at_most(4 * MB):
+        recipe = Recipe(network="softmax", epochs=1 << 31, min_steps=0)
+        done = count_training(4, (2, 2, 1), 2, recipe, seed=1)
+        assert done.loss_per_epoch.shape == done.accuracy_per_epoch.shape == (1 << 31,)
+        assert np.isnan(done.loss_per_epoch[-1])

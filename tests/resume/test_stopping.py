@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import nmsim
 from nmsim import stop
 from nmsim.cli.app import app
+from nmsim.config import folder_name
 from nmsim.errors import StoreError
 from nmsim.store.manifest import is_complete, read_manifest
 
@@ -135,10 +136,36 @@ def test_resuming_says_what_cannot_be_resumed(stopped):
     assert "this is not a finished run" in refused(folder / "kept")
     assert "--resume" in refused(folder, "--set", "seed=3")
     manifest = json.loads((folder / "manifest.json").read_text())
-    for key, message in (("nmsim_version", "another version"), ("dataset_sha256", "other data")):
+    for key, message in (
+        ("nmsim_version", "another version"),
+        ("dataset_sha256", "other data"),
+        ("config_sha256", "not the configuration that the run was begun with"),
+    ):
         (folder / "manifest.json").write_text(json.dumps({**manifest, key: "0"}))
         assert message in refused(folder)
     text = (folder / "config.resolved.yaml").read_text().replace("seeds: 2", "seeds: 3")
     (folder / "config.resolved.yaml").write_text(text)
     assert "not the configuration that the run was begun with" in refused(folder)
     assert sorted(os.listdir(folder.parent)) == [folder.name]
+
+
+def test_a_configuration_that_was_edited_is_refused_by_whatever_name_its_folder_goes(stopped):
+    file = stopped / "config.resolved.yaml"
+    file.write_text(file.read_text().replace("seed: 1\n", "seed: 7\n", 1))
+    config = nmsim.load_config(file)
+    moved = stopped.rename(stopped.with_name(folder_name(config)))
+    result = CliRunner().invoke(app, ["run", "--resume", str(moved)])
+    assert result.exit_code == 1 and "not the configuration that the run was begun with" in result.stderr
+    with pytest.raises(StoreError, match="interrupted with another configuration"):
+        nmsim.simulate(config, moved.parent, report=False, resume=True)
+
+
+def test_kept_work_that_is_not_what_was_written_is_refused(stopped):
+    pieces = sorted((stopped / "kept").iterdir())
+    config = nmsim.load_config(stopped / "config.resolved.yaml")
+    one, other = (piece.read_bytes() for piece in pieces[:2])
+    for contents in ((other, one), (one[:-1], other), (other, other), (None, other)):
+        for piece, content in zip(pieces, contents, strict=False):
+            piece.unlink(missing_ok=True) if content is None else piece.write_bytes(content)
+        with pytest.raises(StoreError, match="what an interrupted run kept is damaged"):
+            nmsim.simulate(config, stopped.parent, report=False, resume=True)

@@ -166,7 +166,8 @@ class Physical:
 
 
 Time = Annotated[Quantity, Physical("time")]
-ChosenTime = Annotated[Quantity, Physical("time", chosen=True)]
+#: At most 1,000 s, which any clock counts in 64 bits.
+ChosenTime = Annotated[Quantity, Physical("time", maximum=1e15, chosen=True)]
 TimePerLength = Annotated[Quantity, Physical("time_per_length")]
 Voltage = Annotated[Quantity, Physical("voltage")]
 Current = Annotated[Quantity, Physical("current")]

@@ -204,7 +204,8 @@ def _check_names(timing: Mapping[str, int], table: Standard) -> None:
                 f"memory.timing.{name} is missing", expected=f"all of {', '.join(table.required)}"
             )
     # Bursts, latencies and refresh cannot be 0; spacings such as nRPST may be.
-    for name in ("nBL", "nCL", "nCWL", "nRCD", "nRAS", "nRC", "nREFI", "nCKE"):
+    refresh = (table.refresh_interval, table.refresh_per_bank_interval)
+    for name in ("nBL", "nCL", "nCWL", "nRCD", "nRAS", "nRC", "nCKE", *refresh):
         if name in timing and timing[name] < 1:
             raise ConfigError(f"memory.timing.{name} must be at least 1", found=timing[name])
     if "nBL" in timing and timing["nBL"] * table.beats_per_clock != table.burst_beats:

@@ -128,5 +128,6 @@ def command_energies(
     if interval and has_current(spec.rails, "IDD5PB"):
         command["REFpb"] = energy_fJ("IDD5PB", one_open, clocks["nRFCpb"])
     elif interval:
-        command["REFpb"] = whole(refresh / round(clocks["nREFI"] / clocks[interval]))
+        sets = max(1, round(clocks["nREFI"] / clocks[interval]))  # that take turns in one REFab's interval
+        command["REFpb"] = whole(refresh / sets)
     return CommandEnergies(command, background, extra)

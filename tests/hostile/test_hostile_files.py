@@ -212,9 +212,11 @@ def test_an_archive_that_is_encrypted_or_packed_in_an_unknown_way_is_refused(tmp
     ("setting", "says"),
     [("memory.organization.channels=2147483648", "banks in all"),
      ("memory.organization.rows=2147483648", "bytes in all"),
-     ("memory.timing.tCK=1 s", "tCK must be at most 1 ms")],
+     ("memory.timing.tCK=1 s", "tCK must be at most 1 ms"),
+     ("memory.controller.power_down_idle=1e30 ps", "at most 1e+15 ps"),
+     ("soc.cpu.clock=1e61 Hz", "at most 1e+60 Hz")],
 )  # fmt: skip
-def test_a_memory_that_64_bits_cannot_address_or_time_is_refused(setting, says):
+def test_a_memory_that_numbers_of_64_bits_cannot_address_or_time_is_refused(setting, says):
     extra = ["memory.organization.columns=2147483648"] if "rows" in setting else []
     with pytest.raises(ConfigError, match=says):
         load_config(BOARD, [setting, *extra])

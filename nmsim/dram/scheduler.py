@@ -14,7 +14,8 @@ banks by what the standard's table says (`Tables.waits`), in the same pass that 
 
 Refresh, power-down and the closing of unused rows are looked at from a clock on that is known before
 (`attention`), so that they cost nothing in between. Where all that is queued goes to one or two open rows,
-and so does what arrives, hits are issued in a loop of their own (`stream_hits`).
+and so does what arrives, hits are issued in a loop of their own (`stream_hits`). What a command does to
+queues and rows is in `nmsim.dram.queues`, and becomes a part of this loop.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ import numpy as np
 
 from nmsim.compiled import njit
 from nmsim.dram.candidates import (
-    BANK_BITS,
     BANK_MASK,
     LAST_AGE,
     NOT_COLUMN,
@@ -35,9 +35,6 @@ from nmsim.dram.candidates import (
 )
 from nmsim.dram.commands import (
     ACT,
-    CONFLICT,
-    HIT,
-    MISS,
     N_NEXT,
     RD,
     RDA,
@@ -46,21 +43,11 @@ from nmsim.dram.commands import (
 from nmsim.dram.hit_stream import note_hits, stream_hits
 from nmsim.dram.lanes import least_key
 from nmsim.dram.near import visits_left
-from nmsim.dram.rules import (
-    closed,
-    delays_refresh,
-    earliest_within,
-    helper,
-    inlined,
-    note_act,
-    opened,
-    postpone,
-    write_log,
-)
+from nmsim.dram.queues import activate, closes_itself, end_data, join, leave, precharge
+from nmsim.dram.rules import delays_refresh, inlined, postpone, write_log
 from nmsim.dram.state import (
     BANK_BLOCKED,
     COLUMN,
-    DATA_END,
     FAR,
     FREE,
     HEAD,
@@ -77,15 +64,12 @@ from nmsim.dram.state import (
     OLDEST_HIT,
     ONE,
     OPEN_ROW,
-    ORDER,
     OUTCOME,
-    OVERTAKEN,
     PREVIOUS,
     QUEUED,
     READS,
     ROW,
     SEQUENCE,
-    TAIL,
     VISITS_END,
     VISITS_LEFT,
     WRITES,
@@ -108,22 +92,6 @@ def _chosen_mode(mode, reads, writes, high, low):
     if mode == 0:
         return 1 if writes >= high or (reads == 0 and writes > 0) else 0
     return 0 if writes == 0 or (reads > 0 and writes <= low) else 1
-
-
-@helper
-def _wants_row(state, slot, row):
-    """Return whether a request from this slot on in its list wants the row."""
-    while slot >= 0:
-        if state.slots[slot, ROW] == row:
-            return True
-        slot = state.slots[slot, NEXT]
-    return False
-
-
-@helper
-def _may_close(tables, state, command, bank, now):
-    """Return whether the bank's rules allow auto-precharge where they allow the column command without."""
-    return earliest_within(tables, state, command, bank) <= now
 
 
 @njit(_nrt=False, inline="always")  # compiled as a part of `nmsim.dram.calls.serve`
@@ -157,7 +125,7 @@ def schedule(tables, state, knobs, near, visits, batch, until, drain, log, done_
     last_request = scalars[LAST_REQUEST]
     scalars[LOG_ROWS] = 0
     n, i = len(batch.bank), 0
-    request_bank, request_row, request_column = batch.bank, batch.row, batch.column
+    request_bank = batch.bank
     is_write, arrival_clk = batch.is_write, batch.arrival_clk
     timed = len(arrival_clk) > 0
     logging, recording = len(log) > 0, len(done_clk) > 0
@@ -198,20 +166,7 @@ def schedule(tables, state, knobs, near, visits, batch, until, drain, log, done_
                 set_candidates(tables, state, knobs, mode, now, base)
             free_slots -= 1
             slot = free[free_slots] & _SLOT_MASK
-            before = banks[bank, TAIL + kind]
-            banks[bank, TAIL + kind] = slot
-            banks[bank, QUEUED + kind] += 1
-            slots[slot, ROW] = request_row[i]
-            slots[slot, COLUMN] = request_column[i]
-            slots[slot, ORDER] = (age << BANK_BITS) | bank
-            slots[slot, OUTCOME] = HIT
-            slots[slot, NEXT] = -1
-            slots[slot, PREVIOUS] = before
-            slots[slot, INDEX] = i
-            if before < 0:
-                banks[bank, HEAD + kind] = slot
-            else:
-                slots[before, NEXT] = slot
+            join(state, batch, i, slot, bank, kind, age)
             age += 1
             i += 1
             reads += 1 - kind
@@ -309,8 +264,7 @@ def schedule(tables, state, knobs, near, visits, batch, until, drain, log, done_
                     writes -= left * mode
                     now = max(clk, others_clk)
                     last_command, last_request = max(last_command, now), max(last_request, now)
-                    end = now + (knobs.write_done_clk if mode else knobs.read_done_clk)
-                    scalars[DATA_END] = max(scalars[DATA_END], end)
+                    end_data(state, knobs, mode, now)
                     if issued > 0:
                         note_hits(tables, state, command, bank, issued, clk)
                     if others_issued > 0:
@@ -319,37 +273,21 @@ def schedule(tables, state, knobs, near, visits, batch, until, drain, log, done_
                     set_again(tables, state, knobs, mode, other, now, base)
                     attention = 0 if reads + writes == 0 else attention
                     continue
-            if before < 0:
-                banks[bank, HEAD + mode] = search
-            else:
-                slots[before, NEXT] = search
-                banks[bank, OVERTAKEN] += 1
-            if search < 0:
-                banks[bank, TAIL + mode] = before
-            else:
-                slots[search, PREVIOUS] = before
-            banks[bank, QUEUED + mode] -= 1
+            leave(state, slot, bank, mode)
             free[free_slots] = slot
             free_slots += 1
             reads -= 1 - mode
             writes -= mode
-            state.outcomes[slots[slot, OUTCOME], bank] += 1
             banks[bank, LAST_USE] = now
-            end = now + (knobs.write_done_clk if mode else knobs.read_done_clk)
-            scalars[DATA_END] = max(scalars[DATA_END], end)
+            end = end_data(state, knobs, mode, now)
             if recording and slots[slot, INDEX] >= 0:
                 done_clk[slots[slot, INDEX]] = end
             closing = ZERO
-            if knobs.closed:
-                row, other = banks[bank, OPEN_ROW], banks[bank, HEAD + 1 - mode]
-                wanted = _wants_row(state, search, row) or _wants_row(state, other, row)
-                if not wanted and _may_close(tables, state, RDA + mode, bank, now):
-                    closing = ONE
-                    command += RDA - RD
-                    begins = now + (tables.write_close_clk if mode else tables.read_close_clk)
-                    begins = max(begins, state.last[ACT, bank] + tables.act_close_clk)
-                    closed(state, np.int64(rank_of_bank[bank]), ONE, begins)
-                    banks[bank, OPEN_ROW] = -1
+            if knobs.closed and closes_itself(
+                tables, state, mode, bank, np.int64(rank_of_bank[bank]), search, now
+            ):
+                closing = ONE
+                command += RDA - RD
             if logging:
                 row, column, outcome = slots[slot, ROW], slots[slot, COLUMN], slots[slot, OUTCOME]
                 write_log(state, log, now, command, bank, row, column, outcome, closing)
@@ -357,25 +295,11 @@ def schedule(tables, state, knobs, near, visits, batch, until, drain, log, done_
             rank = np.int64(rank_of_bank[bank])
             slot = banks[bank, HEAD + mode] & _SLOT_MASK
             if banks[bank, OPEN_ROW] < 0:
-                command = ACT
-                if slots[slot, OUTCOME] == HIT:
-                    slots[slot, OUTCOME] = MISS
-                row = slots[slot, ROW]
-                banks[bank, OPEN_ROW] = row
-                banks[bank, LAST_USE] = now
-                banks[bank, OVERTAKEN] = 0
-                search = slot
-                opened(state, rank, now)
-                window_clk = note_act(tables, state, rank, now)
-                first = rank * tables.banks_per_rank
-                window_key = max(window_clk - base, 0) << KEY_SHIFT
-                windows[first : first + tables.banks_per_rank] = window_key
+                command, search = ACT, slot
+                row = activate(tables, state, slot, bank, rank, now, base)
             else:
                 command = PREpb
-                slots[slot, OUTCOME] = CONFLICT
-                row = banks[bank, OPEN_ROW]
-                banks[bank, OPEN_ROW] = -1
-                closed(state, rank, ONE, now)
+                row = precharge(state, slot, bank, rank, now)
             if logging:
                 closing = ONE if command == PREpb else ZERO
                 write_log(state, log, now, command, bank, row, NONE, slots[slot, OUTCOME], closing)

@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 #: calls and threads around kernels.
 KERNELS = (
     "nmsim/dram/address.py", "nmsim/dram/candidates.py", "nmsim/dram/checker_kernel.py",
-    "nmsim/dram/hit_stream.py", "nmsim/dram/near.py", "nmsim/dram/rules.py", "nmsim/dram/scheduler.py",
+    "nmsim/dram/hit_stream.py", "nmsim/dram/near.py", "nmsim/dram/queues.py", "nmsim/dram/rules.py",
+    "nmsim/dram/scheduler.py",
     "nmsim/dram/upkeep.py", "nmsim/selection/greedy_kernels.py", "nmsim/selection/kernel_herding_kernels.py",
     "nmsim/selection/map_kernels.py", "nmsim/selection/mesh.py", "nmsim/selection/neighbour_kernels.py",
     "nmsim/selection/pooling_kernels.py", "nmsim/selection/searches.py",

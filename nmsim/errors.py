@@ -6,6 +6,7 @@
     ├── TraceFormatError     a damaged or unknown trace line             (exit 2)
     ├── ResourceLimitError   a run that would not fit this machine       (exit 2)
     ├── StoreError           an output folder that cannot be written     (exit 1)
+    │   └── NoRunError       a folder that is no run's                   (exit 2)
     ├── ClusterError         a scheduler or workers that cannot be used  (exit 1)
     └── ProtocolViolation    a command stream that breaks a DRAM timing  (exit 1)
 
@@ -123,6 +124,12 @@ class ResourceLimitError(NmsimError):
 
 class StoreError(NmsimError):
     """An output folder that cannot be written."""
+
+
+class NoRunError(StoreError):
+    """A folder that is no run's."""
+
+    exit_code = 2
 
 
 class ClusterError(NmsimError):

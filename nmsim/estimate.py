@@ -20,6 +20,7 @@ from nmsim.data.catalog import CATALOG
 from nmsim.data.synthetic import STEP
 from nmsim.energy.priced import MAX_SUM, too_large
 from nmsim.energy.prices import PriceList
+from nmsim.errors import DataError
 from nmsim.machine import IMAGES, Estimate, Need, refuse
 from nmsim.schemes import FULL, Scheme
 from nmsim.selection.api import method_parameters
@@ -198,8 +199,14 @@ def _selection(images: Images, method: str, selector: Selector) -> tuple[Need, .
 
 def _rows(config: RunConfig, images: Images, scheme: str) -> int:
     """Return how many images an epoch of a scheme reads."""
-    full = Scheme.parse(scheme).is_full
-    return images.n_train if full else total_budget(images.n_train, config.selection.keep_ratio)
+    if Scheme.parse(scheme).is_full:
+        return images.n_train
+    try:
+        return total_budget(images.n_train, config.selection.keep_ratio)
+    except DataError as error:
+        origin = config.origin(("selection", "keep_ratio"))
+        error.file, error.line = origin.file, origin.line
+        raise
 
 
 def _training(config: RunConfig, images: Images, selectors: Mapping[str, Selector]) -> Iterator[Need]:

@@ -15,12 +15,13 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     seed : int
         The run's seed, 0 <= seed < 2**63.
     *names : str or int
-        The consumer, from general to special: `stream(1, "training", "mlp", 0)`.
+        The consumer, from general to special: `stream(1, "training", "mlp", 0)`. Numbers are those of 64
+        bits, negative ones as their two's complement.
 
     Notes
     -----
     The names are hashed by CRC-32, which is the same on every machine and in every process (Python's own
     `hash` is not), and become the spawn key of one `numpy.random.SeedSequence`.
     """
-    key = [n if isinstance(n, int) else zlib.crc32(n.encode()) for n in names]
+    key = [n % (1 << 64) if isinstance(n, int) else zlib.crc32(n.encode()) for n in names]
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from datetime import datetime
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from nmsim.config import RunConfig, config_hash, dump_config
 from nmsim.data import Dataset, load
 from nmsim.energy.data_bits import LineActivity
 from nmsim.energy.prices import PriceList
+from nmsim.errors import ConfigError
 from nmsim.learning import Learner, Learnt, Progress, training_seeds
 from nmsim.report.outputs import write_outputs
 from nmsim.report.run import Run, load_run
@@ -85,6 +87,14 @@ def simulate(
             progress(message, share)
 
     started = manifest.now()
+    if not isinstance(config, RunConfig):
+        raise ConfigError(
+            "a run needs a configuration",
+            found=type(config).__name__,
+            hint='Load one: nmsim.load_config("lpddr4"), or your own file.',
+        )
+    if not isinstance(out, str | PathLike):
+        raise ConfigError("a run needs a folder to go to", found=repr(out)[:80], expected='out="runs"')
     check_board(config)
     with stop.at_borders(), RunDir(out, config.name, config_hash(config)) as run:
         work = _Work(config, started, {} if fits is None else fits)

@@ -7,10 +7,13 @@ interrupted. An error is one line on stderr; NMSIM_DEBUG=1 adds the traceback.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -36,32 +39,52 @@ from nmsim.cli import (
 from nmsim.errors import ConfigError, NmsimError
 
 INTERRUPTED = 130
+_STDOUT = "stdout"
 
 
 class _Verbs(TyperGroup):
     """The group of all verbs; ends them with one line where they fail."""
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Return the context of the words given; `--help` and `--version` are obeyed here."""
+        with _ended():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        """Run a verb."""
+        with _ended():
             return super().invoke(ctx)
-        except NmsimError as error:
-            _debug()
-            others = len(error.others) if isinstance(error, ConfigError) else 0
-            more = f" ({others} more: see nmsim config check)" if others else ""
-            raise _end(f"error: {error}{more}", error.exit_code) from None
-        except KeyboardInterrupt as error:
-            _debug()
-            raise _end(str(error) or "interrupted; nothing half-written is left", INTERRUPTED) from None
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # who read the output has gone; that is for typer to end
-            _debug()
-            reason = error.strerror or str(error)
-            raise _end(f"error: {error.filename or 'a file'}: {reason}", 1) from None
-        except MemoryError:
-            _debug()
-            hint = "Choose a smaller data set, or a lower selection.keep_ratio."
-            raise _end(f"error: there is not enough memory for this. {hint}", 1) from None
+
+
+@contextmanager
+def _ended() -> Iterator[None]:
+    """Turn what ends the block too early into one line and an exit code."""
+    try:
+        yield
+    except NmsimError as error:
+        _debug()
+        others = len(error.others) if isinstance(error, ConfigError) else 0
+        more = f" ({others} more: see nmsim config check)" if others else ""
+        raise _end(f"error: {error}{more}", error.exit_code) from None
+    except KeyboardInterrupt as error:
+        _debug()
+        raise _end(str(error) or "interrupted; nothing half-written is left", INTERRUPTED) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # who read the output has gone; that is for typer to end
+        _debug()
+        if error.filename == _STDOUT:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or Python would try again at its end
+        raise _end(f"error: {error.filename or 'a file'}: {error.strerror or error}", 1) from None
+    except MemoryError:
+        _debug()
+        hint = "Choose a smaller data set, or a lower selection.keep_ratio."
+        raise _end(f"error: there is not enough memory for this. {hint}", 1) from None
+    except ImportError as error:
+        if "map segment" not in str(error):  # as dlopen(3) says where there is no memory
+            raise
+        _debug()
+        raise _end("error: there is not enough memory to load the libraries that this needs", 1) from None
 
 
 def _debug() -> None:
@@ -100,6 +123,14 @@ def _nmsim(
     ] = False,
 ) -> None:
     """Energy, time and accuracy of near-memory data selection on edge boards, from one run."""
+    threads = os.environ.get("NUMBA_NUM_THREADS", "").strip()
+    if threads and not (threads.isdecimal() and len(threads) <= 4 and int(threads) > 0):
+        raise ConfigError(
+            "NUMBA_NUM_THREADS: this is no number of threads",
+            found=repr(threads)[:40],
+            expected="a whole number from 1 to 9999",
+            hint="Set it so, or unset it: all cores are used then.",
+        )
 
 
 app.command("run")(run.run)
@@ -118,8 +149,43 @@ app.command("boards")(boards.boards)
 app.command("doctor")(doctor.doctor)
 
 
+class _Stdout(io.FileIO):
+    """Standard output that names itself where it cannot be written, as files do."""
+
+    def write(self, data: Any) -> Any:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = _STDOUT
+            raise
+
+
+def _set_up_streams() -> None:
+    """Make every character printable, and of closed streams some that are there.
+
+    Where stdout is closed, printing is an error of the system like any other; what is said on stderr is lost.
+    Otherwise the next file that is opened would take the stream's number.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)
+    if sys.stdout is sys.__stdout__:  # and no program's that runs nmsim within itself
+        encoding = sys.stdout.encoding if sys.stdout else "utf-8"
+        raw = _Stdout(1, "w", closefd=False)
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=raw.isatty()
+        )
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
+    _set_up_streams()
+    os.environ["MPLBACKEND"] = (
+        "agg"  # figures are files here; a name of nothing would end matplotlib's import
+    )
     # A request to end (service managers, batch systems) is cleaned up after like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

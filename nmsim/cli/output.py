@@ -48,9 +48,12 @@ def picoseconds(text: str | None, option: str) -> int | None:
     if text is None:
         return None
     try:
-        return round(parse_quantity(text, "time"))
-    except ValueError as error:
+        time_ps = round(parse_quantity(text, "time"))
+    except (ValueError, OverflowError) as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
+    if abs(time_ps) >= 1 << 63:
+        raise typer.BadParameter(f"{text} is beyond all traces, 106 days", param_hint=option)
+    return time_ps
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], text: int = 1) -> None:

@@ -21,7 +21,9 @@ def replay(
     form: Annotated[Format, typer.Option("--format", help="Format of the traces.")] = "auto",
     request_bytes: Annotated[
         int | None,
-        typer.Option("--bytes", min=1, help="Length of a request that names none; default: one burst."),
+        typer.Option(
+            "--bytes", min=1, max=1 << 31, help="Length of a request that names none; default: one burst."
+        ),
     ] = None,
     commands: Annotated[
         Path | None,

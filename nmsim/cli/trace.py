@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,7 +28,9 @@ _UNTIL_HELP = "Leave out what starts then or later."
 UntilTime = Annotated[str | None, typer.Option("--until", "--to", metavar="TIME", help=_UNTIL_HELP)]
 Scheme = Annotated[str | None, typer.Option("--scheme", help="Only this scheme.")]
 Phase = Annotated[str | None, typer.Option("--phase", help="Only this phase.")]
-ChannelNumber = Annotated[int | None, typer.Option("--channel", min=0, help="Only this channel.")]
+ChannelNumber = Annotated[
+    int | None, typer.Option("--channel", min=0, max=(1 << 15) - 1, help="Only this channel.")
+]
 #: What `head` shows people of a row; --json has all columns.
 _HEAD: tuple[str, ...]
 _HEAD = ("t_ps", "dur_ps", "scheme", "phase", "cmd", "channel", "rank", "bankgroup", "bank", "row", "col")
@@ -71,7 +74,7 @@ def summary(
 @app.command()
 def head(
     path: TracePath,
-    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many.")] = 20,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=(1 << 63) - 1, help="How many.")] = 20,
     start: FromTime = None,
     end: UntilTime = None,
     scheme: Scheme = None,
@@ -219,6 +222,8 @@ def check(
     from nmsim.trace.reader import is_trace, open_trace
 
     path = named(path)
+    if not os.path.lexists(path):
+        open_trace(path)  # says so
     file = _board(path, config)
     if file is None:
         raise typer.BadParameter("commands need the board that they were made with", param_hint="--config")

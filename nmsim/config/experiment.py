@@ -109,7 +109,7 @@ Setting = Annotated[
 class Selection(Section):
     """How much is kept, and how."""
 
-    keep_ratio: Annotated[float, Field(gt=0, le=1)] = Field(
+    keep_ratio: Annotated[float, Field(gt=0, le=1, strict=True)] = Field(
         0.1, description="Share of the training images that is kept."
     )
     de_sne: DeSne = DeSne()

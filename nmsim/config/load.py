@@ -118,6 +118,17 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     ConfigError
         With file, line, path, what was found and a suggestion. `error.others` lists further problems.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ConfigError(
+            "a configuration is loaded from a file",
+            found=type(path).__name__,
+            expected='its path, or the name of a board such as "lpddr4"',
+        )
+    texts = isinstance(overrides, Sequence) and not isinstance(overrides, str)
+    if not texts or not all(isinstance(text, str) for text in overrides):
+        raise ConfigError(
+            "overrides are a list of texts", found=repr(overrides)[:80], expected='["a.b=value"]'
+        )
     return Draft(path).complete([Override.parse(text) for text in overrides])
 
 

@@ -1,8 +1,7 @@
 """NumPy archives: `x_train`, `y_train` and, if wanted, `x_test`, `y_test`, as Keras names them.
 
-Images are uint8; integers from 0 to 255 are taken as they are, and floating-point numbers from 0 to 1 are
-multiplied by 255 and rounded. Any other range is refused, for guessing its scale could be wrong without a
-sign. Arrays are parsed here and never unpickled: pickled objects are programs.
+Images become uint8 as `nmsim.data.pixels` says. Any other range is refused, for guessing its scale could be
+wrong without a sign. Arrays are parsed here and never unpickled: pickled objects are programs.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import numpy as np
 
 from nmsim.data.dataset import check_size
 from nmsim.data.files import reading
+from nmsim.data.pixels import as_pixels
 from nmsim.errors import DataError
 from nmsim.store.reading import open_regular, read_body, read_header
 
@@ -91,24 +91,22 @@ def _as_bytes(file: Path, key: str, X: np.ndarray) -> np.ndarray:
             expected="n×height×width or n×height×width×channels, at most 4 channels",
             hint="Reshape vectors to images, and move the channels to the last axis.",
         )
-    if X.dtype == np.uint8:
-        return X
+    pixels = as_pixels(X)
+    if pixels is not None:
+        return pixels
     if X.dtype.kind == "f":
         if not np.isfinite(X).all():
             raise DataError(f"{key} holds NaN or infinity", file=file, expected="numbers from 0 to 1")
-        top, hint = 1, "Scale it to 0–1, or save it as uint8."
+        top, hint = "1, or whole numbers to 255", "Scale it to 0–1, or save it as uint8."
     else:
-        top, hint = 255, "Save it as uint8."
-    low, high = X.min(initial=0), X.max(initial=0)
-    if low < 0 or high > top:
-        raise DataError(
-            f"{key} is out of range",
-            file=file,
-            found=f"{X.dtype} from {low:g} to {high:g}",
-            expected=f"0 to {top}",
-            hint=hint,
-        )
-    return np.rint(X * 255.0).astype(np.uint8) if X.dtype.kind == "f" else X.astype(np.uint8)
+        top, hint = "255", "Save it as uint8."
+    raise DataError(
+        f"{key} is out of range",
+        file=file,
+        found=f"{X.dtype} from {X.min():g} to {X.max():g}",
+        expected=f"0 to {top}",
+        hint=hint,
+    )
 
 
 def _as_labels(file: Path, key: str, y: np.ndarray) -> np.ndarray:

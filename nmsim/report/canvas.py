@@ -188,10 +188,12 @@ def hovered(artist: _Drawn, text: str) -> _Drawn:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Hold matplotlib's settings at this module's for the block, the caller's own afterwards."""
+    """Hold matplotlib's settings at its own and this module's for the block, the caller's afterwards."""
     import matplotlib
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
         yield
 
 

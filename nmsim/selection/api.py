@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from nmsim.data.pixels import as_pixels
 from nmsim.errors import ConfigError, DataError, suggestion
 from nmsim.selection.defaults import Defaults, FollowingDefaults
 from nmsim.selection.desne import DESNE, AdapSNE
 from nmsim.selection.dq import DatasetQuantization
 from nmsim.selection.dqas import ActiveQuantization
 from nmsim.selection.facility_location import FacilityLocation
+from nmsim.selection.features import refuse_mask
 from nmsim.selection.graph_cut import GraphCut
 from nmsim.selection.herding import Herding
 from nmsim.selection.k_center import KCenter
@@ -58,7 +60,7 @@ def selector_class(method: str) -> type[Selector]:
         For an unknown method, with a suggestion; for a plug-in that cannot be loaded or whose constructor
         lacks what all methods have.
     """
-    if method in _BUILT_IN:
+    if isinstance(method, str) and method in _BUILT_IN:
         return _BUILT_IN[method]
     check_choice("selection method", method, methods())
     (offer, *_) = [e for e in entry_points(group=ENTRY_POINTS) if e.name == method]
@@ -200,12 +202,13 @@ def select(
 
     Parameters
     ----------
-    X : ndarray of uint8 or other real numbers, shape (n, …)
-        Images (n, height, width[, channels]) or flat records. Images of another type whose values are all
-        whole numbers from 0 to 255 are taken as uint8, unless they are floating-point numbers up to 1. Of
-        all else the range of the values, the least to the largest, is mapped to that of uint8; methods with
-        a network refuse it.
-    y : ndarray of integers, shape (n,)
+    X : array of uint8 or other real numbers, shape (n, …)
+        Images (n, height, width[, channels]) or flat records; also what NumPy makes an array of, such as a
+        list or a table. Images of another type are taken as uint8: whole numbers from 0 to 255 as they are,
+        floating-point numbers from 0 to 1 times 255, rounded, as data sets in files are. Of all else the
+        range of the values, the least to the largest, is mapped to that of uint8; methods with a network
+        refuse it.
+    y : array of integers, shape (n,)
         Class labels.
     keep_ratio : float
         Share to keep, 0 < keep_ratio <= 1: exactly keep_ratio · n records, rounded, and at least one a class.
@@ -230,12 +233,26 @@ def select(
     >>> len(select(X, np.arange(20) % 2, 0.5, "random"))
     10
     """
-    return fit(create(method, keep_ratio, random_state, **params), _as_stored(X), y).indices_
+    return fit(create(method, keep_ratio, random_state, **params), _as_stored(_as_array(X)), y).indices_
+
+
+def _as_array(X: object) -> np.ndarray:
+    """Return records as the array that tables, lists and tensors are to NumPy."""
+    if isinstance(X, np.ma.MaskedArray):
+        refuse_mask(X)
+    try:
+        return np.asarray(X)
+    except Exception as error:  # of whatever library the object is from
+        raise DataError(
+            "the records are no array of numbers",
+            found=f"{type(X).__name__}: {error}",
+            hint="Give a NumPy array, such as X.to_numpy().",
+        ) from error
 
 
 def _as_stored(X: np.ndarray) -> np.ndarray:
-    """Return images as uint8 where that loses nothing, and anything else as it is; see `select`."""
-    if not isinstance(X, np.ndarray) or X.ndim not in (3, 4) or X.size == 0:
+    """Return images as uint8 where their scale is known, and anything else as it is; see `select`."""
+    if X.ndim not in (3, 4) or X.size == 0:
         return X
     if X.ndim == 4 and X.shape[1] in (1, 3) and min(X.shape[2:]) > 4:
         raise DataError(
@@ -244,10 +261,5 @@ def _as_stored(X: np.ndarray) -> np.ndarray:
             expected="(n, height, width, channels)",
             hint="Give X.transpose(0, 2, 3, 1); if they are no images, X.reshape(len(X), -1).",
         )
-    if X.dtype == np.uint8 or X.dtype.kind not in "biuf":
-        return X
-    low, high = X.min(), X.max()
-    if not (low >= 0 and high <= 255) or (X.dtype.kind == "f" and high <= 1):  # the first is so for NaN too
-        return X
-    stored = X.astype(np.uint8)
-    return stored if X.dtype.kind != "f" or np.array_equal(stored, X) else X
+    pixels = as_pixels(X) if X.dtype.kind in "biuf" else None
+    return X if pixels is None else pixels

@@ -17,7 +17,8 @@ def total_budget(n: int, keep_ratio: float) -> int:
     DataError
         Where the ratio is not a number in (0, 1] or keeps nothing.
     """
-    if not isinstance(keep_ratio, int | float | np.number) or not 0 < keep_ratio <= 1:
+    is_number = isinstance(keep_ratio, int | float | np.number) and not isinstance(keep_ratio, bool)
+    if not is_number or not 0 < keep_ratio <= 1:
         raise DataError(
             "the keep ratio is no share of the data",
             found=keep_ratio,

@@ -212,11 +212,28 @@ def axes_fit(values: int, n_axes: int) -> Fit:
     return Fit(_FIT_PASSES, {"mac_fp32": 2 * values * width}, 4 * values * width)
 
 
+def refuse_mask(X: np.ndarray) -> None:
+    """Raise DataError where numbers of an array are masked: what counts in their place cannot be known."""
+    if np.ma.is_masked(X):
+        raise DataError(
+            "numbers are masked",
+            found=f"{np.count_nonzero(np.ma.getmaskarray(X)):,} of {X.size:,}",
+            hint="Leave these records out, or give X.filled(…) with what counts in their place.",
+        )
+
+
 def check_records(X: np.ndarray) -> None:
     """Raise DataError unless X is a non-empty array of finite real records."""
-    shape = getattr(X, "shape", ())
     if not isinstance(X, np.ndarray) or X.ndim < 2 or X.size == 0:
-        raise DataError("no records to select from", found=f"shape {shape}", expected="an array (n, …)")
+        raise DataError(
+            "no records to select from",
+            found=f"shape {X.shape}" if isinstance(X, np.ndarray) else type(X).__name__,
+            expected="an array (n, …)",
+            hint=None
+            if isinstance(X, np.ndarray) and X.ndim
+            else "Give a NumPy array, such as X.to_numpy().",
+        )
+    refuse_mask(X)
     if X.dtype.kind not in "uifb":
         raise DataError("the records are not real numbers", found=X.dtype, expected="uint8 or float")
     if X.dtype.kind == "f":

@@ -16,7 +16,7 @@ from nmsim.errors import ConfigError, DataError, suggestion
 from nmsim.machine import Need
 from nmsim.selection.budget import class_budgets
 from nmsim.selection.defaults import Defaults, Turn
-from nmsim.selection.features import check_records
+from nmsim.selection.features import check_records, refuse_mask
 from nmsim.selection.needs import Records
 
 if TYPE_CHECKING:
@@ -233,11 +233,15 @@ def check_labels(y: np.ndarray, n: int) -> np.ndarray:
             expected=f"a whole number for each of the {n} records",
             hint="Give every record the label 0 to select from all of them as one class.",
         )
+    if isinstance(y, np.ma.MaskedArray):
+        refuse_mask(y)
     y = np.asarray(y)
     if y.shape != (n,):
         raise DataError("labels and records differ in number", found=f"shape {y.shape}", expected=f"({n},)")
     if y.dtype.kind not in "uib":
         raise DataError("the labels are not whole numbers", found=y.dtype, expected="an integer type")
+    if y.dtype.kind == "u" and y.max(initial=0) > np.iinfo(np.int64).max:
+        raise DataError("a label is beyond all classes", found=y.max(), expected="at most 2^63 - 1")
     return y.astype(np.int64)
 
 

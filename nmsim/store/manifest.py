@@ -16,7 +16,7 @@ from typing import Any
 
 import nmsim
 from nmsim._version import git_revision
-from nmsim.errors import StoreError
+from nmsim.errors import NoRunError, StoreError
 from nmsim.store.reading import read_json
 
 MANIFEST = "manifest.json"
@@ -163,7 +163,7 @@ def read_manifest(run: Path | str, status: Collection[str] = (COMPLETE,)) -> dic
     try:
         manifest = read_json(path)
     except FileNotFoundError:
-        raise StoreError(
+        raise NoRunError(
             "this is not a finished run", file=run, found=f"no {MANIFEST}", hint="Name the folder of a run."
         ) from None
     except OSError as error:

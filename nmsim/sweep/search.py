@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nmsim.errors import ConfigError
+from nmsim.errors import ConfigError, suggestion
 from nmsim.schemes import Scheme
 from nmsim.store import fs
 from nmsim.sweep.points import Point
@@ -51,8 +51,17 @@ def search(spec: Spec, runner: Runner, overrides: Sequence[str] = ()) -> None:
 
 
 def largest(spec: Spec, overrides: Sequence[str] = ()) -> Point:
-    """Return the point with the last value of every axis, to estimate what others need at most."""
-    return make_point(Drafts(spec, overrides), {axis.path: axis.samples[-1] for axis in spec.axes})
+    """Return the point with the last value of every axis, to estimate what others need at most.
+
+    Raises
+    ------
+    ConfigError
+        Where it is not said which scheme counts.
+    """
+    point = make_point(Drafts(spec, overrides), {axis.path: axis.samples[-1] for axis in spec.axes})
+    if spec.search is not None and point.config is not None:
+        _scheme(spec, spec.search, point)  # better now than in the midst of the search
+    return point
 
 
 def _study(spec: Spec, asked: Search, runner: Runner) -> Study:
@@ -110,8 +119,10 @@ def _scheme(spec: Spec, asked: Search, point: Point) -> str:
         raise ConfigError(
             "search.scheme: which scheme's energy and accuracy count?",
             file=spec.file,
+            line=asked.scheme_line,
             found=found,
             expected=", ".join(schemes),
+            hint=None if found is None else suggestion(found, schemes),
         )
     return str(found)
 

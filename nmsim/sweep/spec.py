@@ -132,6 +132,7 @@ class Search:
     energy: str = "system_energy"
     scheme: str | None = None
     sampler: str = "tpe"
+    scheme_line: int | None = None
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,7 @@ def _search(section: dict[str, Any], origins: Mapping[Path_, Origin]) -> Search:
         one_of("energy", "system_energy", ENERGIES),
         None if scheme is None else _text(scheme, ("search", SCHEME), origins),
         one_of("sampler", "tpe", ("tpe", "nsga2")),
+        None if scheme is None else origins[("search", SCHEME)].line,
     )
 
 

@@ -125,3 +125,15 @@ def test_the_table_shows_ratios_to_full_and_nothing_where_there_is_none(capsys):
     assert (
         other.count("1.50 mJ (0.1×)") == 3 and "x@[nmc]" in other and "2.00 s" in other and "4.10 kB" in other
     )
+
+
+def test_a_folder_that_is_no_run_is_a_wrong_input_to_all_verbs(nmsim, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for words in (("report", "empty"), ("run", "--resume", "empty"), ("report", "absent")):
+        result = nmsim(*words)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+
+
+def test_a_keep_ratio_that_keeps_nothing_is_refused_where_it_is_written(refused, tmp_path, lpddr4):
+    (tmp_path / "board.yaml").write_text(f"extends: {lpddr4}\nselection:\n  keep_ratio: 1e-9\n")
+    assert "board.yaml:3: the keep ratio keeps nothing" in refused("run", "board.yaml", "--dry-run")

@@ -199,3 +199,17 @@ def test_a_trace_without_a_manifest_is_said_to_be_of_no_finished_run(nmsim, run)
 def test_a_time_that_ends_before_it_begins_is_wrong_usage(nmsim, run):
     result = nmsim("trace", "head", run, "--from", "3 us", "--to", "2 us")
     assert result.exit_code == 2 and "not after" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("head", "-n", "9" * 20), ("head", "--channel", "9" * 20), ("summary", "--until", "1e30 us"),
+     ("summary", "--from", "1e300 s"), ("summary", "--channel", 1 << 15)],
+)  # fmt: skip
+def test_numbers_beyond_64_bits_are_refused_by_their_option(nmsim, run, words):
+    result = nmsim("trace", words[0], run, *words[1:])
+    assert result.exit_code == 2 and words[1] in result.stderr and "internal" not in result.stderr
+
+
+def test_a_file_of_commands_that_is_not_there_is_missed_before_its_board(refused, tmp_path):
+    assert "nothing: no such file or folder" in refused("trace", "check", "nothing")

@@ -9,6 +9,7 @@ import pytest
 from nmsim.config import load_config
 from nmsim.errors import ConfigError, closest, suggestion
 from nmsim.shipped import names
+from nmsim.simulation import simulate
 from nmsim.system.board_checks import check_board
 
 
@@ -49,3 +50,29 @@ def test_a_misspelt_board_is_answered_with_the_one_that_is_meant(tmp_path, monke
         load_config("lpdr4")
     with pytest.raises(ConfigError, match="Check the name"):  # one's own folders hold one's own files
         load_config(Path("mine") / "lpdr4.yaml")
+
+
+@pytest.mark.parametrize("path", [None, {}, 3, ["lpddr4"]])
+def test_a_configuration_is_loaded_from_a_path(path):
+    with pytest.raises(ConfigError, match="loaded from a file"):
+        load_config(path)
+
+
+@pytest.mark.parametrize("overrides", [None, "seed=1", [None], {"seed": 1}, [b"seed=1"]])
+def test_overrides_are_a_list_of_texts(overrides):
+    with pytest.raises(ConfigError, match="a list of texts"):
+        load_config("lpddr4", overrides)
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_the_keep_ratio_is_a_number(value):
+    with pytest.raises(ConfigError, match="keep_ratio: expected a number"):
+        load_config("lpddr4", [f"selection.keep_ratio={value}"])
+
+
+@pytest.mark.parametrize("given", ["lpddr4", None, {}])
+def test_a_run_needs_a_configuration_and_a_folder(given):
+    with pytest.raises(ConfigError, match="needs a configuration"):
+        simulate(given)
+    with pytest.raises(ConfigError, match="needs a folder"):
+        simulate(load_config("lpddr4"), out=None)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nmsim.energy.layers import LAYERS
 from nmsim.report import frames, plots
 from nmsim.report.accuracy import accuracy_energy, pareto_front
 from nmsim.report.banks import banks
@@ -181,3 +182,17 @@ def test_latency_over_bandwidth_says_what_is_reached_before_the_memory_saturates
         "Before it saturates the memory reaches 5 of 6.4 GB/s (with 100% reads, 50% random); a read then "
         "takes 60 ns on average, 3 times a lone read of an open row."
     )
+
+
+def test_a_users_settings_of_matplotlib_change_no_figure():
+    import matplotlib
+
+    def drawn() -> str:
+        table = pd.DataFrame({"scheme": ["full"], **{f"{layer}_fJ": [10**12] for layer in LAYERS}})
+        return plots.layers(table).svg()
+
+    before = drawn()
+    theirs = {"text.usetex": True, "font.family": "serif", "lines.linewidth": 9.0, "axes.grid": True}
+    with matplotlib.rc_context(theirs):
+        assert drawn() == before
+        assert {name: matplotlib.rcParams[name] for name in theirs} == theirs | {"font.family": ["serif"]}

@@ -2,7 +2,9 @@
 
 import pytest
 from sweep_samples import write_spec
+from typer.testing import CliRunner
 
+from nmsim.cli.app import app
 from nmsim.errors import ConfigError, ResourceLimitError
 from nmsim.sweep.run import planned
 from nmsim.sweep.spec_file import read_spec
@@ -77,3 +79,14 @@ def test_values_that_cannot_be_together_make_a_failed_point(tmp_path):
     points = planned(read_spec(write_spec(tmp_path, f"grid:\n{grid}")))
     assert [point.error is None for point in points] == [True, True, True, False]
     assert "interleaved" in points[3].error
+
+
+def test_the_scheme_of_a_search_is_looked_for_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "config: lpddr4\nsearch:\n  trials: 2\n  scheme: de-sny@nmc\n  over: {seed: [1, 2]}\n"
+    (tmp_path / "sweep.yaml").write_text(text)
+    for more in (["--dry-run"], ["--out", "out"]):
+        result = CliRunner().invoke(app, ["sweep", "sweep.yaml", *more])
+        assert result.exit_code == 2 and "sweep.yaml:4: search.scheme" in result.stderr
+        assert "Did you mean de-sne@nmc?" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.yaml"]

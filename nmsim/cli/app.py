@@ -74,7 +74,7 @@ def _ended() -> Iterator[None]:
             raise  # who read the output has gone; that is for typer to end
         _debug()
         if error.filename == _STDOUT:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or Python would try again at its end
+            sys.stdout = io.StringIO()  # or Python would try again at its end
         raise _end(f"error: {error.filename or 'a file'}: {error.strerror or error}", 1) from None
     except MemoryError:
         _debug()
@@ -177,7 +177,7 @@ def _set_up_streams() -> None:
         sys.stdout = io.TextIOWrapper(
             io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=raw.isatty()
         )
-    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or io.StringIO()
 
 
 def main() -> None:

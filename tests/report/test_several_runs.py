@@ -127,7 +127,7 @@ def test_one_run_gets_its_report_anew_or_a_page_elsewhere(tmp_path: Path):
 @pytest.mark.parametrize(
     ("damage", "code", "said"),
     [
-        (lambda run: (run / "manifest.json").unlink(), 1, "this is not a finished run"),
+        (lambda run: (run / "manifest.json").unlink(), 2, "this is not a finished run"),
         (lambda run: (run / "summary.json").write_text("{"), 1, "the summary is damaged"),
         (lambda run: (run / "config.resolved.yaml").unlink(), 1, "a file of this run is missing"),
         (lambda run: _edit(run / "manifest.json", nmsim_version="9.9"), 2, "another version"),

@@ -34,7 +34,7 @@ from nmsim.system.board_checks import check_board
 from nmsim.system.nmc import team_units
 from nmsim.system.parts import dram_spec, layout, line_contents
 from nmsim.trace.writer import TraceWriter
-from nmsim.training import NetworkCost, TrainingSteps, training_arrays
+from nmsim.training import NetworkCost, TrainingSteps, check_backend, training_arrays
 from nmsim.training.network import Network
 
 #: How often a request to stop is looked for while boards are simulated.
@@ -96,6 +96,7 @@ def simulate(
     if not isinstance(out, str | PathLike):
         raise ConfigError("a run needs a folder to go to", found=repr(out)[:80], expected='out="runs"')
     check_board(config)
+    check_backend(config.training.backend)
     with stop.at_borders(), RunDir(out, config.name, config_hash(config)) as run:
         work = _Work(config, started, {} if fits is None else fits)
         try:

@@ -59,7 +59,7 @@ class DeSne(Section):
     n_features: Annotated[int, Field(ge=1, le=2**20, strict=True)] = Field(
         50, description="Values of an image that features: random_projection and pca make."
     )
-    perplexity: Annotated[float, Field(gt=1, le=2**20)] = Field(
+    perplexity: Annotated[float, Field(gt=1, le=2**20, strict=True)] = Field(
         30.0, description="Neighbours that an image counts as near."
     )
     search: Literal["bisection", "absolute", "fireworks"] = Field(
@@ -72,13 +72,13 @@ class DeSne(Section):
         "auto", description="Of the map: auto interpolates in maps of thousands of images."
     )
     n_iter: Count = Field(500, description="Iterations of the embedding.")
-    early_exaggeration: Annotated[float, Field(ge=1, le=1000)] = Field(
+    early_exaggeration: Annotated[float, Field(ge=1, le=1000, strict=True)] = Field(
         4.0, description="Factor on the attraction in the first iterations."
     )
-    exaggeration_share: Annotated[float, Field(ge=0, le=1)] = Field(
+    exaggeration_share: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
         0.1, description="Share of the iterations that early_exaggeration holds in."
     )
-    learning_rate: Annotated[float, Field(gt=0, le=1000)] = Field(
+    learning_rate: Annotated[float, Field(gt=0, le=1000, strict=True)] = Field(
         1.0, description="Times the images of a map over early_exaggeration: the step of an iteration."
     )
     sampling: Literal["grid_uniform", "grid_proportional", "medoid", "entropy"] = Field(
@@ -147,10 +147,12 @@ class Training(Section):
         400, description="Where `epochs` are fewer optimiser steps than this, whole epochs are added."
     )
     batch_size: Count = Field(32, description="Images of an optimiser step.")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(0.05, description="At the start.")
+    learning_rate: Annotated[float, Field(gt=0, strict=True)] = Field(0.05, description="At the start.")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="How the learning rate falls.")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Of stochastic gradient descent.")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(5e-4, description="L2 penalty.")
+    momentum: Annotated[float, Field(ge=0, lt=1, strict=True)] = Field(
+        0.9, description="Of stochastic gradient descent."
+    )
+    weight_decay: Annotated[float, Field(ge=0, strict=True)] = Field(5e-4, description="L2 penalty.")
     seeds: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
         3, description="Trainings that the accuracy is a mean over."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from importlib.metadata import entry_points
 from types import new_class
 from typing import Any
@@ -23,7 +24,7 @@ from nmsim.selection.k_center import KCenter
 from nmsim.selection.kernel_herding import KernelHerding
 from nmsim.selection.nessa import NeSSA
 from nmsim.selection.random import RandomPerClass
-from nmsim.selection.selector import Selector, check_choice, follows_training
+from nmsim.selection.selector import FollowsTraining, Selector, check_choice, follows_training
 
 _BUILT_IN = {
     "de-sne": DESNE,
@@ -66,6 +67,8 @@ def selector_class(method: str) -> type[Selector]:
     (offer, *_) = [e for e in entry_points(group=ENTRY_POINTS) if e.name == method]
     try:
         kind = offer.load()
+        if not isinstance(kind, type):
+            raise TypeError(f"{kind!r} is no class")
         lacking = [name for name in COMMON if name not in inspect.signature(kind).parameters]
         complete = kind if lacking else _complete(kind)
     except Exception as error:
@@ -81,14 +84,31 @@ def selector_class(method: str) -> type[Selector]:
     return complete
 
 
+@cache
 def _complete(kind: Any) -> type[Selector]:
     """Return a class of a plug-in with what it left out; see `Defaults`."""
     base: type = FollowingDefaults if follows_training(kind) else Defaults
     if issubclass(kind, base):
         return kind
-    names = {"__doc__": kind.__doc__, "__module__": kind.__module__}
-    complete: Any = new_class(kind.__name__, (kind, base), exec_body=lambda body: body.update(names))
+    # What a class has of the interface alone, by deriving from it, it left out all the same.
+    left_out = {
+        name: member for name, member in inspect.getmembers(base, inspect.isfunction)
+        if getattr(kind, name, None) is getattr(FollowsTraining, name, None)
+    }  # fmt: skip
+    body = {**left_out, "__doc__": kind.__doc__, "__module__": kind.__module__, "__reduce__": _reduced}
+    complete: Any = new_class(kind.__name__, (kind, base), exec_body=lambda space: space.update(body))
+    complete.plugged_in = kind
     return complete
+
+
+def _reduced(selector: Any) -> tuple[Any, ...]:
+    """Return what pickle makes a completed selector of: its own class, which can be found by its name."""
+    return _empty, (type(selector).plugged_in,), selector.__dict__
+
+
+def _empty(kind: Any) -> Selector:
+    complete: Any = _complete(kind)
+    return object.__new__(complete)
 
 
 def method_parameters(method: str) -> dict[str, object]:
@@ -170,6 +190,11 @@ def checked_fit(selector: Selector, n: int) -> Selector:
         raise DataError(
             f"{type(selector).__name__} chose what cannot be chosen",
             expected=f"ascending, distinct numbers from 0 to {n - 1}",
+        )
+    if not callable(selector.map):
+        raise DataError(
+            f"{type(selector).__name__}.map is no method",
+            expected="map(), which returns where the records lay in the plane, or None; or another name",
         )
     points = selector.map()
     if points is not None and not (

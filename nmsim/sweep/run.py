@@ -22,6 +22,7 @@ from nmsim.sweep.points import PAGE, TABLE, TIMING, Folder, Point, message, tabl
 from nmsim.sweep.spec import Drafts, Spec, duration, label
 from nmsim.sweep.stages import point_stages
 from nmsim.system.board_checks import check_board
+from nmsim.training import check_backend
 
 #: Gives the engine when points are left to be run, from their configurations, and closes it.
 EngineOf = Callable[[Sequence[Point]], AbstractContextManager[Engine]]
@@ -62,6 +63,7 @@ def make_point(drafts: Drafts, values: dict[str, Any]) -> Point:
     try:
         config = drafts.complete(values)
         check_board(config)
+        check_backend(config.training.backend)
     except ConfigError as error:
         return Point(values, None, message(error))
     return Point(values, config)

@@ -18,11 +18,11 @@ from nmsim.errors import ConfigError
 from nmsim.schemes import Scheme
 from nmsim.selection.configured import check_schemes
 from nmsim.system.parts import controller_spec, dram_spec
-from nmsim.training import Recipe, check_backend
+from nmsim.training import Recipe
 
 
 def check_board(config: RunConfig) -> None:
-    """Refuse a board that cannot be, that its schemes cannot run on, or that nothing here can train for.
+    """Refuse a board that cannot be, that its schemes cannot run on, or that its backend does not train for.
 
     Raises
     ------
@@ -40,7 +40,6 @@ def check_board(config: RunConfig) -> None:
             for scheme in _near_memory(config)
         },
         "training.network": lambda: Recipe.of(config.training),
-        "training.backend": lambda: check_backend(config.training.backend),
     }
     sections: dict[str, Callable[[], object]] = {
         **{

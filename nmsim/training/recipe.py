@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -48,7 +49,8 @@ class Recipe:
     Raises
     ------
     ConfigError
-        Where a name is unknown, a number is out of its range, or the backend does not train the network.
+        Where a name is unknown, a count is too small, a rate is out of its range, or the backend does not
+        train the network.
     """
 
     network: str = "cnn-s"
@@ -67,9 +69,13 @@ class Recipe:
         _known("backend", self.backend, BACKENDS)
         _known("augmentation", self.augmentation, AUGMENTATIONS)
         _known("schedule", self.schedule, SCHEDULES)
-        for name, least in (("epochs", 1), ("batch_size", 1), ("min_steps", 0)):
-            if getattr(self, name) < least:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("min_steps", 0), ("weight_decay", 0)):
+            if not getattr(self, name) >= least:
                 raise ConfigError(f"{name} must be at least {least}", found=getattr(self, name))
+        if not 0 < self.learning_rate < math.inf:
+            raise ConfigError("learning_rate must be above 0", found=self.learning_rate)
+        if not 0 <= self.momentum < 1:
+            raise ConfigError("momentum must be at least 0 and below 1", found=self.momentum)
         if self.backend == "numpy" and self.network in LARGE_NETWORKS:
             raise ConfigError(
                 f"{self.network} is too large for training.backend: numpy",

@@ -3,6 +3,7 @@
 import configparser
 import importlib
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from nmsim.access.work import OPERATIONS, Step
 from nmsim.config import load_config
 from nmsim.errors import ConfigError, DataError
-from nmsim.selection import api, create, methods, select
+from nmsim.selection import Selector, api, create, methods, select
 from nmsim.selection.api import method_places
 from nmsim.selection.needs import Records
 from nmsim.simulation import simulate
@@ -148,6 +149,7 @@ def test_a_plug_in_that_chooses_wrongly_is_refused(monkeypatch, chosen, message)
             type("Bare", (), {"__init__": lambda self: None}),
             "mine is no selector.*keep_ratio and random_state",
         ),
+        (lambda keep_ratio, random_state: Whole, "plug-in mine cannot be loaded.*is no class"),
         (Whole, "mine needs its parameter which"),
     ],
 )
@@ -235,6 +237,21 @@ def test_what_a_plug_in_leaves_out_is_filled_in_once_and_what_it_has_stays(monke
     assert (rows.tolist(), array) == ([0, 1], "kept")
 
 
+def test_a_plug_in_that_derives_from_the_interface_leaves_out_as_much(monkeypatch):
+    offered(monkeypatch, type("Derived", (Bare, Selector), {}))
+    made = create("mine", 0.5).fit(np.zeros((4, 1)), np.zeros(4, int))
+    assert made.budget(10) == 5 and [turn.epoch for turn in made.turns(8)] == [0]
+    assert len(list(made.needs(Records(100, 10, (4, 4, 3))))) == 1
+
+
+def test_a_fitted_plug_in_can_be_sent_to_another_process(monkeypatch):
+    offered(monkeypatch, Bare)
+    made = create("mine", 0.5).fit(np.zeros((4, 1)), np.zeros(4, int))
+    sent = pickle.loads(pickle.dumps(made))
+    assert type(sent) is type(made) is api.selector_class("mine")
+    assert sent.budget(10) == 5 and sent.indices_.tolist() == [0, 1]
+
+
 def test_a_plug_in_that_follows_a_training_has_a_turn_for_each_round(monkeypatch):
     class Round(NamedTuple):
         epoch: int
@@ -259,4 +276,10 @@ def test_a_plug_in_that_follows_a_training_has_a_turn_for_each_round(monkeypatch
 def test_a_plug_in_whose_map_is_none_is_refused(monkeypatch, points):
     offered(monkeypatch, type("Mapped", (Bare,), {"map": lambda self: points}))
     with pytest.raises(DataError, match=r"Mapped made no map.*expected finite floats, shape \(4, 2\)"):
+        select(np.zeros((4, 1), np.uint8), np.zeros(4, int), 0.5, "mine")
+
+
+def test_an_array_in_the_place_of_the_map_is_no_method(monkeypatch):
+    offered(monkeypatch, type("Mapped", (Bare,), {"map": np.zeros((4, 2))}))
+    with pytest.raises(DataError, match=r"Mapped\.map is no method.*another name"):
         select(np.zeros((4, 1), np.uint8), np.zeros(4, int), 0.5, "mine")

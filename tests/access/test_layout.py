@@ -33,7 +33,7 @@ def bursts(visits):
 
 
 @pytest.mark.parametrize("placement", DATA_PLACEMENTS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(n=st.integers(1, 100), row_bytes=st.integers(1, 5000), classes=st.integers(1, 20))
 def test_no_two_records_share_a_burst_and_every_byte_has_one(placement, n, row_bytes, classes):
     # At most 100 records of 5,024 bytes: they fit into one bank (512 KiB), where one class may put them all.
@@ -100,7 +100,7 @@ def test_a_full_memory_is_refused_with_its_size():
 
 
 @pytest.mark.parametrize("placement", DATA_PLACEMENTS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(n=st.integers(1, 60), row_bytes=st.integers(1, 5000), linear=st.integers(0, 2**18))
 def test_reserved_rows_hold_no_data_and_count_as_full(placement, n, row_bytes, linear):
     room = GEOMETRY.size_bytes - 2 * GEOMETRY.row_of_all_banks_bytes

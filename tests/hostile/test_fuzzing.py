@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 #: Any file is read or refused within this, on a busy machine too.
 PATIENCE_S = 10
 
-QUICK = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=4, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(params=ATTACKS)

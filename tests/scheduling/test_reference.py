@@ -41,7 +41,7 @@ def piece(batch, start, stop):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data(), requests=REQUESTS, idle=st.integers(0, 6000))
 def test_what_the_readable_scheduler_does_is_legal(name, data, requests, idle):
     spec, controller = data.draw(memories(name))
@@ -54,7 +54,7 @@ def test_what_the_readable_scheduler_does_is_legal(name, data, requests, idle):
     assert sum(i.column >= 0 for i in channel.issued) == len(requests)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data(), requests=REQUESTS, idle=st.integers(0, 6000))
 def test_the_clocks_that_are_kept_are_as_good_as_the_whole_history(data, requests, idle):
     spec, controller = data.draw(memories(data.draw(st.sampled_from(NAMES))))
@@ -78,7 +78,7 @@ def test_the_clocks_that_are_kept_are_as_good_as_the_whole_history(data, request
         assert history.earliest(command, bank) == earliest, command
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data(), requests=REQUESTS, cut=st.integers(0, 40), idle=st.integers(0, 6000))
 def test_a_batch_in_two_pieces_and_idle_time_in_steps_change_nothing(data, requests, cut, idle):
     spec, controller = data.draw(memories(data.draw(st.sampled_from(NAMES))))
@@ -97,7 +97,7 @@ def test_a_batch_in_two_pieces_and_idle_time_in_steps_change_nothing(data, reque
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data(), requests=REQUESTS, drain=st.booleans(), idle=st.integers(0, 6000), more=REQUESTS)
 def test_the_engine_issues_the_commands_of_the_readable_scheduler(name, data, requests, drain, idle, more):
     spec, controller = data.draw(memories(name))
@@ -121,7 +121,7 @@ def test_the_engine_issues_the_commands_of_the_readable_scheduler(name, data, re
 
 
 @pytest.mark.parametrize("name", quick_standards_first())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     data=st.data(),
     visits=VISITS,

@@ -45,7 +45,7 @@ def host(issued, bank=None):
 
 
 @pytest.mark.parametrize("name", quick_standards_first())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     data=st.data(),
     before=REQUESTS,
@@ -389,7 +389,7 @@ def test_at_the_standards_limit_a_refresh_comes_in_time_beside_long_visits_in_al
 # Laws
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data(), requests=REQUESTS, policy=st.sampled_from(POLICIES))
 def test_without_visits_sharing_is_ordinary_access(data, requests, policy):
     spec, controller = data.draw(memories(data.draw(st.sampled_from(NAMES))))
@@ -399,7 +399,7 @@ def test_without_visits_sharing_is_ordinary_access(data, requests, policy):
     assert (shared.issued, shared.clk) == (alone.issued, alone.clk)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data(), visits=VISITS, policy=st.sampled_from(POLICIES), n=st.sampled_from([0, 1, 6]))
 def test_without_requests_and_refresh_sharing_is_streaming(data, visits, policy, n):
     never = ALL_SETTINGS | {"self_refresh_idle_clk": [0], "refresh": ["none"]}

@@ -63,7 +63,7 @@ def place(spec, log):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), requests=REQUESTS, visits=VISITS, period=PERIODS)
 def test_sharing_is_legal_and_nothing_gets_lost(name, data, requests, visits, period):
     spec, controller = data.draw(memories(name))
@@ -96,7 +96,7 @@ def test_sharing_is_legal_and_nothing_gets_lost(name, data, requests, visits, pe
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data(), requests=REQUESTS, visits=VISITS, period=PERIODS, idle=st.integers(0, 3000))
 def test_sharing_issues_the_commands_of_the_readable_scheduler(name, data, requests, visits, period, idle):
     spec, controller = data.draw(memories(name))
@@ -129,7 +129,7 @@ def test_sharing_issues_the_commands_of_the_readable_scheduler(name, data, reque
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data(), visits=VISITS, period=PERIODS)
 def test_without_requests_near_memory_does_what_it_does_alone(name, data, visits, period):
     # But for refresh: beside the host it is the controller's, which may postpone it or refresh by banks;
@@ -146,7 +146,7 @@ def test_without_requests_near_memory_does_what_it_does_alone(name, data, visits
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data(), requests=REQUESTS)
 def test_without_visits_sharing_is_access(name, data, requests):
     spec, controller = data.draw(memories(name))
@@ -212,7 +212,7 @@ def test_per_bank_near_memory_is_not_held_up_by_requests_to_its_banks(name, acts
 
 @pytest.mark.parametrize("acts", [0, 6])
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(requests=REQUESTS, visits=VISITS, period=PERIODS)
 def test_concurrent_no_visit_begins_in_a_bank_while_a_request_waits_for_it(
     name, acts, requests, visits, period

@@ -22,7 +22,7 @@ def batch_of(spec, runs):
 
 
 @pytest.mark.parametrize("name", one_preset_of_each_standard())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(runs=RUNS, queue=st.sampled_from([8, 9, 36]), cut=st.integers(0, 500))
 def test_streamed_hits_are_what_single_steps_issue(name, runs, queue, cut):
     # Commands that are logged are issued step by step, and held to the readable scheduler elsewhere.

@@ -14,7 +14,7 @@ def points(n, d, seed=0, values=256):
     return (np.random.default_rng(seed).integers(0, values, (n, d)) - values // 2).astype(np.int8)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(2, 40), st.integers(1, 6), st.integers(2, 256), st.integers(0, 10**6), st.data())
 def test_neighbours_equal_those_of_the_slow_twin_ties_included(n, d, values, seed, data):
     X, k = points(n, d, seed, values), data.draw(st.integers(1, n - 1))

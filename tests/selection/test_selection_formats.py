@@ -15,7 +15,7 @@ def images(n=40, size=8, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, size, size), dtype=np.uint8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.sampled_from([np.float16, np.float32]), st.integers(2, 20), st.integers(1, 40),
     st.integers(-14, 2), st.integers(0, 10**6),

@@ -17,7 +17,7 @@ def rng():
     return np.random.default_rng(9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(KINDS), st.integers(1, 80), st.integers(1, 6), st.integers(0, 10**6), st.data())
 def test_a_sample_has_exactly_its_budget_of_distinct_points_whatever_the_duplicates(
     kind, n, places, seed, data

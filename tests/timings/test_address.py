@@ -27,7 +27,6 @@ def memories(draw):
     return replace(DDR4, organization=Organization(**sizes | {"device_width_bits": 8}))
 
 
-@settings(deadline=None)
 @given(memories(), ORDERS, HASHES, st.data())
 def test_encoding_inverts_decoding_for_every_size_order_and_hash(spec, order, bank_hash, data):
     mapping = AddressMap(spec, order, bank_hash)
@@ -37,7 +36,7 @@ def test_encoding_inverts_decoding_for_every_size_order_and_hash(spec, order, ba
     assert (mapping.encode(mapping.decode(addresses)) == addresses).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(ORDERS, HASHES, st.integers(0, 1), st.integers(0, 1))
 def test_the_addresses_of_a_memory_are_its_places_each_once(order, bank_hash, more_ranks, more_groups):
     org = Organization(2, 1 + more_ranks, 1 + more_groups, 4, 16, 16, 8, 1)
@@ -64,7 +63,6 @@ def test_a_stride_that_keeps_to_one_bank_goes_through_all_banks_when_hashed(name
     assert (hashed.row == plain.row).all() and (hashed.column == plain.column).all()
 
 
-@settings(deadline=None)
 @given(ORDERS)
 def test_a_hash_keeps_the_bursts_of_a_row_together(order):
     plain, hashed = (AddressMap(DDR4, order, bank_hash) for bank_hash in BANK_HASHES)

@@ -190,7 +190,7 @@ def streams(draw):
     return spec, commands, draw(st.sampled_from([0, 0, 1, 3]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams())
 def test_the_checker_finds_what_a_slow_reading_of_the_table_finds(stream):
     spec, commands, simultaneous = stream
@@ -206,7 +206,7 @@ def test_the_checker_finds_what_a_slow_reading_of_the_table_finds(stream):
     assert found == slow_reading(spec, commands, simultaneous)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams(), st.data())
 def test_a_log_in_parts_has_the_violations_of_the_whole(stream, data):
     spec, commands, simultaneous = stream

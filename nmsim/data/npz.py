@@ -1,7 +1,8 @@
 """NumPy archives: `x_train`, `y_train` and, if wanted, `x_test`, `y_test`, as Keras names them.
 
-Images become uint8 as `nmsim.data.pixels` says. Any other range is refused, for guessing its scale could be
-wrong without a sign. Arrays are parsed here and never unpickled: pickled objects are programs.
+Images become uint8 as `nmsim.data.pixels` says; floating-point images of one file are on one scale. Any
+other range is refused, for guessing its scale could be wrong without a sign. Arrays are parsed here and never
+unpickled: pickled objects are programs.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ def read_npz(file: Path) -> tuple[Part, Part | None]:
             found=str(error),
             hint="Write it with numpy.savez.",
         ) from error
+    images = {key: X for key, X in arrays.items() if key.startswith("x_")}
+    for key, X in images.items():
+        _check_images(file, key, X)
+    highest = max((float(X.max(initial=0)) for X in images.values() if X.dtype.kind == "f"), default=0.0)
     parts: dict[str, Part] = {}
     for part in ("train", "test"):
         missing = [key for key in (f"x_{part}", f"y_{part}") if key not in arrays]
@@ -52,7 +57,7 @@ def read_npz(file: Path) -> tuple[Part, Part | None]:
             continue
         if missing:
             raise DataError("an array is missing", file=file, expected=" and ".join(missing))
-        X = _as_bytes(file, f"x_{part}", arrays[f"x_{part}"])
+        X = _as_bytes(file, f"x_{part}", images[f"x_{part}"], highest)
         parts[part] = X, _as_labels(file, f"y_{part}", arrays[f"y_{part}"])
     return parts["train"], parts.get("test")
 
@@ -82,7 +87,7 @@ def _read_member(file: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
             ) from error
 
 
-def _as_bytes(file: Path, key: str, X: np.ndarray) -> np.ndarray:
+def _check_images(file: Path, key: str, X: np.ndarray) -> None:
     if X.ndim not in (3, 4) or (X.ndim == 4 and X.shape[-1] > 4):
         raise DataError(
             f"{key} is not a stack of images",
@@ -91,19 +96,26 @@ def _as_bytes(file: Path, key: str, X: np.ndarray) -> np.ndarray:
             expected="n×height×width or n×height×width×channels, at most 4 channels",
             hint="Reshape vectors to images, and move the channels to the last axis.",
         )
-    pixels = as_pixels(X)
+    if X.dtype.kind == "f" and not np.isfinite([X.min(initial=0), X.max(initial=0)]).all():
+        raise DataError(f"{key} holds NaN or infinity", file=file, expected="numbers from 0 to 1")
+
+
+def _as_bytes(file: Path, key: str, X: np.ndarray, highest: float) -> np.ndarray:
+    """Return images as uint8; `highest` is the highest number of all floating-point images of the file."""
+    pixels = as_pixels(X, highest)
     if pixels is not None:
         return pixels
+    found = f"{X.dtype} from {X.min():g} to {X.max():g}"
     if X.dtype.kind == "f":
-        if not np.isfinite(X).all():
-            raise DataError(f"{key} holds NaN or infinity", file=file, expected="numbers from 0 to 1")
+        if X.max() <= 1 < highest:
+            found += f" in a file whose other images reach {highest:g}"
         top, hint = "1, or whole numbers to 255", "Scale it to 0–1, or save it as uint8."
     else:
         top, hint = "255", "Save it as uint8."
     raise DataError(
         f"{key} is out of range",
         file=file,
-        found=f"{X.dtype} from {X.min():g} to {X.max():g}",
+        found=found,
         expected=f"0 to {top}",
         hint=hint,
     )

@@ -48,6 +48,15 @@ def test_one_data_set_however_its_numbers_are_kept(tmp_path, changes):
     )
 
 
+def test_floating_point_images_of_one_file_are_on_one_scale(tmp_path):
+    # Whole numbers to 254 in one part say that 0 and 1 in the other are nearly black, not black and white.
+    dark = (X[:6] % 2).astype(float)
+    file = archive(tmp_path, x_train=np.minimum(X, 254).astype(float), x_test=dark)
+    np.testing.assert_array_equal(open_dataset(path=file).X_test, dark)
+    bright = archive(tmp_path, x_train=X / 255.0, x_test=dark)
+    np.testing.assert_array_equal(open_dataset(path=bright).X_test, 255 * dark)
+
+
 def spoilt(value: float) -> np.ndarray:
     floats = X / 255.0
     floats[3, 2, 1, 0] = value
@@ -58,6 +67,10 @@ REFUSED = {
     "NaN": ({"x_train": spoilt(np.nan)}, "x_train holds NaN or infinity"),
     "infinity": ({"x_test": spoilt(np.inf)[:6]}, "x_test holds NaN or infinity"),
     "a float above 1": ({"x_train": spoilt(1.5)}, "found float64 from 0 to 1.5; expected 0 to 1"),
+    "two scales": (
+        {"x_train": X / 255.0, "x_test": X[:6].astype(float)},
+        "x_train is out of range (found float64 from 0 to 1 in a file whose other images reach 255",
+    ),
     "a negative float": ({"x_train": spoilt(-0.5)}, "expected 0 to 1"),
     "an integer above 255": ({"x_train": X.astype(np.int16) * 2}, "expected 0 to 255"),
     "vectors": ({"x_train": X.reshape(12, -1)}, "found 12×72"),

@@ -44,9 +44,14 @@ def sweeps() -> Iterator[Shipped]:
     return _yaml_files(_SWEEPS)
 
 
-def names() -> list[str]:
-    """Return what `named` finds by its name alone: boards, then sweeps."""
-    return [path.stem for where in (_BOARDS, _SWEEPS) for path in _files(where)]
+def board_names() -> list[str]:
+    """Return by which names alone `named` finds boards."""
+    return [path.stem for path in _files(_BOARDS)]
+
+
+def sweep_names() -> list[str]:
+    """Return by which names alone `named` finds sweeps."""
+    return [path.stem for path in _files(_SWEEPS)]
 
 
 def folder(name: str) -> Path:

@@ -40,6 +40,8 @@ from nmsim.errors import ConfigError, NmsimError
 
 INTERRUPTED = 130
 _STDOUT = "stdout"
+#: What Python may do about a character that an encoding lacks and that is an error; the first two by default.
+_FAIL = ("strict", "surrogateescape", "surrogatepass")
 
 
 class _Verbs(TyperGroup):
@@ -172,10 +174,18 @@ def _set_up_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)
     if sys.stdout is sys.__stdout__:  # and no program's that runs nmsim within itself
-        encoding = sys.stdout.encoding if sys.stdout else "utf-8"
+        encoding, errors, at_once = "utf-8", "replace", False
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            encoding, at_once = sys.stdout.encoding, sys.stdout.write_through  # as `python -u` is
+            if sys.stdout.errors not in _FAIL:
+                errors = sys.stdout.errors or errors
         raw = _Stdout(1, "w", closefd=False)
         sys.stdout = io.TextIOWrapper(
-            io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=raw.isatty()
+            raw if at_once else io.BufferedWriter(raw),
+            encoding=encoding,
+            errors=errors,
+            line_buffering=raw.isatty(),
+            write_through=at_once,
         )
     sys.stderr = sys.stderr or io.StringIO()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,7 +71,7 @@ def select(
 
     # Better now than after the work. Missing folders are made once there is something to put into them.
     fs.ensure_writable(next((folder for folder in out.absolute().parents if folder.exists()), out.parent))
-    fs.check_output(out, [data])
+    fs.check_output(out, _files(data))
 
     import numpy as np
 
@@ -97,6 +99,18 @@ def select(
     else:
         spread = f"{per_class.min()} to {per_class.max()} a class"
         typer.echo(f"{out}: {len(indices):,} of {len(dataset.y_train):,} images, {spread}")
+
+
+def _files(data: str) -> Iterator[Path]:
+    """Yield a path to a data set and, where it is a folder, the files below it that may be read.
+
+    No data set has .npy files, so the indices themselves may stand there, and be replaced.
+    """
+    yield Path(data)
+    if not os.path.isdir(data):
+        return
+    for depth in ("*", "*/*", "*/*/*"):  # train/CLASS/IMAGE is the deepest
+        yield from (file for file in Path(data).glob(depth) if file.suffix != ".npy")
 
 
 def _parameter(text: str) -> tuple[str, Any]:

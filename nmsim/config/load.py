@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from nmsim.config.schema import RunConfig, physical_values
 from nmsim.config.yaml_tree import Origin, Path_, parse_yaml, read_yaml
 from nmsim.errors import ConfigError, suggestion
-from nmsim.shipped import named
+from nmsim.shipped import board_names, named
 from nmsim.store import manifest
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def read_extended(path: Path, chain: tuple[Path, ...] = ()) -> tuple[dict[str, A
     ConfigError
         Where a file cannot be read, or the files extend each other in a circle.
     """
-    own, own_origins = read_yaml(path)
+    own, own_origins = read_yaml(path, board_names)
     resolved = Path(os.path.realpath(path))
     if resolved in chain or len(chain) >= MAX_EXTENDS:
         names = " -> ".join(p.name for p in (*chain, resolved))

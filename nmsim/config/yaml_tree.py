@@ -8,6 +8,7 @@ integers are decimal, `1e-9` is a number.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from typing import Any
 import yaml
 
 from nmsim.errors import ConfigError, suggestion
-from nmsim.shipped import names
 from nmsim.store.reading import open_regular, read_up_to
 
 MAX_FILE_BYTES = 1 << 20
@@ -80,8 +80,16 @@ _Yaml12Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 _Yaml12Loader.add_constructor("tag:yaml.org,2002:float", _float)
 
 
-def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Path_, Origin]]:
+def read_yaml(
+    path: Path, known: Callable[[], list[str]] | None = None
+) -> tuple[dict[str, Any], dict[Path_, Origin]]:
     """Return a YAML file's mapping and the origin of every value in it.
+
+    Parameters
+    ----------
+    path : Path
+    known : callable, optional
+        Where the file may be one that comes with nmsim: returns the names of those of its kind.
 
     Raises
     ------
@@ -100,9 +108,10 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Path_, Origin]]:
             "this is a folder, not a YAML file", file=path, hint="Name the .yaml file inside it."
         ) from None
     except FileNotFoundError:
-        alone = path.name if path.parent == Path() else ""
-        meant = suggestion(path.stem, names()) if alone else None
-        hint = f"{meant or 'Check the name;'} nmsim boards lists those that come with nmsim."
+        hint = "Check the name."
+        if known is not None:
+            meant = suggestion(path.stem, known()) if path.name and path.parent == Path() else None
+            hint = f"{meant or 'Check the name;'} nmsim boards lists those that come with nmsim."
         raise ConfigError("no such configuration file", file=path, hint=hint) from None
     except UnicodeDecodeError as error:
         raise ConfigError(

@@ -130,11 +130,6 @@ def build_manifest(
     }
 
 
-def nmsim_version() -> str:
-    """Return the version that a manifest names."""
-    return nmsim.__version__
-
-
 def is_complete(run: Path | str) -> bool:
     """Return whether a finished run stands in a folder, by its manifest."""
     try:

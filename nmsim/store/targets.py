@@ -52,9 +52,13 @@ def target(path: Path | str) -> tuple[Path, int | None]:
 
 def refuse_inputs(path: Path | str, inputs: Iterable[Path | str]) -> None:
     """Raise StoreError where an output would take the place of one of the files that it is made from."""
+    try:
+        there = os.stat(path)
+    except OSError:
+        return
     for file in inputs:
         with suppress(OSError):  # one of them is not there
-            if os.path.samefile(path, file):
+            if os.path.samestat(there, os.stat(file)):
                 raise StoreError(
                     "this is read, and would be lost; nothing was changed",
                     file=path,

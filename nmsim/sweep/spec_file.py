@@ -10,7 +10,7 @@ from typing import Any
 from nmsim.config.load import Override
 from nmsim.config.yaml_tree import Origin, Path_, read_yaml
 from nmsim.errors import ConfigError, suggestion
-from nmsim.shipped import named
+from nmsim.shipped import named, sweep_names
 from nmsim.sweep.spec import CONFIG, SCHEME, Axis, Choices, Range, Search, Spec, label
 
 #: Ways to say which points there are.
@@ -35,7 +35,7 @@ def read_spec(path: str | Path) -> Spec:
         With file, line, what was found and what is expected.
     """
     file = named(path)
-    tree, origins = read_yaml(file)
+    tree, origins = read_yaml(file, sweep_names)
     _check_keys(tree, (), "", origins)
     kinds = [kind for kind in KINDS if kind in tree]
     if len(kinds) != 1:

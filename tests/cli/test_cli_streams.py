@@ -25,6 +25,16 @@ def shell(words: list[str], redirected: str = "", **env: str) -> subprocess.Comp
     )
 
 
+def printed(text: str, then: str = "pass", **env: str) -> bytes:
+    """Return what reaches stdout of a text that nmsim prints, whatever the process does then."""
+    code = f"import os; from nmsim.cli.app import _set_up_streams; _set_up_streams(); print({text!r}); {then}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env={**os.environ, **env}, timeout=60
+    )
+    assert done.stderr == b"" and done.returncode == 0
+    return done.stdout.removesuffix(b"\n")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")
 @pytest.mark.parametrize("words", [["--version"], BOARDS])
 def test_a_full_stdout_is_named(words):
@@ -42,6 +52,19 @@ def test_a_closed_stdout_is_an_error_and_a_closed_stderr_is_none():
 def test_what_stdout_has_no_character_for_is_replaced():
     done = shell(BOARDS, PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and b"lpddr4" in done.stdout and done.stderr == b""
+
+
+def test_what_a_user_chose_for_stdout_holds():
+    for errors in ("backslashreplace", "xmlcharrefreplace"):
+        assert printed("13 × 4 µJ", PYTHONIOENCODING=f"ascii:{errors}") == "13 × 4 µJ".encode("ascii", errors)
+    # What some locales make Python's default ends in an error here, and so is not taken.
+    assert printed("13 × 4 µJ", PYTHONIOENCODING="ascii:surrogateescape") == b"13 ? 4 ?J"
+
+
+@pytest.mark.parametrize(("unbuffered", "shown"), [("1", True), ("", False)])
+def test_an_unbuffered_stdout_stays_unbuffered(unbuffered, shown):
+    # A process that ends without a flush shows what was not held back.
+    assert printed("now", "os._exit(0)", PYTHONUNBUFFERED=unbuffered) == (b"now" if shown else b"")
 
 
 @pytest.mark.parametrize("value", ["0", "-3", "abc", "99999999999"])

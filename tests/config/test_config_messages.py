@@ -8,8 +8,9 @@ import pytest
 
 from nmsim.config import load_config
 from nmsim.errors import ConfigError, closest, suggestion
-from nmsim.shipped import names
+from nmsim.shipped import board_names, sweep_names
 from nmsim.simulation import simulate
+from nmsim.sweep.spec_file import read_spec
 from nmsim.system.board_checks import check_board
 
 
@@ -37,7 +38,7 @@ def test_a_refused_value_is_called_by_its_key_whatever_finds_it(key, value):
 
 
 def test_each_name_is_nearest_to_itself_whatever_its_capitals_and_dashes():
-    known = [*names(), "nRCD", "nRPpb"]
+    known = [*board_names(), *sweep_names(), "nRCD", "nRPpb"]
     for name in known:
         assert closest(name.upper().replace("_", "-"), known) == name
     assert suggestion("nRPbp", known) == "Did you mean nRPpb?"
@@ -50,6 +51,17 @@ def test_a_misspelt_board_is_answered_with_the_one_that_is_meant(tmp_path, monke
         load_config("lpdr4")
     with pytest.raises(ConfigError, match="Check the name"):  # one's own folders hold one's own files
         load_config(Path("mine") / "lpdr4.yaml")
+
+
+def test_a_misspelt_name_is_answered_with_one_of_its_kind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in sweep_names():
+        with pytest.raises(ConfigError) as of_sweep:
+            read_spec(f"{name}x")
+        with pytest.raises(ConfigError) as of_board:
+            load_config(f"{name}x")
+        assert f"Did you mean {name}?" in str(of_sweep.value)
+        assert not any(f"mean {other}?" in str(of_board.value) for other in sweep_names())
 
 
 @pytest.mark.parametrize("path", [None, {}, 3, ["lpddr4"]])

@@ -166,8 +166,13 @@ def test_an_output_that_is_an_input_is_refused(tmp_path, run):
     requests.write_text("0x0 READ 0\n")
     (tmp_path / "link.npy").symlink_to("data.npz")
     (tmp_path / "data.npz").write_text("images")
+    image = tmp_path / "images" / "train" / "cat" / "1.png"
+    image.parent.mkdir(parents=True)
+    image.write_text("an image")
+    (tmp_path / "to_image.npy").symlink_to(image)
     before = contents(tmp_path)
     assert "would be lost" in refused("trace", "convert", part, "--to", "csv", "--out", part)
     assert "would be lost" in refused("replay", BOARD, requests, "--commands", tmp_path / "requests.csv")
     assert "would be lost" in refused("select", tmp_path / "data.npz", "--out", tmp_path / "link.npy")
+    assert "would be lost" in refused("select", tmp_path / "images", "--out", tmp_path / "to_image.npy")
     assert contents(tmp_path) == before

@@ -10,7 +10,7 @@ from nmsim.access.phases import TRAINING
 from nmsim.data.synthetic import RANDOM_BYTES
 from nmsim.energy.layers import LAYERS
 from nmsim.report.run import Run
-from nmsim.schemes import FULL, RANDOM, Scheme
+from nmsim.schemes import FULL, PLACES, RANDOM, Scheme
 from nmsim.units import format_bytes, format_energy, format_time
 
 #: How two accuracies are told apart: stated in the report beside every comparison that uses it.
@@ -53,7 +53,7 @@ def findings(run: Run) -> list[str]:
             # The side that a method runs on changes its energy, not what it selects: compare the cheapest.
             cheapest = table.loc[schemes, "system_energy_fJ"].idxmin()
             sentences.append(against_random(table, cheapest))
-        if {f"{method}@nmc", f"{method}@host"} <= set(schemes):
+        if {str(Scheme(method).at(place)) for place in PLACES} <= set(schemes):
             sentences.append(_near_against_host(run, table, method))
     scheme = main_scheme(table.index)
     if scheme is not None and FULL in table.index:
@@ -150,10 +150,9 @@ def _rank(scheme: Scheme) -> int:
 
 
 def _near_against_host(run: Run, table: pd.DataFrame, method: str) -> str:
-    near, host = (_selection(run, f"{method}@{side}") for side in ("nmc", "host"))
-    crossing = [
-        format_bytes(table.loc[f"{method}@{side}", "pcb_bytes_before_training"]) for side in ("nmc", "host")
-    ]
+    schemes = [str(Scheme(method).at(place)) for place in ("nmc", "host")]
+    near, host = (_selection(run, scheme) for scheme in schemes)
+    crossing = [format_bytes(table.loc[scheme, "pcb_bytes_before_training"]) for scheme in schemes]
     ratio = (
         "" if not host["energy_fJ"] else f" (×{near['energy_fJ'] / host['energy_fJ']:.3g} the host's energy)"
     )

@@ -85,8 +85,10 @@ class Meter:
         self, phase: str, source: str, kind: str, count: int, moved_bytes: int = 0, array: str = ""
     ) -> None:
         """Count operations, bits, clocks or picoseconds of one kind (a kind of the price list)."""
-        for ledger in (self._total, self._unshown):
-            ledger.add_work(WorkKey(phase, source, kind, array), count, moved_bytes)
+        key = WorkKey(phase, source, kind, array)
+        self._total.add_work(key, count, moved_bytes)
+        if self._rows is not None:
+            self._unshown.add_work(key, count, moved_bytes)
 
     def time(self, phase: str, start_ps: int, duration_ps: int) -> None:
         """Add the duration of a phase, or of one piece of it after the other."""

@@ -102,7 +102,7 @@ class Physical:
         source = raw.get("source", CHOICE if self.chosen else None)
         if source is not None and not (isinstance(source, str) and source.strip()):
             raise ValueError(f"source must be a text, found {source!r}")
-        if self.chosen and "range" in raw:
+        if self.chosen and "range" in raw and self._bounds(raw["range"], value, unit) != (value, value):
             raise ValueError(
                 "a choice of yours is known exactly and takes no range; to see what others do, run it with "
                 "several values of --set"
@@ -168,6 +168,9 @@ class Physical:
 Time = Annotated[Quantity, Physical("time")]
 #: At most 1,000 s, which any clock counts in 64 bits.
 ChosenTime = Annotated[Quantity, Physical("time", maximum=1e15, chosen=True)]
+
+#: Of a speed grade, which defines it.
+ClockPeriod = Annotated[Quantity, Physical("time", maximum=1e9, chosen=True)]
 TimePerLength = Annotated[Quantity, Physical("time_per_length")]
 Voltage = Annotated[Quantity, Physical("voltage")]
 Current = Annotated[Quantity, Physical("current")]

@@ -144,3 +144,11 @@ def test_a_bad_file_is_refused_before_anything_is_done(refused, tmp_path_factory
     path.write_text(text)
     line = refused("run", path)
     assert words in line and f"{path}:" in line
+
+
+def test_a_clock_set_apart_from_its_counts_is_noted(nmsim, lpddr4, tmp_path):
+    told = nmsim("config", "check", lpddr4, "--set", "memory.timing.tCK=833 ps")
+    # 6,246 clocks of nREFI, at 833 ps
+    assert told.exit_code == 0 and "tCK is 833 ps now" in told.stderr and "each 5.203 µs" in told.stderr
+    assert "memory-lpddr4-3200.yaml" in told.stderr and "take its preset" in told.stderr
+    assert nmsim("config", "check", lpddr4, "--set", "seed=2").stderr == ""

@@ -95,22 +95,25 @@ changelog: $(VENV)/.installed-release   ## VERSION=1.2.3: the fragments of chang
 clean:                             ## remove what the commands above made, but not runs/
 > rm -rf $(VENV) .tox build dist *.egg-info && find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# By a path, not by a hook: Python finds nmsim then also where it is started beside the checkout, itself named nmsim.
+EDITABLE := --config-settings editable_mode=compat
+
 $(VENV)/bin/python:
 > $(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
 > @echo 'installing nmsim and the packages that it needs into $(VENV) …'
-> $(BIN)/python -m pip install --quiet --editable . && touch $@
+> $(BIN)/python -m pip install --quiet $(EDITABLE) --editable . && touch $@
 
 $(VENV)/.installed-dev: setup.cfg pyproject.toml | $(VENV)/bin/python
 > @echo 'installing nmsim and the packages that its tests need into $(VENV) …'
-> $(BIN)/python -m pip install --quiet --editable '.[dev]' && touch $@ $(VENV)/.installed
+> $(BIN)/python -m pip install --quiet $(EDITABLE) --editable '.[dev]' && touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-versions: setup.cfg pyproject.toml | $(VENV)/bin/python
-> $(BIN)/python -m pip install --quiet --editable '.[versions]' && touch $@ $(VENV)/.installed
+> $(BIN)/python -m pip install --quiet $(EDITABLE) --editable '.[versions]' && touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-release: setup.cfg pyproject.toml | $(VENV)/bin/python
-> $(BIN)/python -m pip install --quiet --editable '.[release]' && touch $@ $(VENV)/.installed
+> $(BIN)/python -m pip install --quiet $(EDITABLE) --editable '.[release]' && touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-docs: setup.cfg pyproject.toml | $(VENV)/bin/python
-> $(BIN)/python -m pip install --quiet --editable '.[docs]' && touch $@ $(VENV)/.installed
+> $(BIN)/python -m pip install --quiet $(EDITABLE) --editable '.[docs]' && touch $@ $(VENV)/.installed

@@ -82,6 +82,10 @@ class Override:
         return cls(path.strip(), value["value"], origin, beneath)
 
 
+#: Keys by which a sweep's file is known.
+_OF_SWEEPS = {"grid", "random", "search"}
+
+
 class Draft:
     """A configuration that is read from its files and not yet checked, to be completed in several ways."""
 
@@ -89,6 +93,9 @@ class Draft:
         file = named(path)
         self._path = str(file)
         self._tree, self._origins = read_extended(file)
+        if _OF_SWEEPS & self._tree.keys():
+            hint = "nmsim sweep takes it; its `config` names the board."
+            raise ConfigError("this describes a sweep, and no board", file=file, hint=hint)
 
     def complete(self, overrides: Sequence[Override] = ()) -> RunConfig:
         """Return the validated configuration with these values on top, later ones winning."""

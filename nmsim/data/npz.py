@@ -56,7 +56,8 @@ def read_npz(file: Path) -> tuple[Part, Part | None]:
         if part == "test" and len(missing) == 2:
             continue
         if missing:
-            raise DataError("an array is missing", file=file, expected=" and ".join(missing))
+            found = ", ".join(sorted(arrays)[:9]) or "none"
+            raise DataError("an array is missing", file=file, found=found, expected=" and ".join(missing))
         X = _as_bytes(file, f"x_{part}", images[f"x_{part}"], highest)
         parts[part] = X, _as_labels(file, f"y_{part}", arrays[f"y_{part}"])
     return parts["train"], parts.get("test")

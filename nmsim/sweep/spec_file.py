@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nmsim.config.load import Override
+from nmsim.config.schema import RunConfig
 from nmsim.config.yaml_tree import Origin, Path_, read_yaml
 from nmsim.errors import ConfigError, suggestion
 from nmsim.shipped import named, sweep_names
@@ -166,6 +167,8 @@ def _check_keys(tree: dict[str, Any], where: Path_, section: str, origins: Mappi
         if key not in known:
             name = ".".join(map(str, (*where, key)))
             hint = suggestion(key, known) or f"Known keys: {', '.join(known)}."
+            if not where and (key == "extends" or key in RunConfig.model_fields):
+                hint = "This is a board: nmsim run takes it."
             raise _wrong(f"{name}: unknown key of a sweep", (*where, key), origins, None, None, hint)
 
 

@@ -34,6 +34,7 @@ def read_npz(file: Path) -> tuple[Part, Part | None]:
     """
     try:
         with reading(file), open_regular(file) as opened, zipfile.ZipFile(opened) as archive:
+            names = [name.removesuffix(".npy")[:40] for name in archive.namelist()[:9]]
             arrays = {
                 Path(member.filename).stem.lower(): _read_member(file, archive, member)
                 for member in archive.infolist()
@@ -56,8 +57,8 @@ def read_npz(file: Path) -> tuple[Part, Part | None]:
         if part == "test" and len(missing) == 2:
             continue
         if missing:
-            found = ", ".join(sorted(arrays)[:9]) or "none"
-            raise DataError("an array is missing", file=file, found=found, expected=" and ".join(missing))
+            found, expected = ", ".join(names) or "none", " and ".join(missing)
+            raise DataError("an array is missing", file=file, found=found, expected=expected)
         X = _as_bytes(file, f"x_{part}", images[f"x_{part}"], highest)
         parts[part] = X, _as_labels(file, f"y_{part}", arrays[f"y_{part}"])
     return parts["train"], parts.get("test")

@@ -152,3 +152,9 @@ def test_a_clock_set_apart_from_its_counts_is_noted(nmsim, lpddr4, tmp_path):
     assert told.exit_code == 0 and "tCK is 833 ps now" in told.stderr and "each 5.203 µs" in told.stderr
     assert "memory-lpddr4-3200.yaml" in told.stderr and "take its preset" in told.stderr
     assert nmsim("config", "check", lpddr4, "--set", "seed=2").stderr == ""
+
+
+def test_a_sweep_in_the_place_of_a_board_and_a_board_in_that_of_a_sweep_are_told(refused, lpddr4):
+    sweep = str(Path(lpddr4).parent / "sweeps" / "buffer.yaml")
+    assert "describes a sweep, and no board" in refused("config", "check", sweep)
+    assert "This is a board: nmsim run takes it." in refused("sweep", lpddr4, "--dry-run")

@@ -76,7 +76,7 @@ def _ended() -> Iterator[None]:
             raise  # who read the output has gone; that is for typer to end
         _debug()
         if error.filename == _STDOUT:
-            sys.stdout = io.StringIO()  # or Python would try again at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try again at its end
         raise _end(f"error: {error.filename or 'a file'}: {error.strerror or error}", 1) from None
     except MemoryError:
         _debug()
